@@ -1,0 +1,1 @@
+libvjcore_a_SOURCES +=

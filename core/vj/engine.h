@@ -1,0 +1,157 @@
+/* vj/engine.h - the native vision-language engine, as its thin adapters see it
+ * (plugins/backends/native.c, plugins/trainers/sft.c, `vjrun judge`).
+ *
+ * It knows models, prompts, pixels and tensors; nothing of recipes, records or
+ * the store. Not thread-safe: one engine is driven by one thread, and runs its
+ * own pool of workers inside. A result never depends on what else is in the
+ * batch, on the number of threads, or on what was asked before. */
+#ifndef VJ_ENGINE_H
+#define VJ_ENGINE_H
+
+#include <vj/error.h>
+#include <stdint.h>
+
+G_BEGIN_DECLS
+
+typedef struct VjEngine VjEngine;
+typedef struct VjTuner VjTuner;
+
+/* -- images ---------------------------------------------------------------- */
+
+/* Decoded pixels, borrowed for the length of a call. RGB, 8 bits, row-major
+ * [height, width, 3]; `digest` is the lower-case SHA-256 that names the pixels
+ * (the engine caches encoded images under it). */
+typedef struct {
+  const guint8 *rgb;
+  guint32 width, height;
+  const char *digest;
+} VjPixels;
+
+/* -- prompts --------------------------------------------------------------- */
+
+typedef enum { VJ_SPEAKER_SYSTEM, VJ_SPEAKER_USER, VJ_SPEAKER_ASSISTANT } VjSpeaker;
+
+/* One message of a chat: its images come before its text, as the family's template puts them. */
+typedef struct {
+  VjSpeaker speaker;
+  const char *text; /* UTF-8; control tokens inside it are plain text, never tokens */
+  const VjPixels *images;
+  gsize n_images;
+} VjChatMessage;
+
+/* -- opening --------------------------------------------------------------- */
+
+typedef struct {
+  const char *compute;   /* name of a compute plugin, "auto", or NULL for "auto"              */
+  guint threads;         /* 0: all processors of the process                                  */
+  gsize memory_limit;    /* bytes for cache and activations; 0: no limit                      */
+  guint max_batch;       /* sequences decoded together; 0: the engine chooses                 */
+} VjEngineConfig;
+
+/* Opens the Hugging Face model directory `dir` (config.json, *.safetensors, tokenizer.json,
+ * preprocessor_config.json, optional generation_config.json). Every fault of a hostile directory
+ * is VJ_EXIT_DATA, a memory limit too low is VJ_EXIT_LIMIT. Free with vj_engine_free. */
+VJ_API VjEngine *vj_engine_open (const char *dir, const VjEngineConfig *config, GError **error);
+VJ_API void vj_engine_free (VjEngine *engine);
+
+/* Lower-case SHA-256 over config, weights, tokenizer, preprocessing and generation version. Borrowed. */
+VJ_API const char *vj_engine_identity (VjEngine *engine);
+
+/* One line on what was opened: family, parameters, dtype, compute. Borrowed. */
+VJ_API const char *vj_engine_summary (const VjEngine *engine);
+
+/* -- generation ------------------------------------------------------------ */
+
+/* temperature 0 is greedy. top_k 0 and top_p 1 switch those off. */
+typedef struct {
+  double temperature; /* [0, inf)                                          */
+  guint top_k;        /* keep the k most likely; 0: all                    */
+  double top_p;       /* (0, 1]: smallest set of at least this probability */
+  guint max_tokens;   /* at least 1                                        */
+  const char *const *stop; /* NULL-terminated strings that end the text and are cut off; NULL: none */
+} VjGenerateOptions;
+
+typedef struct {
+  const VjChatMessage *messages;
+  gsize n_messages;
+  VjGenerateOptions options;
+  const guint64 *seeds; /* [n]: one random stream per draw */
+  guint n;              /* draws of this prompt; the prompt is prefilled once */
+} VjGenerateRequest;
+
+typedef enum { VJ_FINISH_STOP, VJ_FINISH_LENGTH } VjFinish;
+
+typedef struct {
+  guint64 ticket;
+  guint draw;           /* which of the n */
+  char *text;           /* owned by the receiver; valid UTF-8 */
+  VjFinish finish;
+  guint prompt_tokens, completion_tokens;
+} VjGenerated;
+
+/* Queues n draws under `ticket` (the caller's number, handed back with each draw). Copies what it needs.
+ * A prompt that does not fit the model's positions or the memory limit is VJ_EXIT_DATA or VJ_EXIT_LIMIT. */
+VJ_API gboolean vj_engine_submit (VjEngine *engine, guint64 ticket, const VjGenerateRequest *request, GError **error);
+
+/* Runs the batch until one draw is finished and returns it. *ret_done is TRUE, with nothing returned,
+ * when nothing is queued. Draws come in any order; their texts do not depend on it. */
+VJ_API gboolean vj_engine_poll (VjEngine *engine, VjGenerated *ret_generated, gboolean *ret_done, GError **error);
+
+/* -- fine-tuning ----------------------------------------------------------- */
+
+/* X (member, recipe name): parts of a model that can be held fixed. */
+typedef enum {
+  VJ_FREEZE_NONE = 0,
+  VJ_FREEZE_VISION = 1 << 0, /* vision tower and projector   */
+  VJ_FREEZE_CROSS = 1 << 1,  /* cross-attention layers       */
+  VJ_FREEZE_TEXT = 1 << 2    /* self-attention layers, norms, embeddings, head */
+} VjFreeze;
+
+/* AdamW (Loshchilov and Hutter, 2019), decoupled decay on matrices only. */
+typedef struct {
+  double beta1, beta2, epsilon, weight_decay;
+  double max_grad_norm; /* 0: no clipping */
+  guint freeze;         /* VjFreeze bits */
+} VjTunerConfig;
+
+/* A conversation whose assistant messages are the targets: the loss counts their tokens and the
+ * end-of-turn after each, nothing else. `weight` scales the example's loss; usually 1. */
+typedef struct {
+  const VjChatMessage *messages;
+  gsize n_messages;
+  double weight;
+} VjTunerExample;
+
+typedef struct {
+  double loss;      /* mean cross-entropy per target token, nats */
+  double grad_norm; /* before clipping */
+  gsize tokens;     /* target tokens */
+  gsize context;    /* all text tokens */
+  gboolean finite;  /* FALSE: the step was not applied */
+} VjTunerStep;
+
+/* Opens `dir` for training in f32. With `init_seed` not NULL the weights are drawn anew from it and
+ * the directory needs no *.safetensors. */
+VJ_API VjTuner *vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config,
+                               const guint64 *init_seed, GError **error);
+VJ_API void vj_tuner_free (VjTuner *tuner);
+
+/* One optimizer step over `n` examples at `learning_rate`: forward, backward, clip, update.
+ * Bit-equal for the same examples and state, whatever the number of threads. */
+VJ_API gboolean vj_tuner_step (VjTuner *tuner, const VjTunerExample *examples, gsize n, double learning_rate,
+                               VjTunerStep *ret_step, GError **error);
+
+/* Writes a model directory that `transformers` opens: weights as `dtype` ("bf16" or "f32"), every other
+ * file copied from the opened directory. `dir` must not exist; it appears whole or not at all. */
+VJ_API gboolean vj_tuner_save (VjTuner *tuner, const char *dir, const char *dtype, GError **error);
+
+/* The full training state (f32 weights, moments, step), for exact resume. The file appears whole or not at all. */
+VJ_API gboolean vj_tuner_checkpoint (const VjTuner *tuner, const char *file, GError **error);
+VJ_API gboolean vj_tuner_restore (VjTuner *tuner, const char *file, GError **error);
+VJ_API guint64 vj_tuner_steps (const VjTuner *tuner); /* steps applied so far */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjEngine, vj_engine_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjTuner, vj_tuner_free)
+
+G_END_DECLS
+#endif

@@ -1,0 +1,3 @@
+# plugins of this role; name.so is built from name.c
+computedir = $(pluginsdir)/compute
+compute_PROGRAMS =

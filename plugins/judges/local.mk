@@ -1,0 +1,3 @@
+# plugins of this role; name.so is built from name.c
+judgesdir = $(pluginsdir)/judges
+judges_PROGRAMS =

@@ -1,0 +1,10 @@
+# One line per role folder.
+include plugins/sources/local.mk
+include plugins/injectors/local.mk
+include plugins/samplers/local.mk
+include plugins/judges/local.mk
+include plugins/filters/local.mk
+include plugins/trainers/local.mk
+include plugins/evaluators/local.mk
+include plugins/backends/local.mk
+include plugins/compute/local.mk

@@ -1,0 +1,6 @@
+# tests of the floors below the pipeline; each is one GLib test program
+check_PROGRAMS += tests/unit/test-base
+TESTS += tests/unit/test-base
+tests_unit_test_base_SOURCES = tests/unit/test-base.c
+tests_unit_test_base_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_unit_test_base_LDADD = $(CORE_LDADD)
