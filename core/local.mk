@@ -1,7 +1,7 @@
 # Lower floors first; the arrows of doc/architecture.md point upwards in this list.
 nobase_include_HEADERS +=
 vjincludedir = $(includedir)/vj
-vjinclude_HEADERS = core/vj/error.h core/vj/engine.h
+vjinclude_HEADERS = core/vj/error.h core/vj/chat.h core/vj/engine.h core/vj/plugin.h
 
 include core/base/local.mk
 include core/tensor/local.mk

@@ -8,34 +8,20 @@
 #ifndef VJ_ENGINE_H
 #define VJ_ENGINE_H
 
-#include <vj/error.h>
-#include <stdint.h>
+#include <vj/chat.h>
 
 G_BEGIN_DECLS
 
 typedef struct VjEngine VjEngine;
 typedef struct VjTuner VjTuner;
 
-/* -- images ---------------------------------------------------------------- */
-
-/* Decoded pixels, borrowed for the length of a call. RGB, 8 bits, row-major
- * [height, width, 3]; `digest` is the lower-case SHA-256 that names the pixels
- * (the engine caches encoded images under it). */
-typedef struct {
-  const guint8 *rgb;
-  guint32 width, height;
-  const char *digest;
-} VjPixels;
-
 /* -- prompts --------------------------------------------------------------- */
-
-typedef enum { VJ_SPEAKER_SYSTEM, VJ_SPEAKER_USER, VJ_SPEAKER_ASSISTANT } VjSpeaker;
 
 /* One message of a chat: its images come before its text, as the family's template puts them. */
 typedef struct {
   VjSpeaker speaker;
   const char *text; /* UTF-8; control tokens inside it are plain text, never tokens */
-  const VjPixels *images;
+  const VjPixels *images; /* borrowed; the engine caches encoded images under their digest */
   gsize n_images;
 } VjChatMessage;
 
@@ -78,8 +64,6 @@ typedef struct {
   const guint64 *seeds; /* [n]: one random stream per draw */
   guint n;              /* draws of this prompt; the prompt is prefilled once */
 } VjGenerateRequest;
-
-typedef enum { VJ_FINISH_STOP, VJ_FINISH_LENGTH } VjFinish;
 
 typedef struct {
   guint64 ticket;
