@@ -5,3 +5,4 @@ include tests/pipeline/local.mk
 include tests/fuzz/local.mk
 include tests/faults/local.mk
 include tests/bench/local.mk
+include tests/tools/local.mk

@@ -1,0 +1,3 @@
+# checks of the tree itself
+TESTS += tests/tools/arrows.py
+EXTRA_DIST += tests/tools/arrows.py tests/tools/build.sh quickstart check
