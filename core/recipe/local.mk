@@ -1,1 +1,1 @@
-libvjcore_a_SOURCES +=
+libvjcore_a_SOURCES += core/recipe/node.h core/recipe/options.h core/recipe/recipe.h

@@ -1,0 +1,26 @@
+/* A plugin at work: its instance struct filled from the recipe, started, and in the end stopped. */
+#ifndef VJ_PLUGIN_INSTANCE_H
+#define VJ_PLUGIN_INSTANCE_H
+
+#include "plugin/host.h"
+#include "recipe/recipe.h"
+
+typedef struct VjInstance VjInstance;
+
+/* Presets, then the values of `entry` (a recipe entry; NULL: presets alone), then `overrides` (NULL-terminated pairs
+ * name, value; may be NULL), then `start`. Option faults are VJ_EXIT_RECIPE with their places; `start` sets its own.
+ * `run` may be NULL only in tests of plugins whose `start` does not use it. Free with vj_instance_free. */
+VJ_API VjInstance *vj_instance_new (const VjPlugin *plugin, const VjNode *entry, const char *const *overrides, VjRun *run,
+                                    GError **error);
+/* Stops and frees; NULL is fine. */
+VJ_API void vj_instance_free (VjInstance *instance);
+
+VJ_API void *vj_instance_self (VjInstance *instance); /* first argument of the verbs. Borrowed. */
+VJ_API const VjPlugin *vj_instance_plugin (const VjInstance *instance);
+
+/* The role's verbs; the instance must be of that role. */
+#define VJ_INSTANCE_OPS(instance, OpsType) ((const OpsType *) vj_instance_plugin (instance)->ops)
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjInstance, vj_instance_free)
+
+#endif
