@@ -1,1 +1,1 @@
-libvjcore_a_SOURCES +=
+libvjcore_a_SOURCES += core/image/image.h

@@ -1,1 +1,1 @@
-libvjcore_a_SOURCES +=
+libvjcore_a_SOURCES += core/record/record.h core/record/request.h

@@ -1,1 +1,1 @@
-libvjcore_a_SOURCES +=
+libvjcore_a_SOURCES += core/store/checkpoint.h core/store/export.h core/store/store.h

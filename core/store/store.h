@@ -1,0 +1,194 @@
+/* The run directory: one SQLite database that remembers everything a run has done.
+ *
+ * Laws: a call that reports success inside a group is durable when vj_store_commit has returned TRUE; outside a group,
+ * when the call itself has. One process writes (a kernel lock, which dies with it); any number read. After a write that
+ * failed the store refuses every further call with that error: what the disk holds is only known by opening it anew, so
+ * nothing is retried. All errors are VJ_EXIT_STORE unless said, name the file, and say what to do. A store is driven by
+ * one thread at a time.
+ *
+ * Files: ledger.sqlite (with -wal and -shm while open), lock. Checkpoints and exports are directories beside them.
+ * Image bytes live in the database: they commit with the records that show them, and thousands of small images cost
+ * one fsync a group instead of two each. */
+#ifndef VJ_STORE_STORE_H
+#define VJ_STORE_STORE_H
+
+#include "image/image.h"
+#include "record/record.h"
+
+typedef struct VjStore VjStore;
+typedef struct VjStoreCursor VjStoreCursor;
+
+typedef enum {
+  VJ_STORE_WRITE, /* make the directory if need be, take the lock; VJ_EXIT_BUSY names the holder */
+  VJ_STORE_READ   /* no lock, also beside a running writer; the directory must hold a ledger     */
+} VjStoreMode;
+
+VJ_API VjStore *vj_store_open (const char *dir, VjStoreMode mode, GError **error);
+/* Rolls an open group back. NULL is fine. */
+VJ_API void vj_store_close (VjStore *store);
+VJ_API const char *vj_store_dir (const VjStore *store); /* absolute; borrowed */
+
+/* -- groups: many writes, one fsync; they do not nest --------------------------- */
+
+VJ_API gboolean vj_store_begin (VjStore *store, GError **error);
+VJ_API gboolean vj_store_commit (VjStore *store, GError **error);
+VJ_API void vj_store_rollback (VjStore *store); /* no group: nothing */
+VJ_API gboolean vj_store_in_group (const VjStore *store);
+
+/* -- meta: named texts (recipe, seed, version of the run) ------------------------ */
+
+VJ_API gboolean vj_store_meta_set (VjStore *store, const char *key, const char *value, GError **error); /* NULL removes */
+VJ_API gboolean vj_store_meta_get (VjStore *store, const char *key, char **ret_value, GError **error); /* NULL if absent */
+
+/* -- stages ----------------------------------------------------------------------- */
+
+typedef enum { VJ_STAGE_RUNNING, VJ_STAGE_DONE } VjStageState;
+
+typedef struct {
+  guint iteration;
+  char *name;
+  char *digest; /* of everything that decides the stage's result; the pipeline's own */
+  VjStageState state;
+  gint64 n_in, n_kept;
+} VjStage;
+
+VJ_API gboolean vj_store_stage_put (VjStore *store, const VjStage *stage, GError **error); /* replaces */
+/* *ret_stage is NULL when there is none. Free with vj_stage_free. */
+VJ_API gboolean vj_store_stage_get (VjStore *store, guint iteration, const char *name, VjStage **ret_stage, GError **error);
+/* All, VjStage *, by iteration, then in the order first put. */
+VJ_API gboolean vj_store_stages (VjStore *store, GPtrArray **ret_stages, GError **error);
+/* Undoes a stage: its row, the records it made (their children must be forgotten first or be of the same stage: whatever
+ * descends from a removed record goes too), their gold, and the fates it decided. Replies and images stay. */
+VJ_API gboolean vj_store_stage_forget (VjStore *store, guint iteration, const char *name, GError **error);
+VJ_API void vj_stage_free (VjStage *stage);
+
+/* -- records ------------------------------------------------------------------------- */
+
+typedef enum { VJ_FATE_OPEN, VJ_FATE_KEPT, VJ_FATE_DROPPED } VjFate; /* "open", "kept", "dropped" */
+VJ_API const char *vj_fate_name (VjFate fate);
+
+typedef struct {
+  VjRecord *record;
+  char *stage;      /* that made it                       */
+  VjFate fate;
+  char *fate_stage; /* that decided the fate; NULL: open   */
+  char *reason;     /* why it was dropped; NULL: it was not */
+} VjStored;
+
+VJ_API void vj_stored_free (VjStored *stored);
+
+/* Adds a checked record, with fate open. The same record again is no error and changes nothing; another content under
+ * the same id is VJ_EXIT_BUG. Parents must be stored before. */
+VJ_API gboolean vj_store_record_put (VjStore *store, const char *stage, const VjRecord *record, GError **error);
+/* *ret_stored is NULL when there is none. */
+VJ_API gboolean vj_store_record_get (VjStore *store, const char *id, VjStored **ret_stored, GError **error);
+/* Replaces the content of a stored record; fate and stage stay. */
+VJ_API gboolean vj_store_record_update (VjStore *store, const VjRecord *record, GError **error);
+/* Decides (or, with VJ_FATE_OPEN, reopens) a fate. `reason` goes with VJ_FATE_DROPPED alone. */
+VJ_API gboolean vj_store_record_fate (VjStore *store, const char *id, VjFate fate, const char *stage, const char *reason,
+                                      GError **error);
+
+/* What to walk over; VJ_ANY or NULL leaves a condition out. */
+#define VJ_ANY (-1)
+typedef struct {
+  int iteration, kind, fate; /* VjRecordKind, VjFate                    */
+  const char *stage;         /* that made the record                    */
+  const char *parent;        /* children of this record                 */
+} VjStoreQuery;
+#define VJ_STORE_QUERY_ALL ((VjStoreQuery){VJ_ANY, VJ_ANY, VJ_ANY, NULL, NULL})
+
+/* Records in byte order of their ids. The cursor reads in small pages, so records met may be changed on the way. */
+VJ_API VjStoreCursor *vj_store_walk (VjStore *store, const VjStoreQuery *query);
+/* *ret_stored is the next one, NULL after the last. */
+VJ_API gboolean vj_store_walk_next (VjStoreCursor *cursor, VjStored **ret_stored, GError **error);
+VJ_API void vj_store_walk_free (VjStoreCursor *cursor);
+VJ_API gboolean vj_store_count (VjStore *store, const VjStoreQuery *query, gint64 *ret_count, GError **error);
+
+/* -- the funnel ------------------------------------------------------------------------- */
+
+typedef struct {
+  guint iteration;
+  char *stage, *reason; /* stage: that dropped them */
+  VjRecordKind kind;
+  gint64 count;
+} VjDrop;
+
+/* VjDrop *, by iteration, stage, kind, falling count, reason. */
+VJ_API gboolean vj_store_drops (VjStore *store, int iteration, GPtrArray **ret_drops, GError **error);
+VJ_API void vj_drop_free (VjDrop *drop);
+
+/* Whether n_in = n_kept + dropped holds for each stage that is done, dropped counted from the records. The first that
+ * does not is VJ_EXIT_BUG, with its figures. */
+VJ_API gboolean vj_store_balance (VjStore *store, int iteration, GError **error);
+
+/* -- gold: apart from the records, for measuring only -------------------------------------- */
+
+VJ_API gboolean vj_store_gold_put (VjStore *store, const char *record, const char *gold, GError **error);
+VJ_API gboolean vj_store_gold_get (VjStore *store, const char *record, char **ret_gold, GError **error); /* NULL if none */
+
+/* -- replies -------------------------------------------------------------------------------- */
+
+typedef struct {
+  char *text, *error; /* exactly one is set                       */
+  VjFinish finish;
+  guint32 prompt_tokens, completion_tokens;
+} VjStoredReply;
+
+VJ_API void vj_stored_reply_clear (VjStoredReply *reply);
+
+typedef enum { VJ_REPLY_UNKNOWN, VJ_REPLY_CLAIMED, VJ_REPLY_ANSWERED } VjReplyState;
+
+/* Says that the draw `key` (vj_request_key) is about to be sent for `record` at `stage`; to be committed before it is.
+ * Again for a key claimed before and not answered (its run was killed) counts one repeat. An answered key is no error
+ * and stays answered. */
+VJ_API gboolean vj_store_reply_claim (VjStore *store, const char *key, const char *record, const char *stage, GError **error);
+/* Keeps the answer of a claimed key. A key never claimed, or answered differently before, is VJ_EXIT_BUG. */
+VJ_API gboolean vj_store_reply_answer (VjStore *store, const char *key, const VjStoredReply *reply, GError **error);
+/* *ret_reply is filled only when *ret_state is VJ_REPLY_ANSWERED; clear it afterwards. */
+VJ_API gboolean vj_store_reply_lookup (VjStore *store, const char *key, VjReplyState *ret_state, VjStoredReply *ret_reply,
+                                       GError **error);
+
+typedef struct {
+  gint64 answered, claimed; /* claimed: and not answered                       */
+  gint64 repeats;           /* claims made again: sent twice at most this often */
+  gint64 prompt_tokens, completion_tokens;
+} VjReplyCounts;
+VJ_API gboolean vj_store_reply_counts (VjStore *store, VjReplyCounts *ret_counts, GError **error);
+
+/* -- images -------------------------------------------------------------------------------------- */
+
+/* Keeps the image's encoded bytes under its digest, once. */
+VJ_API gboolean vj_store_image_put (VjStore *store, const VjImage *image, GError **error);
+/* *ret_image is NULL when there is none. */
+VJ_API gboolean vj_store_image_get (VjStore *store, const char *digest, VjImage **ret_image, GError **error);
+
+/* -- scores and training steps ---------------------------------------------------------------------- */
+
+typedef struct {
+  char *label;            /* "before", "iteration 1", ... */
+  char *evaluator, *metric;
+  double right, total;
+} VjScore;
+
+VJ_API gboolean vj_store_score_put (VjStore *store, const VjScore *score, GError **error); /* replaces */
+/* VjScore *, in the order first put. `label` NULL: all. */
+VJ_API gboolean vj_store_scores (VjStore *store, const char *label, GPtrArray **ret_scores, GError **error);
+VJ_API void vj_score_free (VjScore *score);
+
+typedef struct {
+  gint64 step, steps;
+  double loss, learning_rate, grad_norm;
+} VjTrainStep;
+
+/* A step of the named course ("iteration 1"); the same step again replaces. */
+VJ_API gboolean vj_store_step_put (VjStore *store, const char *course, const VjTrainStep *step, GError **error);
+/* GArray of VjTrainStep, by step. */
+VJ_API gboolean vj_store_steps (VjStore *store, const char *course, GArray **ret_steps, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStore, vj_store_close)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStored, vj_stored_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStage, vj_stage_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStoreCursor, vj_store_walk_free)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjStoredReply, vj_stored_reply_clear)
+
+#endif
