@@ -1,1 +1,3 @@
-libvjcore_a_SOURCES += core/engine/tokenizer.h core/engine/chat.h core/engine/preprocess.h
+libvjcore_a_SOURCES += core/engine/json.c core/engine/json.h \
+	core/engine/tokenizer.c core/engine/tokenizer-load.c core/engine/tokenizer.h core/engine/tokenizer-private.h \
+	core/engine/chat.h core/engine/preprocess.h

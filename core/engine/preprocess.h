@@ -21,7 +21,7 @@ typedef struct {
 
 /* One image, ready for the vision tower. */
 typedef struct {
-  float *pixels;           /* [N, 3, S, S]; tiles from n_tiles on are zero, as in the reference. Owned */
+  float *pixels;           /* [n_tiles, 3, S, S], tiles row by row. Owned                             */
   guint32 rows, columns;   /* tiles down and across                                                   */
   guint32 n_tiles;         /* rows * columns, in [1, N]                                               */
   guint32 aspect_ratio_id; /* from 1: place of (rows, columns) in the list of supported ratios        */
