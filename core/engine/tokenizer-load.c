@@ -12,6 +12,26 @@
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|"          \
   " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+/* The same in PCRE2's terms. Its \p{L}, \p{N} and \s are those of Unicode 14 in Debian 12 (and \s holds U+180E, as
+ * older Unicode had it); the library's are those of Unicode 16. So the newer ranges are added by hand:
+ * `make_tokenizer_vectors.py --scan` compares all code points. */
+#define LETTERS                                                                                                  \
+  "\\p{L}"                                                                                                       \
+  "\\x{1c89}-\\x{1c8a}\\x{a7cb}-\\x{a7cd}\\x{a7da}-\\x{a7dc}\\x{105c0}-\\x{105f3}\\x{10d4a}-\\x{10d65}" \
+  "\\x{10d6f}-\\x{10d85}\\x{10ec2}-\\x{10ec4}\\x{1123f}-\\x{11240}\\x{11380}-\\x{11389}\\x{1138b}\\x{1138e}" \
+  "\\x{11390}-\\x{113b5}\\x{113b7}\\x{113d1}\\x{113d3}\\x{11bc0}-\\x{11be0}\\x{11f02}\\x{11f04}-\\x{11f10}" \
+  "\\x{11f12}-\\x{11f33}\\x{1342f}\\x{13441}-\\x{13446}\\x{13460}-\\x{143fa}\\x{16100}-\\x{1611d}" \
+  "\\x{16d40}-\\x{16d6c}\\x{18cff}\\x{1b132}\\x{1b155}\\x{1df25}-\\x{1df2a}\\x{1e030}-\\x{1e06d}" \
+  "\\x{1e4d0}-\\x{1e4eb}\\x{1e5d0}-\\x{1e5ed}\\x{1e5f0}\\x{2b739}\\x{2ebf0}-\\x{2ee5d}\\x{31350}-\\x{323af}"
+#define NUMBERS \
+  "\\p{N}" \
+  "\\x{10d40}-\\x{10d49}\\x{116d0}-\\x{116e3}\\x{11bf0}-\\x{11bf9}\\x{11f50}-\\x{11f59}\\x{16130}-\\x{16139}" \
+  "\\x{16d70}-\\x{16d79}\\x{1ccf0}-\\x{1ccf9}\\x{1d2c0}-\\x{1d2d3}\\x{1e4f0}-\\x{1e4f9}\\x{1e5f1}-\\x{1e5fa}"
+#define SPACES "\\t-\\r\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+#define SPLITTER                                                                                                          \
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n" LETTERS NUMBERS "]?[" LETTERS "]+|[" NUMBERS "]{1,3}| ?[^" SPACES LETTERS NUMBERS "]+[\\r\\n]*|" \
+  "[" SPACES "]*[\\r\\n]+|[" SPACES "]+(?![^" SPACES "])|[" SPACES "]+"
+
 /* The file being read. */
 typedef struct {
   const char *where;
@@ -351,7 +371,7 @@ compile_splitter (Loader *l, GError **error)
 {
   int code;
   PCRE2_SIZE offset;
-  l->out->splitter = pcre2_compile ((PCRE2_SPTR) LLAMA3_PATTERN, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &offset, NULL);
+  l->out->splitter = pcre2_compile ((PCRE2_SPTR) SPLITTER, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &code, &offset, NULL);
   if (l->out->splitter == NULL)
     return vj_fail (error, VJ_EXIT_BUG, "%s: cannot compile the splitting pattern: PCRE2 error %d; is PCRE2 built with Unicode?", l->where, code);
   pcre2_jit_compile (l->out->splitter, PCRE2_JIT_COMPLETE); /* without it matching is slower, nothing else */

@@ -110,8 +110,11 @@ def join_leads(spec):
     leads = [chr(b) if b in range(0xc2, 0xf5) else None for b in range(256)]
     new = [(left, lead) for left in ("a", "1", "\u0109", "!") for lead in leads if lead and left + lead not in vocab]
     for left, lead in new:
-        vocab[left + lead] = spec["model"]["top"] = 1 + spec["model"].get("top", max(max(vocab.values()), *(t["id"] for t in spec["added_tokens"])))
-    del spec["model"]["top"]
+        vocab[left + lead] = len(vocab)
+    for i, token in enumerate(spec["added_tokens"]):
+        token["id"] = len(vocab) + i
+    template = spec["post_processor"]["processors"][1]["special_tokens"]
+    template[CONTROL[0]]["ids"] = [len(vocab)]
     spec["model"]["merges"] = [list(m) for m in new] + merges
 
 
