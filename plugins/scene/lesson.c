@@ -1,0 +1,204 @@
+/* Lessons and pairs. */
+#include "scene/lesson.h"
+
+#include <string.h>
+
+const char *
+scene_skill_name (SceneSkill skill)
+{
+  static const char *const names[SCENE_N_SKILLS] = {
+#define SCENE__NAME(name, recipe, shown, what) recipe,
+    SCENE_SKILL_TABLE (SCENE__NAME)
+#undef SCENE__NAME
+  };
+  return names[skill];
+}
+
+static void
+open_pair (ScenePair *pair, const Scene *scene, VjRandom *random)
+{
+  SceneKind kind = (SceneKind) vj_random_below (random, SCENE_N_KINDS);
+  SceneAccount truth, altered;
+
+  scene_account (scene, &truth);
+  altered = truth;
+  scene_account_alter (&altered, kind, random);
+  pair->question = g_strdup (SCENE_DESCRIBE_PROMPT);
+  pair->right = scene_account_text (&truth);
+  pair->wrong = scene_account_text (&altered);
+  pair->how = scene_kind_name (kind);
+  if (kind == SCENE_COUNT) {
+    pair->lead = g_strdup ("count shapes");
+    pair->seen = scene_word (SCENE_NUMBER, truth.number);
+    pair->unseen = scene_word (SCENE_NUMBER, altered.number);
+    return;
+  }
+  for (guint i = 0; i < truth.n; i++)
+    for (SceneAspect a = SCENE_PLACE; a <= SCENE_SHAPE; a++) {
+      const guint8 *is = truth.items[i].is;
+      if (is[a] == altered.items[i].is[a])
+        continue;
+      pair->lead = a == SCENE_PLACE ? g_strdup_printf ("%s %s", scene_word (SCENE_COLOR, is[SCENE_COLOR]),
+                                                       scene_word (SCENE_SHAPE, is[SCENE_SHAPE]))
+                                    : g_strdup_printf ("at %s", scene_word (SCENE_PLACE, is[SCENE_PLACE]));
+      pair->seen = scene_word (a, is[a]);
+      pair->unseen = scene_word (a, altered.items[i].is[a]);
+    }
+}
+
+void
+scene_pair_sample (ScenePair *pair, const Scene *scene, gboolean open, VjRandom *random)
+{
+  SceneAsk ask;
+
+  memset (pair, 0, sizeof *pair);
+  pair->open = open;
+  if (open) {
+    open_pair (pair, scene, random);
+    return;
+  }
+  if (vj_random_below (random, 2))
+    scene_ask_sample (&ask, random);
+  else
+    do
+      scene_ask_about (&ask, scene, random);
+    while (ask.form == SCENE_ASK_WHERE);
+  pair->question = scene_ask_text (&ask);
+  pair->lead = scene_ask_lead (&ask);
+  pair->how = scene_ask_form_name (ask.form);
+  pair->seen = scene_ask_answer (&ask, scene);
+  pair->unseen = scene_ask_wrong (&ask, pair->seen, random);
+  pair->right = g_strdup (pair->seen);
+  pair->wrong = g_strdup (pair->unseen);
+}
+
+void
+scene_pair_clear (ScenePair *pair)
+{
+  g_free (pair->question);
+  g_free (pair->right);
+  g_free (pair->wrong);
+  g_free (pair->lead);
+  memset (pair, 0, sizeof *pair);
+}
+
+/* -- text alone ------------------------------------------------------------------ */
+
+static void
+copy_lesson (SceneLesson *lesson, VjRandom *random)
+{
+  GString *words = g_string_new (NULL);
+  guint n = 2 + vj_random_below (random, 14);
+
+  for (guint i = 0; i < n; i++) {
+    SceneAspect a = vj_random_below (random, SCENE_N_ASPECTS);
+    g_string_append_printf (words, "%s%s", i ? " " : "", scene_word (a, vj_random_below (random, scene_words (a))));
+  }
+  lesson->target = g_string_free (words, FALSE);
+  lesson->prompt = g_strdup_printf ("copy : %s", lesson->target);
+}
+
+static void
+recite_lesson (SceneLesson *lesson)
+{
+  SceneAccount truth;
+
+  scene_account (&lesson->scene, &truth);
+  lesson->target = scene_account_text (&truth);
+  lesson->prompt = g_strdup_printf ("copy : %s", lesson->target);
+}
+
+static void
+rewrite_lesson (SceneLesson *lesson, VjRandom *random)
+{
+  SceneKind kind = (SceneKind) vj_random_below (random, SCENE_N_KINDS);
+  g_autofree char *text = NULL;
+  SceneAccount account;
+
+  scene_account (&lesson->scene, &account);
+  text = scene_account_text (&account);
+  lesson->prompt = g_strdup_printf ("rewrite %s : %s", scene_kind_name (kind), text);
+  scene_account_alter (&account, kind, random);
+  lesson->target = scene_account_text (&account);
+}
+
+/* -- pairs ------------------------------------------------------------------------ */
+
+/* One pair in three forms: a question to name the difference; a difference named, and which of the two
+ * the picture shows; both together, which is judging. A letter always follows its word: with the letter
+ * first a small decoder copies the words but not the verdict. */
+static void
+pair_lesson (SceneLesson *lesson, SceneSkill skill, VjRandom *random)
+{
+  gboolean right_is_a = vj_random_below (random, 2) == 0;
+  const char *letter = right_is_a ? "A" : "B";
+  g_autofree char *difference = NULL, *verdict = NULL, *asked = NULL;
+  ScenePair pair;
+
+  lesson->open = vj_random_below (random, 5) < 3;
+  scene_pair_sample (&pair, &lesson->scene, lesson->open, random);
+  difference = g_strdup_printf ("%s %s A %s B", pair.lead, right_is_a ? pair.seen : pair.unseen,
+                                right_is_a ? pair.unseen : pair.seen);
+  verdict = g_strdup_printf ("image shows %s %s so [[%s]]", pair.seen, letter, letter);
+  asked = g_strdup_printf ("%s A : %s B : %s", pair.question, right_is_a ? pair.right : pair.wrong,
+                           right_is_a ? pair.wrong : pair.right);
+  if (skill == SCENE_SKILL_DIFFER) {
+    lesson->prompt = g_strdup_printf ("differ : %s", asked);
+    lesson->target = g_steal_pointer (&difference);
+  } else if (skill == SCENE_SKILL_CHOOSE) {
+    lesson->prompt = g_strdup_printf ("choose : %s", difference);
+    lesson->target = g_steal_pointer (&verdict);
+  } else {
+    lesson->prompt = g_strdup_printf ("judge : %s", asked);
+    lesson->target = g_strdup_printf ("%s ; %s", difference, verdict);
+  }
+  scene_pair_clear (&pair);
+}
+
+static void
+answer_lesson (SceneLesson *lesson, VjRandom *random)
+{
+  SceneAsk ask;
+
+  if (vj_random_below (random, 3) == 0)
+    scene_ask_sample (&ask, random);
+  else
+    scene_ask_about (&ask, &lesson->scene, random);
+  lesson->prompt = scene_ask_text (&ask);
+  lesson->target = g_strdup (scene_ask_answer (&ask, &lesson->scene));
+}
+
+static void
+describe_lesson (SceneLesson *lesson)
+{
+  SceneAccount truth;
+
+  scene_account (&lesson->scene, &truth);
+  lesson->prompt = g_strdup (SCENE_DESCRIBE_PROMPT);
+  lesson->target = scene_account_text (&truth);
+}
+
+void
+scene_lesson_sample (SceneLesson *lesson, SceneSkill skill, VjRandom *random)
+{
+  memset (lesson, 0, sizeof *lesson);
+  scene_sample (&lesson->scene, random);
+  lesson->shown = skill >= SCENE_SKILL_DESCRIBE;
+  lesson->open = skill != SCENE_SKILL_ANSWER;
+  switch (skill) {
+  case SCENE_SKILL_COPY: copy_lesson (lesson, random); break;
+  case SCENE_SKILL_RECITE: recite_lesson (lesson); break;
+  case SCENE_SKILL_REWRITE: rewrite_lesson (lesson, random); break;
+  case SCENE_SKILL_DESCRIBE: describe_lesson (lesson); break;
+  case SCENE_SKILL_ANSWER: answer_lesson (lesson, random); break;
+  default: pair_lesson (lesson, skill, random); break;
+  }
+}
+
+void
+scene_lesson_clear (SceneLesson *lesson)
+{
+  g_free (lesson->prompt);
+  g_free (lesson->target);
+  memset (lesson, 0, sizeof *lesson);
+}

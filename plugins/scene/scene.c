@@ -1,0 +1,138 @@
+/* Drawing scenes: chance, then MagickWand. */
+#include "scene/scene.h"
+
+#include <string.h>
+#include <wand/MagickWand.h>
+
+/* Cells are 56 / 3 pixels wide; large shapes nearly fill them, small ones keep to 12 pixels,
+ * below which a model of a few million weights learns shapes late. */
+static const double diameters[2] = {12.0, 17.0};
+
+static const guint8 paints[6][3] = {{214, 44, 44},  {44, 160, 62},  {48, 84, 214},
+                                    {232, 214, 60}, {148, 62, 186}, {236, 138, 36}};
+
+static guint8
+jitter (guint8 value, guint32 range, VjRandom *random)
+{
+  int moved = (int) value + (int) vj_random_below (random, 2 * range + 1) - (int) range;
+  return (guint8) CLAMP (moved, 0, 255);
+}
+
+void
+scene_sample (Scene *scene, VjRandom *random)
+{
+  guint8 places[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  guint32 grey = vj_random_below (random, 2) ? 200 + vj_random_below (random, 50) : vj_random_below (random, 50);
+
+  memset (scene, 0, sizeof *scene);
+  scene->n = 1 + vj_random_below (random, SCENE_SHAPES_MAX);
+  for (int c = 0; c < 3; c++)
+    scene->ground[c] = jitter ((guint8) grey, 6, random);
+
+  /* A partial shuffle picks the places; sorted, so that item order is reading order. */
+  for (guint i = 0; i < scene->n; i++) {
+    guint j = i + vj_random_below (random, 9 - i);
+    guint8 place = places[j];
+    places[j] = places[i];
+    guint at = i;
+    for (; at > 0 && places[at - 1] > place; at--)
+      places[at] = places[at - 1];
+    places[at] = place;
+  }
+
+  for (guint i = 0; i < scene->n; i++) {
+    scene->items[i].is[SCENE_PLACE] = places[i];
+    for (SceneAspect a = SCENE_SIZE; a <= SCENE_SHAPE; a++)
+      scene->items[i].is[a] = (guint8) vj_random_below (random, scene_words (a));
+    scene->shift[i][0] = (gint8) ((int) vj_random_below (random, 3) - 1);
+    scene->shift[i][1] = (gint8) ((int) vj_random_below (random, 3) - 1);
+    for (int c = 0; c < 3; c++)
+      scene->paint[i][c] = jitter (paints[scene->items[i].is[SCENE_COLOR]][c], 14, random);
+  }
+}
+
+static void
+fill (PixelWand *pixel, const guint8 *rgb)
+{
+  PixelSetRed (pixel, rgb[0] / 255.0);
+  PixelSetGreen (pixel, rgb[1] / 255.0);
+  PixelSetBlue (pixel, rgb[2] / 255.0);
+}
+
+static void
+draw_item (DrawingWand *pen, PixelWand *pixel, const Scene *scene, guint i)
+{
+  const SceneItem *item = &scene->items[i];
+  double cell = SCENE_SIDE / 3.0, r = diameters[item->is[SCENE_SIZE]] / 2;
+  double x = cell * (item->is[SCENE_PLACE] % 3 + 0.5) + scene->shift[i][0] - 0.5;
+  double y = cell * (item->is[SCENE_PLACE] / 3 + 0.5) + scene->shift[i][1] - 0.5;
+  PointInfo corners[3] = {{x, y - r}, {x + r, y + r}, {x - r, y + r}};
+
+  fill (pixel, scene->paint[i]);
+  DrawSetFillColor (pen, pixel);
+  switch (item->is[SCENE_SHAPE]) {
+  case 0: DrawCircle (pen, x, y, x + r, y); break;
+  case 1: DrawRectangle (pen, x - r, y - r, x + r, y + r); break;
+  default: DrawPolygon (pen, 3, corners); break;
+  }
+}
+
+/* A wand that holds the painted scene; NULL with the error set. */
+static MagickWand *
+paint (const Scene *scene, GError **error)
+{
+  MagickWand *wand = NewMagickWand ();
+  DrawingWand *pen = NewDrawingWand ();
+  PixelWand *pixel = NewPixelWand ();
+  gboolean ok;
+
+  fill (pixel, scene->ground);
+  ok = MagickNewImage (wand, SCENE_SIDE, SCENE_SIDE, pixel);
+  for (guint i = 0; i < scene->n; i++)
+    draw_item (pen, pixel, scene, i);
+  ok = ok && MagickDrawImage (wand, pen);
+  DestroyPixelWand (pixel);
+  DestroyDrawingWand (pen);
+  if (ok)
+    return wand;
+  DestroyMagickWand (wand);
+  vj_fail (error, VJ_EXIT_PLUGIN, "scene: a picture of %u shapes: drawing failed: MagickWand refused; check its policy.xml",
+           scene->n);
+  return NULL;
+}
+
+gboolean
+scene_draw (const Scene *scene, guint8 *ret_rgb, GError **error)
+{
+  MagickWand *wand = paint (scene, error);
+  gboolean ok;
+
+  if (!wand)
+    return FALSE;
+  ok = MagickExportImagePixels (wand, 0, 0, SCENE_SIDE, SCENE_SIDE, "RGB", CharPixel, ret_rgb);
+  DestroyMagickWand (wand);
+  return ok || vj_fail (error, VJ_EXIT_PLUGIN, "scene: pixels: export failed: MagickWand refused; check its policy.xml");
+}
+
+gboolean
+scene_png (const Scene *scene, guint8 **ret_bytes, gsize *ret_length, GError **error)
+{
+  MagickWand *wand = paint (scene, error);
+  unsigned char *blob = NULL;
+  size_t length = 0;
+
+  if (!wand)
+    return FALSE;
+  /* No time stamps: equal scenes are equal bytes. */
+  MagickSetOption (wand, "png:exclude-chunks", "date,time,tEXt,zTXt");
+  MagickSetImageDepth (wand, 8);
+  if (MagickSetImageFormat (wand, "PNG24"))
+    blob = MagickGetImageBlob (wand, &length);
+  DestroyMagickWand (wand);
+  if (!blob)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "scene: picture: writing PNG failed: MagickWand has no PNG coder; install it");
+  *ret_bytes = g_memdup2 (blob, length);
+  *ret_length = length;
+  MagickRelinquishMemory (blob);
+  return TRUE;
+}
