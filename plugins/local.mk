@@ -1,4 +1,5 @@
-# One line per role folder.
+# One line per role folder, after what they share.
+include plugins/scene/local.mk
 include plugins/sources/local.mk
 include plugins/injectors/local.mk
 include plugins/samplers/local.mk

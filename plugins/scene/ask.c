@@ -14,48 +14,48 @@ scene_ask_form_name (SceneAskForm form)
 
 /* Picks the second alternative: another word of the aspect than the first. */
 static void
-pick_other (SceneAsk *ask, VjRandom *random)
+pick_other (SceneAsk *ask, SceneDice *dice)
 {
   guint n = scene_words (ask->aspect);
-  ask->other = (guint8) ((ask->item.is[ask->aspect] + 1 + vj_random_below (random, n - 1)) % n);
+  ask->other = (guint8) ((ask->item.is[ask->aspect] + 1 + scene_roll (dice, n - 1)) % n);
 }
 
 /* Random words for a form. */
 static void
-fill (SceneAsk *ask, SceneAskForm form, VjRandom *random)
+fill (SceneAsk *ask, SceneAskForm form, SceneDice *dice)
 {
   memset (ask, 0, sizeof *ask);
   ask->form = form;
   for (SceneAspect a = SCENE_PLACE; a <= SCENE_SHAPE; a++)
-    ask->item.is[a] = (guint8) vj_random_below (random, scene_words (a));
+    ask->item.is[a] = (guint8) scene_roll (dice, scene_words (a));
   if (form == SCENE_ASK_COUNT)
-    ask->aspect = SCENE_SIZE + vj_random_below (random, 4);
+    ask->aspect = SCENE_SIZE + scene_roll (dice, 4);
   if (form == SCENE_ASK_CHOICE)
-    ask->aspect = SCENE_SIZE + vj_random_below (random, 3);
+    ask->aspect = SCENE_SIZE + scene_roll (dice, 3);
   if (form == SCENE_ASK_CHOICE || form == SCENE_ASK_WHERE)
-    pick_other (ask, random);
+    pick_other (ask, dice);
 }
 
 void
-scene_ask_sample (SceneAsk *ask, VjRandom *random)
+scene_ask_sample (SceneAsk *ask, SceneDice *dice)
 {
-  fill (ask, (SceneAskForm) vj_random_below (random, SCENE_ASK_WHERE), random);
+  fill (ask, (SceneAskForm) scene_roll (dice, SCENE_ASK_WHERE), dice);
 }
 
 void
-scene_ask_about (SceneAsk *ask, const Scene *scene, VjRandom *random)
+scene_ask_about (SceneAsk *ask, const Scene *scene, SceneDice *dice)
 {
-  fill (ask, (SceneAskForm) vj_random_below (random, SCENE_N_ASKS), random);
-  if (vj_random_below (random, 5) == 0)
+  fill (ask, (SceneAskForm) scene_roll (dice, SCENE_N_ASKS), dice);
+  if (scene_roll (dice, 5) == 0)
     return; /* a fifth keeps its random words, so that "none" is also learned */
-  ask->item = scene->items[vj_random_below (random, scene->n)];
-  if (ask->form == SCENE_ASK_EXISTS && vj_random_below (random, 2)) {
-    SceneAspect a = vj_random_below (random, 2) ? SCENE_COLOR : SCENE_SHAPE;
-    ask->item.is[a] = (guint8) vj_random_below (random, scene_words (a));
+  ask->item = scene->items[scene_roll (dice, scene->n)];
+  if (ask->form == SCENE_ASK_EXISTS && scene_roll (dice, 2)) {
+    SceneAspect a = scene_roll (dice, 2) ? SCENE_COLOR : SCENE_SHAPE;
+    ask->item.is[a] = (guint8) scene_roll (dice, scene_words (a));
   }
   if (ask->form == SCENE_ASK_CHOICE || ask->form == SCENE_ASK_WHERE) {
-    pick_other (ask, random);
-    if (vj_random_below (random, 2)) {
+    pick_other (ask, dice);
+    if (scene_roll (dice, 2)) {
       guint8 first = ask->item.is[ask->aspect];
       ask->item.is[ask->aspect] = ask->other;
       ask->other = first;
@@ -137,7 +137,7 @@ scene_ask_answer (const SceneAsk *ask, const Scene *scene)
 }
 
 const char *
-scene_ask_wrong (const SceneAsk *ask, const char *right, VjRandom *random)
+scene_ask_wrong (const SceneAsk *ask, const char *right, SceneDice *dice)
 {
   static const SceneAspect sorts[SCENE_N_ASKS] = {SCENE_NUMBER, SCENE_COLOR, SCENE_SHAPE, SCENE_NUMBER, SCENE_NUMBER, SCENE_PLACE};
   SceneAspect sort = ask->form == SCENE_ASK_CHOICE ? ask->aspect : sorts[ask->form];
@@ -147,12 +147,12 @@ scene_ask_wrong (const SceneAsk *ask, const char *right, VjRandom *random)
     return strcmp (right, "yes") == 0 ? "no" : "yes";
   while (strcmp (wrong, right) == 0) {
     if (ask->form == SCENE_ASK_CHOICE || ask->form == SCENE_ASK_WHERE) {
-      guint pick = vj_random_below (random, 3);
+      guint pick = scene_roll (dice, 3);
       wrong = pick == 0 ? none : scene_word (sort, pick == 1 ? ask->item.is[sort] : ask->other);
-    } else if (sort != SCENE_NUMBER && vj_random_below (random, 4) == 0) {
+    } else if (sort != SCENE_NUMBER && scene_roll (dice, 4) == 0) {
       wrong = none;
     } else {
-      wrong = scene_word (sort, vj_random_below (random, scene_words (sort)));
+      wrong = scene_word (sort, scene_roll (dice, scene_words (sort)));
     }
   }
   return wrong;

@@ -15,14 +15,14 @@ scene_skill_name (SceneSkill skill)
 }
 
 static void
-open_pair (ScenePair *pair, const Scene *scene, VjRandom *random)
+open_pair (ScenePair *pair, const Scene *scene, SceneDice *dice)
 {
-  SceneKind kind = (SceneKind) vj_random_below (random, SCENE_N_KINDS);
+  SceneKind kind = (SceneKind) scene_roll (dice, SCENE_N_KINDS);
   SceneAccount truth, altered;
 
   scene_account (scene, &truth);
   altered = truth;
-  scene_account_alter (&altered, kind, random);
+  scene_account_alter (&altered, kind, dice);
   pair->question = g_strdup (SCENE_DESCRIBE_PROMPT);
   pair->right = scene_account_text (&truth);
   pair->wrong = scene_account_text (&altered);
@@ -47,27 +47,27 @@ open_pair (ScenePair *pair, const Scene *scene, VjRandom *random)
 }
 
 void
-scene_pair_sample (ScenePair *pair, const Scene *scene, gboolean open, VjRandom *random)
+scene_pair_sample (ScenePair *pair, const Scene *scene, gboolean open, SceneDice *dice)
 {
   SceneAsk ask;
 
   memset (pair, 0, sizeof *pair);
   pair->open = open;
   if (open) {
-    open_pair (pair, scene, random);
+    open_pair (pair, scene, dice);
     return;
   }
-  if (vj_random_below (random, 2))
-    scene_ask_sample (&ask, random);
+  if (scene_roll (dice, 2))
+    scene_ask_sample (&ask, dice);
   else
     do
-      scene_ask_about (&ask, scene, random);
+      scene_ask_about (&ask, scene, dice);
     while (ask.form == SCENE_ASK_WHERE);
   pair->question = scene_ask_text (&ask);
   pair->lead = scene_ask_lead (&ask);
   pair->how = scene_ask_form_name (ask.form);
   pair->seen = scene_ask_answer (&ask, scene);
-  pair->unseen = scene_ask_wrong (&ask, pair->seen, random);
+  pair->unseen = scene_ask_wrong (&ask, pair->seen, dice);
   pair->right = g_strdup (pair->seen);
   pair->wrong = g_strdup (pair->unseen);
 }
@@ -85,14 +85,14 @@ scene_pair_clear (ScenePair *pair)
 /* -- text alone ------------------------------------------------------------------ */
 
 static void
-copy_lesson (SceneLesson *lesson, VjRandom *random)
+copy_lesson (SceneLesson *lesson, SceneDice *dice)
 {
   GString *words = g_string_new (NULL);
-  guint n = 2 + vj_random_below (random, 14);
+  guint n = 2 + scene_roll (dice, 14);
 
   for (guint i = 0; i < n; i++) {
-    SceneAspect a = vj_random_below (random, SCENE_N_ASPECTS);
-    g_string_append_printf (words, "%s%s", i ? " " : "", scene_word (a, vj_random_below (random, scene_words (a))));
+    SceneAspect a = scene_roll (dice, SCENE_N_ASPECTS);
+    g_string_append_printf (words, "%s%s", i ? " " : "", scene_word (a, scene_roll (dice, scene_words (a))));
   }
   lesson->target = g_string_free (words, FALSE);
   lesson->prompt = g_strdup_printf ("copy : %s", lesson->target);
@@ -109,16 +109,16 @@ recite_lesson (SceneLesson *lesson)
 }
 
 static void
-rewrite_lesson (SceneLesson *lesson, VjRandom *random)
+rewrite_lesson (SceneLesson *lesson, SceneDice *dice)
 {
-  SceneKind kind = (SceneKind) vj_random_below (random, SCENE_N_KINDS);
+  SceneKind kind = (SceneKind) scene_roll (dice, SCENE_N_KINDS);
   g_autofree char *text = NULL;
   SceneAccount account;
 
   scene_account (&lesson->scene, &account);
   text = scene_account_text (&account);
   lesson->prompt = g_strdup_printf ("rewrite %s : %s", scene_kind_name (kind), text);
-  scene_account_alter (&account, kind, random);
+  scene_account_alter (&account, kind, dice);
   lesson->target = scene_account_text (&account);
 }
 
@@ -128,15 +128,15 @@ rewrite_lesson (SceneLesson *lesson, VjRandom *random)
  * the picture shows; both together, which is judging. A letter always follows its word: with the letter
  * first a small decoder copies the words but not the verdict. */
 static void
-pair_lesson (SceneLesson *lesson, SceneSkill skill, VjRandom *random)
+pair_lesson (SceneLesson *lesson, SceneSkill skill, SceneDice *dice)
 {
-  gboolean right_is_a = vj_random_below (random, 2) == 0;
+  gboolean right_is_a = scene_roll (dice, 2) == 0;
   const char *letter = right_is_a ? "A" : "B";
   g_autofree char *difference = NULL, *verdict = NULL, *asked = NULL;
   ScenePair pair;
 
-  lesson->open = vj_random_below (random, 5) < 3;
-  scene_pair_sample (&pair, &lesson->scene, lesson->open, random);
+  lesson->open = scene_roll (dice, 5) < 3;
+  scene_pair_sample (&pair, &lesson->scene, lesson->open, dice);
   difference = g_strdup_printf ("%s %s A %s B", pair.lead, right_is_a ? pair.seen : pair.unseen,
                                 right_is_a ? pair.unseen : pair.seen);
   verdict = g_strdup_printf ("image shows %s %s so [[%s]]", pair.seen, letter, letter);
@@ -156,14 +156,14 @@ pair_lesson (SceneLesson *lesson, SceneSkill skill, VjRandom *random)
 }
 
 static void
-answer_lesson (SceneLesson *lesson, VjRandom *random)
+answer_lesson (SceneLesson *lesson, SceneDice *dice)
 {
   SceneAsk ask;
 
-  if (vj_random_below (random, 3) == 0)
-    scene_ask_sample (&ask, random);
+  if (scene_roll (dice, 3) == 0)
+    scene_ask_sample (&ask, dice);
   else
-    scene_ask_about (&ask, &lesson->scene, random);
+    scene_ask_about (&ask, &lesson->scene, dice);
   lesson->prompt = scene_ask_text (&ask);
   lesson->target = g_strdup (scene_ask_answer (&ask, &lesson->scene));
 }
@@ -179,19 +179,19 @@ describe_lesson (SceneLesson *lesson)
 }
 
 void
-scene_lesson_sample (SceneLesson *lesson, SceneSkill skill, VjRandom *random)
+scene_lesson_sample (SceneLesson *lesson, SceneSkill skill, SceneDice *dice)
 {
   memset (lesson, 0, sizeof *lesson);
-  scene_sample (&lesson->scene, random);
+  scene_sample (&lesson->scene, dice);
   lesson->shown = skill >= SCENE_SKILL_DESCRIBE;
   lesson->open = skill != SCENE_SKILL_ANSWER;
   switch (skill) {
-  case SCENE_SKILL_COPY: copy_lesson (lesson, random); break;
+  case SCENE_SKILL_COPY: copy_lesson (lesson, dice); break;
   case SCENE_SKILL_RECITE: recite_lesson (lesson); break;
-  case SCENE_SKILL_REWRITE: rewrite_lesson (lesson, random); break;
+  case SCENE_SKILL_REWRITE: rewrite_lesson (lesson, dice); break;
   case SCENE_SKILL_DESCRIBE: describe_lesson (lesson); break;
-  case SCENE_SKILL_ANSWER: answer_lesson (lesson, random); break;
-  default: pair_lesson (lesson, skill, random); break;
+  case SCENE_SKILL_ANSWER: answer_lesson (lesson, dice); break;
+  default: pair_lesson (lesson, skill, dice); break;
   }
 }
 

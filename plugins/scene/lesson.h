@@ -36,7 +36,7 @@ typedef struct {
   char *target;    /* owned */
 } SceneLesson;
 
-void scene_lesson_sample (SceneLesson *lesson, SceneSkill skill, VjRandom *random);
+void scene_lesson_sample (SceneLesson *lesson, SceneSkill skill, SceneDice *dice);
 void scene_lesson_clear (SceneLesson *lesson);
 
 /* Two answers of which exactly one is right. */
@@ -52,7 +52,7 @@ typedef struct {
 
 /* A pair about the scene: the true description against one with a changed word, or the right answer
  * of a closed question against a wrong one. */
-void scene_pair_sample (ScenePair *pair, const Scene *scene, gboolean open, VjRandom *random);
+void scene_pair_sample (ScenePair *pair, const Scene *scene, gboolean open, SceneDice *dice);
 void scene_pair_clear (ScenePair *pair);
 
 #endif

@@ -11,27 +11,38 @@ static const double diameters[2] = {12.0, 17.0};
 static const guint8 paints[6][3] = {{214, 44, 44},  {44, 160, 62},  {48, 84, 214},
                                     {232, 214, 60}, {148, 62, 186}, {236, 138, 36}};
 
-static guint8
-jitter (guint8 value, guint32 range, VjRandom *random)
+guint32
+scene_roll (SceneDice *dice, guint32 below)
 {
-  int moved = (int) value + (int) vj_random_below (random, 2 * range + 1) - (int) range;
+  guint64 z = (dice->state += G_GUINT64_CONSTANT (0x9e3779b97f4a7c15));
+
+  z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT (0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT (0x94d049bb133111eb);
+  /* Multiply-shift: off uniform by less than below / 2^32. */
+  return (guint32) ((((z ^ (z >> 31)) >> 32) * below) >> 32);
+}
+
+static guint8
+jitter (guint8 value, guint32 range, SceneDice *dice)
+{
+  int moved = (int) value + (int) scene_roll (dice, 2 * range + 1) - (int) range;
   return (guint8) CLAMP (moved, 0, 255);
 }
 
 void
-scene_sample (Scene *scene, VjRandom *random)
+scene_sample (Scene *scene, SceneDice *dice)
 {
   guint8 places[9] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-  guint32 grey = vj_random_below (random, 2) ? 200 + vj_random_below (random, 50) : vj_random_below (random, 50);
+  guint32 grey = scene_roll (dice, 2) ? 200 + scene_roll (dice, 50) : scene_roll (dice, 50);
 
   memset (scene, 0, sizeof *scene);
-  scene->n = 1 + vj_random_below (random, SCENE_SHAPES_MAX);
+  scene->n = 1 + scene_roll (dice, SCENE_SHAPES_MAX);
   for (int c = 0; c < 3; c++)
-    scene->ground[c] = jitter ((guint8) grey, 6, random);
+    scene->ground[c] = jitter ((guint8) grey, 6, dice);
 
   /* A partial shuffle picks the places; sorted, so that item order is reading order. */
   for (guint i = 0; i < scene->n; i++) {
-    guint j = i + vj_random_below (random, 9 - i);
+    guint j = i + scene_roll (dice, 9 - i);
     guint8 place = places[j];
     places[j] = places[i];
     guint at = i;
@@ -43,20 +54,20 @@ scene_sample (Scene *scene, VjRandom *random)
   for (guint i = 0; i < scene->n; i++) {
     scene->items[i].is[SCENE_PLACE] = places[i];
     for (SceneAspect a = SCENE_SIZE; a <= SCENE_SHAPE; a++)
-      scene->items[i].is[a] = (guint8) vj_random_below (random, scene_words (a));
-    scene->shift[i][0] = (gint8) ((int) vj_random_below (random, 3) - 1);
-    scene->shift[i][1] = (gint8) ((int) vj_random_below (random, 3) - 1);
+      scene->items[i].is[a] = (guint8) scene_roll (dice, scene_words (a));
+    scene->shift[i][0] = (gint8) ((int) scene_roll (dice, 3) - 1);
+    scene->shift[i][1] = (gint8) ((int) scene_roll (dice, 3) - 1);
     for (int c = 0; c < 3; c++)
-      scene->paint[i][c] = jitter (paints[scene->items[i].is[SCENE_COLOR]][c], 14, random);
+      scene->paint[i][c] = jitter (paints[scene->items[i].is[SCENE_COLOR]][c], 14, dice);
   }
 }
 
 static void
 fill (PixelWand *pixel, const guint8 *rgb)
 {
-  PixelSetRed (pixel, rgb[0] / 255.0);
-  PixelSetGreen (pixel, rgb[1] / 255.0);
-  PixelSetBlue (pixel, rgb[2] / 255.0);
+  PixelSetRedQuantum (pixel, (Quantum) (rgb[0] * (QuantumRange / 255)));
+  PixelSetGreenQuantum (pixel, (Quantum) (rgb[1] * (QuantumRange / 255)));
+  PixelSetBlueQuantum (pixel, (Quantum) (rgb[2] * (QuantumRange / 255)));
 }
 
 static void

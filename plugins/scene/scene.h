@@ -1,15 +1,22 @@
 /* The scene world: small pictures of coloured shapes, and what can truly be said of
  * them. Shared by the plugins that show scenes (scenes, scene-lessons, scene-pairs,
  * scene-skills), so that all of them mean the same by every word. Every random choice
- * comes from the caller's stream. Not a plugin; knows no host. */
+ * comes from the caller's dice. Not a plugin; knows no host. */
 #ifndef SCENE_H
 #define SCENE_H
 
-#include "base/random.h"
+#include <vj/error.h>
 
 #define SCENE_SIDE 56       /* pixels */
 #define SCENE_BYTES (SCENE_SIDE * SCENE_SIDE * 3)
 #define SCENE_SHAPES_MAX 4  /* shapes in a picture, each in a cell of its own */
+
+/* A stream of chance, named by its seed alone (SplitMix64; Steele, Lea and Flood, 2014). Copyable. */
+typedef struct {
+  guint64 state;
+} SceneDice;
+
+guint32 scene_roll (SceneDice *dice, guint32 below); /* uniform in [0, below); below >= 1 */
 
 /* Words by what they tell. The positions are the cells of a 3 x 3 grid, row by row. */
 typedef enum { SCENE_PLACE, SCENE_SIZE, SCENE_COLOR, SCENE_SHAPE, SCENE_NUMBER, SCENE_N_ASPECTS } SceneAspect;
@@ -36,8 +43,8 @@ typedef struct {
   guint8 ground[3];                  /* RGB of the background */
 } Scene;
 
-/* A scene drawn from `random`: 1 to 4 shapes in different places, everything uniform. */
-void scene_sample (Scene *scene, VjRandom *random);
+/* A scene drawn with `dice`: 1 to 4 shapes in different places, everything uniform. */
+void scene_sample (Scene *scene, SceneDice *dice);
 
 /* Paints the scene. rgb: [56, 56, 3], row-major. FALSE when MagickWand fails. */
 gboolean scene_draw (const Scene *scene, guint8 *ret_rgb, GError **error);
@@ -62,17 +69,20 @@ char *scene_account_text (const SceneAccount *account);
 /* Reads a description, strictly: FALSE, output untouched, for any other text. */
 gboolean scene_account_read (const char *text, SceneAccount *ret_account);
 
-/* Attributes that a description states, and how many of them are true: the number of shapes, and of
- * each shape its place, and (when something is there) its size, colour and shape. A text that is no
- * description states one thing, wrongly. */
-void scene_account_check (const char *text, const Scene *scene, guint *ret_right, guint *ret_stated);
+/* Attributes that a text states, and how many of them are true, by aspect (NUMBER: of shapes): the number;
+ * the place of each shape; and, when something is there in truth, its size, colour and shape. A text that
+ * is no description states one number, wrongly. Adds to the counts. */
+typedef struct {
+  guint right[SCENE_N_ASPECTS], stated[SCENE_N_ASPECTS];
+} SceneMarks;
+void scene_account_mark (const char *text, const SceneAccount *truth, SceneMarks *marks);
 
 /* The three kinds of change. */
 typedef enum { SCENE_ATTRIBUTE, SCENE_COUNT, SCENE_POSITION, SCENE_N_KINDS } SceneKind;
 const char *scene_kind_name (SceneKind kind);
 
 /* Changes one word. A position moves to a place that the account leaves empty. */
-void scene_account_alter (SceneAccount *account, SceneKind kind, VjRandom *random);
+void scene_account_alter (SceneAccount *account, SceneKind kind, SceneDice *dice);
 
 /* Whether `text` is `original` with exactly one word changed, by a word that tells the same aspect. The
  * result is the kind of change, or -1. */
@@ -100,10 +110,10 @@ typedef struct {
 } SceneAsk;
 
 /* A question of random words, with no look at any scene. */
-void scene_ask_sample (SceneAsk *ask, VjRandom *random);
+void scene_ask_sample (SceneAsk *ask, SceneDice *dice);
 
 /* The same forms, with words such that most answers are not "none", "no" or "zero". */
-void scene_ask_about (SceneAsk *ask, const Scene *scene, VjRandom *random);
+void scene_ask_about (SceneAsk *ask, const Scene *scene, SceneDice *dice);
 
 const char *scene_ask_form_name (SceneAskForm form);
 char *scene_ask_text (const SceneAsk *ask);
@@ -112,7 +122,7 @@ char *scene_ask_text (const SceneAsk *ask);
 const char *scene_ask_answer (const SceneAsk *ask, const Scene *scene);
 
 /* A wrong answer of the right sort. Static. */
-const char *scene_ask_wrong (const SceneAsk *ask, const char *right, VjRandom *random);
+const char *scene_ask_wrong (const SceneAsk *ask, const char *right, SceneDice *dice);
 
 /* What a trace opens with: "count red", "at center", "blue circle". */
 char *scene_ask_lead (const SceneAsk *ask);

@@ -99,34 +99,32 @@ scene_account_read (const char *text, SceneAccount *ret_account)
 }
 
 static const SceneItem *
-item_at (const Scene *scene, guint8 place)
+item_at (const SceneAccount *account, guint8 place)
 {
-  for (guint i = 0; i < scene->n; i++)
-    if (scene->items[i].is[SCENE_PLACE] == place)
-      return &scene->items[i];
+  for (guint i = 0; i < account->n; i++)
+    if (account->items[i].is[SCENE_PLACE] == place)
+      return &account->items[i];
   return NULL;
 }
 
 void
-scene_account_check (const char *text, const Scene *scene, guint *ret_right, guint *ret_stated)
+scene_account_mark (const char *text, const SceneAccount *truth, SceneMarks *marks)
 {
   SceneAccount account;
-  guint right = 0, stated = 1;
 
-  if (scene_account_read (text, &account)) {
-    right += account.number == scene->n;
-    for (guint i = 0; i < account.n; i++) {
-      const SceneItem *truth = item_at (scene, account.items[i].is[SCENE_PLACE]);
-      stated++;
-      right += truth != NULL;
-      for (SceneAspect a = SCENE_SIZE; truth && a <= SCENE_SHAPE; a++) {
-        stated++;
-        right += truth->is[a] == account.items[i].is[a];
-      }
+  marks->stated[SCENE_NUMBER]++;
+  if (!scene_account_read (text, &account))
+    return;
+  marks->right[SCENE_NUMBER] += account.number == truth->n;
+  for (guint i = 0; i < account.n; i++) {
+    const SceneItem *there = item_at (truth, account.items[i].is[SCENE_PLACE]);
+    marks->stated[SCENE_PLACE]++;
+    marks->right[SCENE_PLACE] += there != NULL;
+    for (SceneAspect a = SCENE_SIZE; there && a <= SCENE_SHAPE; a++) {
+      marks->stated[a]++;
+      marks->right[a] += there->is[a] == account.items[i].is[a];
     }
   }
-  *ret_right = right;
-  *ret_stated = stated;
 }
 
 const char *
@@ -138,27 +136,27 @@ scene_kind_name (SceneKind kind)
 
 /* Another index below n than `old`. */
 static guint8
-other_index (guint old, guint n, VjRandom *random)
+other_index (guint old, guint n, SceneDice *dice)
 {
-  return (guint8) ((old + 1 + vj_random_below (random, n - 1)) % n);
+  return (guint8) ((old + 1 + scene_roll (dice, n - 1)) % n);
 }
 
 void
-scene_account_alter (SceneAccount *account, SceneKind kind, VjRandom *random)
+scene_account_alter (SceneAccount *account, SceneKind kind, SceneDice *dice)
 {
-  SceneItem *item = &account->items[vj_random_below (random, MAX (account->n, 1))];
+  SceneItem *item = &account->items[scene_roll (dice, MAX (account->n, 1))];
 
   if (kind == SCENE_COUNT || account->n == 0) {
     /* "zero" is left out: no picture is empty. */
-    account->number = 1 + other_index (account->number - 1, SCENE_SHAPES_MAX, random);
+    account->number = 1 + other_index (account->number - 1, SCENE_SHAPES_MAX, dice);
   } else if (kind == SCENE_ATTRIBUTE) {
-    SceneAspect a = SCENE_SIZE + vj_random_below (random, 3);
-    item->is[a] = other_index (item->is[a], scene_words (a), random);
+    SceneAspect a = SCENE_SIZE + scene_roll (dice, 3);
+    item->is[a] = other_index (item->is[a], scene_words (a), dice);
   } else {
     guint8 place;
     gboolean taken;
     do {
-      place = (guint8) vj_random_below (random, 9);
+      place = (guint8) scene_roll (dice, 9);
       taken = FALSE;
       for (guint i = 0; i < account->n; i++)
         taken |= account->items[i].is[SCENE_PLACE] == place;

@@ -1,0 +1,220 @@
+/* The scene world: what is told of a scene is true, what is altered is wrong by one word, and
+ * every lesson is spelled in whole tokens of models/vj-tiny. */
+#include "engine/tokenizer.h"
+#include "scene/lesson.h"
+
+#include <string.h>
+#include <wand/MagickWand.h>
+
+#define ROUNDS 2000
+
+static void
+test_descriptions (void)
+{
+  SceneDice dice = {1};
+
+  for (int i = 0; i < ROUNDS; i++) {
+    g_autofree char *text = NULL, *again = NULL;
+    SceneAccount truth, read;
+    SceneMarks marks = {0};
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    scene_account (&scene, &truth);
+    text = scene_account_text (&truth);
+    g_assert_true (scene_account_read (text, &read));
+    again = scene_account_text (&read);
+    g_assert_cmpstr (text, ==, again);
+    scene_account_mark (text, &truth, &marks);
+    for (SceneAspect a = 0; a < SCENE_N_ASPECTS; a++) {
+      g_assert_cmpuint (marks.right[a], ==, marks.stated[a]);
+      g_assert_cmpuint (marks.stated[a], ==, a == SCENE_NUMBER ? 1 : scene.n);
+    }
+  }
+}
+
+static void
+test_unreadable (void)
+{
+  static const char *const texts[] = {
+    "", "two", "two shapes ;", "two shapes; north small red circle", "two shapes ; north small red",
+    "two shapes ; small north red circle", "two shapes ; north small red circle ;", "five shapes",
+    "two shapes ; north small red circle blue", "two  shapes", "two shapes ; north small red circles",
+  };
+  SceneAccount account = {.number = 7};
+
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    g_assert_false (scene_account_read (texts[i], &account));
+    g_assert_cmpuint (account.number, ==, 7);
+  }
+  g_assert_true (scene_account_read ("one shape ; north small red circle", &account));
+}
+
+static void
+test_alterations (void)
+{
+  SceneDice dice = {2};
+
+  for (int i = 0; i < ROUNDS; i++) {
+    SceneKind kind = (SceneKind) (i % SCENE_N_KINDS);
+    g_autofree char *text = NULL, *same = NULL;
+    guint right = 0, stated = 0;
+    SceneAccount truth, altered;
+    SceneMarks marks = {0};
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    scene_account (&scene, &truth);
+    altered = truth;
+    scene_account_alter (&altered, kind, &dice);
+    text = scene_account_text (&altered);
+    same = scene_account_text (&truth);
+    g_assert_cmpint (scene_account_changed (&truth, text), ==, kind);
+    g_assert_cmpint (scene_account_changed (&truth, same), ==, -1);
+    scene_account_mark (text, &truth, &marks);
+    for (SceneAspect a = 0; a < SCENE_N_ASPECTS; a++) {
+      right += marks.right[a];
+      stated += marks.stated[a];
+    }
+    g_assert_cmpuint (right, ==, stated - 1);
+  }
+}
+
+/* The answer of each question, worked out from the description's words alone. */
+static void
+test_answers (void)
+{
+  SceneDice dice = {3};
+  guint none = 0;
+
+  for (int i = 0; i < ROUNDS; i++) {
+    const char *answer;
+    g_autofree char *question = NULL;
+    SceneAsk ask;
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    if (i % 2)
+      scene_ask_sample (&ask, &dice);
+    else
+      scene_ask_about (&ask, &scene, &dice);
+    question = scene_ask_text (&ask);
+    answer = scene_ask_answer (&ask, &scene);
+    none += strcmp (answer, "none") == 0;
+    g_assert_cmpstr (scene_ask_wrong (&ask, answer, &dice), !=, answer);
+    if (strcmp (question, "how many shapes ?") == 0)
+      g_assert_cmpstr (answer, ==, scene_word (SCENE_NUMBER, scene.n));
+    if (ask.form == SCENE_ASK_COLOR_AT) {
+      const char *truth = "none";
+      for (guint k = 0; k < scene.n; k++)
+        if (scene.items[k].is[SCENE_PLACE] == ask.item.is[SCENE_PLACE])
+          truth = scene_word (SCENE_COLOR, scene.items[k].is[SCENE_COLOR]);
+      g_assert_cmpstr (answer, ==, truth);
+    }
+    if (ask.form == SCENE_ASK_CHOICE || ask.form == SCENE_ASK_WHERE)
+      g_assert_cmpuint (ask.item.is[ask.aspect], !=, ask.other);
+  }
+  g_assert_cmpuint (none, >, ROUNDS / 20);
+}
+
+static void
+test_pictures (void)
+{
+  SceneDice dice = {4};
+
+  for (int i = 0; i < 100; i++) {
+    guint8 rgb[SCENE_BYTES], again[SCENE_BYTES];
+    g_autoptr (GError) error = NULL;
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    g_assert_true (scene_draw (&scene, rgb, &error));
+    g_assert_no_error (error);
+    g_assert_true (scene_draw (&scene, again, &error));
+    g_assert_cmpmem (rgb, sizeof rgb, again, sizeof again);
+    if (scene.items[0].is[SCENE_PLACE] != 0)
+      g_assert_cmpmem (rgb, 3, scene.ground, 3);
+    for (guint k = 0; k < scene.n; k++) {
+      guint place = scene.items[k].is[SCENE_PLACE];
+      guint x = (guint) (SCENE_SIDE * (place % 3 + 0.5) / 3), y = (guint) (SCENE_SIDE * (place / 3 + 0.5) / 3);
+      g_assert_cmpmem (rgb + (y * SCENE_SIDE + x) * 3, 3, scene.paint[k], 3);
+    }
+  }
+}
+
+static void
+test_png (void)
+{
+  static const guint8 signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  g_autofree guint8 *bytes = NULL, *again = NULL;
+  g_autoptr (GError) error = NULL;
+  gsize length, length_again;
+  SceneDice dice = {5};
+  Scene scene;
+
+  scene_sample (&scene, &dice);
+  g_assert_true (scene_png (&scene, &bytes, &length, &error));
+  g_assert_no_error (error);
+  g_assert_true (scene_png (&scene, &again, &length_again, &error));
+  g_assert_cmpmem (bytes, 8, signature, 8);
+  g_assert_cmpmem (bytes, length, again, length_again);
+}
+
+/* Words, "[[A]]" (three tokens) and nothing else. */
+static guint
+expected_tokens (const char *text)
+{
+  g_auto (GStrv) words = g_strsplit (text, " ", -1);
+  guint n = g_strv_length (words);
+
+  return n + (strstr (text, "[[") ? 2 : 0);
+}
+
+static void
+test_lessons (void)
+{
+  g_autofree char *file = g_build_filename (g_getenv ("VJ_SRCDIR"), "models", "vj-tiny", "tokenizer.json", NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjTokenizer) tokenizer = vj_tokenizer_load (file, &error);
+  guint letters[2] = {0};
+  SceneDice dice = {6};
+
+  g_assert_no_error (error);
+  for (int i = 0; i < ROUNDS; i++) {
+    SceneLesson lesson;
+    scene_lesson_sample (&lesson, (SceneSkill) (i % SCENE_N_SKILLS), &dice);
+    const char *texts[] = {lesson.prompt, lesson.target};
+    for (int k = 0; k < 2; k++) {
+      g_array_set_size (ids, 0);
+      g_assert_true (vj_tokenizer_encode (tokenizer, texts[k], -1, ids, &error));
+      if (ids->len != expected_tokens (texts[k]))
+        g_error ("'%s' is %u tokens, not %u", texts[k], ids->len, expected_tokens (texts[k]));
+    }
+    g_assert_cmpint (lesson.shown, ==, i % SCENE_N_SKILLS >= SCENE_SKILL_DESCRIBE);
+    letters[0] += strstr (lesson.target, "[[A]]") != NULL;
+    letters[1] += strstr (lesson.target, "[[B]]") != NULL;
+    scene_lesson_clear (&lesson);
+  }
+  g_assert_cmpuint (letters[0], >, 200);
+  g_assert_cmpuint (letters[1], >, 200);
+}
+
+int
+main (int argc, char **argv)
+{
+  int status;
+
+  g_test_init (&argc, &argv, NULL);
+  MagickWandGenesis ();
+  g_test_add_func ("/scene/descriptions are true and can be read back", test_descriptions);
+  g_test_add_func ("/scene/other texts are no descriptions", test_unreadable);
+  g_test_add_func ("/scene/an alteration changes one word and is wrong", test_alterations);
+  g_test_add_func ("/scene/answers are right, wrong answers wrong", test_answers);
+  g_test_add_func ("/scene/pictures show what the scene says, the same each time", test_pictures);
+  g_test_add_func ("/scene/png files are the same each time", test_png);
+  g_test_add_func ("/scene/lessons are spelled in whole tokens", test_lessons);
+  status = g_test_run ();
+  MagickWandTerminus ();
+  return status;
+}
