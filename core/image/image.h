@@ -10,7 +10,7 @@
 #include "vj/plugin.h"
 
 #define VJ_IMAGE_MAX_BYTES (64u << 20)  /* encoded                  */
-#define VJ_IMAGE_MAX_SIDE 16384u        /* width, height, in pixels */
+#define VJ_IMAGE_MAX_SIDE 16000u        /* width, height, in pixels */
 #define VJ_IMAGE_MAX_PIXELS 50000000u   /* width * height           */
 
 /* Starts ImageMagick with our resource limits; once per process, from any thread. Whoever uses MagickWand on its own

@@ -1,1 +1,2 @@
-libvjcore_a_SOURCES += core/record/record.h core/record/request.h
+libvjcore_a_SOURCES += core/record/fields.h core/record/json.c core/record/record-check.c core/record/record.c \
+	core/record/record.h core/record/request.c core/record/request.h

@@ -168,12 +168,12 @@ typedef struct {
   char *label;            /* "before", "iteration 1", ... */
   char *evaluator, *metric;
   double right, total;
-} VjScore;
+} VjStoredScore;
 
-VJ_API gboolean vj_store_score_put (VjStore *store, const VjScore *score, GError **error); /* replaces */
-/* VjScore *, in the order first put. `label` NULL: all. */
+VJ_API gboolean vj_store_score_put (VjStore *store, const VjStoredScore *score, GError **error); /* replaces */
+/* VjStoredScore *, in the order first put. `label` NULL: all. */
 VJ_API gboolean vj_store_scores (VjStore *store, const char *label, GPtrArray **ret_scores, GError **error);
-VJ_API void vj_score_free (VjScore *score);
+VJ_API void vj_stored_score_free (VjStoredScore *score);
 
 typedef struct {
   gint64 step, steps;
