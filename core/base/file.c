@@ -1,4 +1,6 @@
 /* Files: names that cannot leave their directory, and writes that are whole or absent. */
+#include <config.h>
+
 #include "base/file.h"
 
 #include <dirent.h>
