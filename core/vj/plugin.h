@@ -344,7 +344,8 @@ typedef struct {
 
 /* -- what the host offers -------------------------------------------------------- */
 
-/* The call's own stream, named by (run seed, stage, record id): the same in every run, on every machine. */
+/* The call's own stream, named by (run seed, stage, record id): the same in every run, on every machine.
+ * The `ask` and the `tell` of one round begin the same stream: what `ask` drew first, `tell` draws again. */
 VJ_API uint32_t vj_run_random (VjRun *run, uint32_t below); /* uniform in [0, below)            */
 VJ_API double vj_run_real (VjRun *run);                     /* uniform in [0, 1)                */
 VJ_API uint64_t vj_run_seed (VjRun *run);                   /* 64 fresh bits, to seed a stream  */
