@@ -1,5 +1,6 @@
 # One line per role folder, after what they share.
 include plugins/scene/local.mk
+include plugins/text/local.mk
 include plugins/sources/local.mk
 include plugins/injectors/local.mk
 include plugins/samplers/local.mk

@@ -59,7 +59,7 @@ def faults_of_plugins(top):
         folder = os.path.relpath(path, root).split(os.sep)[0]
         allowed = PLUGIN_HEADERS.get(folder, PLUGIN_HEADERS["default"]) | {"chat.h", "error.h"}
         for number, target, header in includes(path):
-            if target and target not in ("plugins", "scene"):
+            if target and target not in ("plugins", "scene", "text"):
                 yield f"{os.path.relpath(path, top)}:{number}: a plugin must not include {target}/"
             elif header and header not in allowed:
                 yield f"{os.path.relpath(path, top)}:{number}: plugins/{folder} must not include vj/{header}"
