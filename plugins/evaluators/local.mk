@@ -15,3 +15,10 @@ plugins_evaluators_scene_skills_so_CPPFLAGS = $(SCENE_CPPFLAGS)
 plugins_evaluators_scene_skills_so_CFLAGS = $(PLUGIN_CFLAGS)
 plugins_evaluators_scene_skills_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 plugins_evaluators_scene_skills_so_LDADD = $(GLIB_LIBS) $(WAND_LIBS)
+
+evaluators_PROGRAMS += plugins/evaluators/pairs.so
+plugins_evaluators_pairs_so_SOURCES = plugins/evaluators/pairs.c $(JSON_SOURCES)
+plugins_evaluators_pairs_so_CPPFLAGS = $(TEXT_CPPFLAGS)
+plugins_evaluators_pairs_so_CFLAGS = $(PLUGIN_CFLAGS)
+plugins_evaluators_pairs_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+plugins_evaluators_pairs_so_LDADD = $(GLIB_LIBS) $(JANSSON_LIBS)

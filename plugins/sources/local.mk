@@ -15,3 +15,17 @@ plugins_sources_scene_lessons_so_CPPFLAGS = $(SCENE_CPPFLAGS)
 plugins_sources_scene_lessons_so_CFLAGS = $(PLUGIN_CFLAGS)
 plugins_sources_scene_lessons_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 plugins_sources_scene_lessons_so_LDADD = $(GLIB_LIBS) $(WAND_LIBS)
+
+sources_PROGRAMS += plugins/sources/jsonl.so
+plugins_sources_jsonl_so_SOURCES = plugins/sources/jsonl.c $(TEXT_SOURCES) $(JSON_SOURCES)
+plugins_sources_jsonl_so_CPPFLAGS = $(TEXT_CPPFLAGS)
+plugins_sources_jsonl_so_CFLAGS = $(PLUGIN_CFLAGS)
+plugins_sources_jsonl_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+plugins_sources_jsonl_so_LDADD = $(GLIB_LIBS) $(JANSSON_LIBS)
+
+sources_PROGRAMS += plugins/sources/llava.so
+plugins_sources_llava_so_SOURCES = plugins/sources/llava.c $(JSON_SOURCES)
+plugins_sources_llava_so_CPPFLAGS = $(TEXT_CPPFLAGS)
+plugins_sources_llava_so_CFLAGS = $(PLUGIN_CFLAGS)
+plugins_sources_llava_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+plugins_sources_llava_so_LDADD = $(GLIB_LIBS) $(JANSSON_LIBS)
