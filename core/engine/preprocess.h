@@ -1,7 +1,7 @@
 /* Preprocess: decoded pixels -> the tiles of the vision tower, as transformers'
- * MllamaImageProcessorPil does it, bit for bit up to the rounding of the last
- * float: choose a canvas of tiles, resize with Pillow's antialiased bilinear
- * filter in 8-bit fixed point, pad with black, split, rescale, normalise.
+ * MllamaImageProcessorPil does it, bit for bit: choose a canvas of tiles, resize
+ * with Pillow's antialiased bilinear filter in 8-bit fixed point (resample.h), pad
+ * with black, split, rescale, normalise.
  *
  * Letters: S tile side in pixels, N tiles at most per image. */
 #ifndef VJ_ENGINE_PREPROCESS_H

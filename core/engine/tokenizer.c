@@ -218,7 +218,7 @@ encode_pieces (Merger *merger, pcre2_match_data *match, pcre2_match_context *lim
 {
   gsize at = 0;
   while (at < length) {
-    gsize start, end;
+    gsize start = at, end = at;
     if (!next_piece (merger->tokenizer, match, limits, text, length, at, &start, &end, error))
       return FALSE;
     if (start > at) /* what no alternative of the pattern takes is a piece of its own */

@@ -1,11 +1,18 @@
 # tests of the engine around the model: text, pixels, generation
-engine_tests = tests/engine/test-tokenizer
+engine_tests = tests/engine/test-tokenizer tests/engine/test-preprocess tests/engine/test-chat
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 tests_engine_test_tokenizer_SOURCES = tests/engine/test-tokenizer.c
 tests_engine_test_tokenizer_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_tokenizer_LDADD = $(CORE_LDADD)
+tests_engine_test_preprocess_SOURCES = tests/engine/test-preprocess.c
+tests_engine_test_preprocess_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_preprocess_LDADD = $(CORE_LDADD)
+tests_engine_test_chat_SOURCES = tests/engine/test-chat.c
+tests_engine_test_chat_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_chat_LDADD = $(CORE_LDADD)
 
-EXTRA_DIST += tests/peers/make_tokenizer_vectors.py \
+EXTRA_DIST += tests/peers/make_tokenizer_vectors.py tests/peers/make_preprocess_vectors.py tests/peers/make_chat_vectors.py \
 	tests/vectors/tokenizer/plain/tokenizer.json tests/vectors/tokenizer/plain/vectors.json \
-	tests/vectors/tokenizer/ignore-merges/tokenizer.json tests/vectors/tokenizer/ignore-merges/vectors.json
+	tests/vectors/tokenizer/ignore-merges/tokenizer.json tests/vectors/tokenizer/ignore-merges/vectors.json \
+	tests/vectors/preprocess/vectors.json tests/vectors/chat/vectors.json
