@@ -1,1 +1,3 @@
-libvjcore_a_SOURCES += core/store/checkpoint.h core/store/export.h core/store/store.h
+libvjcore_a_SOURCES += core/store/checkpoint.h core/store/export.h core/store/internal.h core/store/lock.c \
+	core/store/records.c core/store/replies.c core/store/schema.c core/store/sql.c core/store/store.c \
+	core/store/store.h core/store/tables.c

@@ -1,0 +1,241 @@
+/* Opening and closing the run directory; meta, stages, gold, scores, steps, images. */
+#include <config.h>
+
+#include "base/file.h"
+#include "store/internal.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* -- opening -------------------------------------------------------------------------- */
+
+static gboolean
+prepare_dir (VjStore *store, const char *dir, GError **error)
+{
+  g_autofree char *shown = vj_quote (dir, 0);
+  char *real;
+
+  if (store->mode == VJ_STORE_WRITE && !vj_dir_make (dir, error))
+    return FALSE;
+  real = realpath (dir, NULL);
+  if (real == NULL)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: cannot open the run directory: %s; check --run-dir", shown, g_strerror (errno));
+  store->dir = g_strdup (real);
+  free (real);
+  store->ledger = g_build_filename (store->dir, VJ_LEDGER_NAME, NULL);
+  store->shown = vj_quote (store->ledger, 0);
+  return store->mode == VJ_STORE_READ || vj_store_lock (store->dir, &store->lock, error);
+}
+
+/* One number from a pragma. */
+static gboolean
+pragma (VjStore *store, const char *sql, gint64 *ret_value, GError **error)
+{
+  sqlite3_stmt *statement = NULL;
+  int code = sqlite3_prepare_v2 (store->db, sql, -1, &statement, NULL);
+  if (code == SQLITE_OK)
+    code = sqlite3_step (statement);
+  if (code == SQLITE_ROW)
+    *ret_value = sqlite3_column_int64 (statement, 0);
+  else
+    vj_sql_fail (store, code, "opening", error);
+  sqlite3_finalize (statement);
+  return code == SQLITE_ROW;
+}
+
+static gboolean
+check_format (VjStore *store, gboolean *ret_empty, GError **error)
+{
+  gint64 application, format, tables;
+
+  if (!pragma (store, "PRAGMA application_id", &application, error)
+      || !pragma (store, "PRAGMA user_version", &format, error)
+      || !pragma (store, "SELECT count(*) FROM sqlite_schema", &tables, error))
+    return FALSE;
+  *ret_empty = application == 0 && format == 0 && tables == 0;
+  if (*ret_empty)
+    return TRUE;
+  if (application != VJ_LEDGER_APPLICATION)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: another program's database (application id %" G_GINT64_FORMAT
+                    "); choose another --run-dir", store->shown, application);
+  if (format > VJ_LEDGER_FORMAT)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is newer than the %d this vjrun knows; use a newer "
+                    "vjrun or another --run-dir", store->shown, format, VJ_LEDGER_FORMAT);
+  if (format != VJ_LEDGER_FORMAT)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is none that this vjrun knows; choose another "
+                    "--run-dir", store->shown, format);
+  return TRUE;
+}
+
+static void
+harden (sqlite3 *db)
+{
+  sqlite3_extended_result_codes (db, 1);
+  sqlite3_db_config (db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  sqlite3_db_config (db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+  sqlite3_db_config (db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+  sqlite3_db_config (db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+  sqlite3_limit (db, SQLITE_LIMIT_ATTACHED, 0);
+  sqlite3_limit (db, SQLITE_LIMIT_LENGTH, 256 << 20);
+  /* Readers beside a writer wait for it a little when it restarts its log. */
+  sqlite3_busy_timeout (db, 5000);
+}
+
+static gboolean
+open_database (VjStore *store, GError **error)
+{
+  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
+  gboolean writes = store->mode == VJ_STORE_WRITE, empty;
+  struct stat info;
+  int code;
+
+  if (lstat (store->ledger, &info) != 0) {
+    if (!writes)
+      return vj_fail (error, VJ_EXIT_STORE, "%s: holds no run (no %s); check --run-dir, or start one with `vjrun run`",
+                      store->dir, VJ_LEDGER_NAME);
+  } else if (!S_ISREG (info.st_mode))
+    return vj_fail (error, VJ_EXIT_STORE, "%s: not a regular file; choose another --run-dir", store->shown);
+  code = sqlite3_open_v2 (store->ledger, &store->db, flags | (writes ? SQLITE_OPEN_CREATE : 0), NULL);
+  /* Somebody else's run, or a read-only medium: reading needs no right to write. */
+  if (code != SQLITE_OK && !writes) {
+    sqlite3_close (store->db);
+    store->db = NULL;
+    flags = (flags & ~SQLITE_OPEN_READWRITE) | SQLITE_OPEN_READONLY;
+    code = sqlite3_open_v2 (store->ledger, &store->db, flags, NULL);
+  }
+  if (code != SQLITE_OK)
+    return vj_sql_fail (store, code, "opening", error);
+  harden (store->db);
+  if (!check_format (store, &empty, error))
+    return FALSE;
+  if (!writes) {
+    if (empty)
+      return vj_fail (error, VJ_EXIT_STORE, "%s: holds no run yet; start one with `vjrun run`", store->shown);
+    return vj_sql_exec (store, "PRAGMA query_only=1", "opening", error) && vj_schema_check (store, error);
+  }
+  if (!vj_sql_exec (store, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cell_size_check=1", "opening", error))
+    return FALSE;
+  return empty ? vj_schema_make (store, error) && vj_file_sync (store->dir, error) : vj_schema_check (store, error);
+}
+
+static void
+finalize (gpointer statement)
+{
+  sqlite3_finalize (statement);
+}
+
+VjStore *
+vj_store_open (const char *dir, VjStoreMode mode, GError **error)
+{
+  g_autoptr (VjStore) store = g_new0 (VjStore, 1);
+
+  store->mode = mode;
+  store->lock = -1;
+  store->statements = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, finalize);
+  if (!prepare_dir (store, dir, error) || !open_database (store, error))
+    return NULL;
+  return g_steal_pointer (&store);
+}
+
+void
+vj_store_close (VjStore *store)
+{
+  if (store == NULL)
+    return;
+  if (store->db != NULL)
+    vj_store_rollback (store);
+  g_hash_table_unref (store->statements);
+  sqlite3_close_v2 (store->db);
+  /* After the database: while it is open the directory is ours. */
+  vj_store_unlock (store->lock);
+  g_clear_error (&store->failed);
+  g_free (store->dir);
+  g_free (store->ledger);
+  g_free (store->shown);
+  g_free (store);
+}
+
+const char *
+vj_store_dir (const VjStore *store)
+{
+  return store->dir;
+}
+
+/* -- one text under one name ------------------------------------------------------------ */
+
+static gboolean
+get_text (VjStore *store, const char *sql, const char *key, char **ret_text, GError **error)
+{
+  sqlite3_stmt *statement = vj_sql_start (store, error, sql, "s", key);
+  gboolean row;
+
+  if (statement == NULL || !vj_sql_row (store, statement, &row, "reading", error))
+    return FALSE;
+  *ret_text = row ? vj_sql_text (statement, 0) : NULL;
+  vj_sql_done (statement);
+  return TRUE;
+}
+
+gboolean
+vj_store_meta_set (VjStore *store, const char *key, const char *value, GError **error)
+{
+  if (value == NULL)
+    return vj_sql_write (store, error, "writing", "DELETE FROM meta WHERE key = ?", "s", key);
+  return vj_sql_write (store, error, "writing", "INSERT OR REPLACE INTO meta VALUES(?, ?)", "ss", key, value);
+}
+
+gboolean
+vj_store_meta_get (VjStore *store, const char *key, char **ret_value, GError **error)
+{
+  return get_text (store, "SELECT value FROM meta WHERE key = ?", key, ret_value, error);
+}
+
+gboolean
+vj_store_gold_put (VjStore *store, const char *record, const char *gold, GError **error)
+{
+  return vj_sql_write (store, error, "writing", "INSERT OR REPLACE INTO gold VALUES(?, ?)", "ss", record, gold);
+}
+
+gboolean
+vj_store_gold_get (VjStore *store, const char *record, char **ret_gold, GError **error)
+{
+  return get_text (store, "SELECT value FROM gold WHERE record = ?", record, ret_gold, error);
+}
+
+/* -- images ------------------------------------------------------------------------------- */
+
+gboolean
+vj_store_image_put (VjStore *store, const VjImage *image, GError **error)
+{
+  return vj_sql_write (store, error, "writing an image", "INSERT OR IGNORE INTO images VALUES(?, ?, ?, ?)", "siib",
+                       vj_image_digest (image), (gint64) vj_image_width (image), (gint64) vj_image_height (image),
+                       vj_image_bytes (image));
+}
+
+gboolean
+vj_store_image_get (VjStore *store, const char *digest, VjImage **ret_image, GError **error)
+{
+  sqlite3_stmt *statement = vj_sql_start (store, error, "SELECT width, height, bytes FROM images WHERE digest = ?", "s", digest);
+  g_autoptr (GError) cause = NULL;
+  VjImage *image = NULL;
+  gboolean row;
+
+  if (statement == NULL || !vj_sql_row (store, statement, &row, "reading an image", error))
+    return FALSE;
+  if (row) {
+    gint64 width = sqlite3_column_int64 (statement, 0), height = sqlite3_column_int64 (statement, 1);
+    const void *data = sqlite3_column_blob (statement, 2);
+    g_autoptr (GBytes) bytes = g_bytes_new (data, (gsize) sqlite3_column_bytes (statement, 2));
+    if (width > 0 && width <= VJ_IMAGE_MAX_SIDE && height > 0 && height <= VJ_IMAGE_MAX_SIDE)
+      image = vj_image_new_known (bytes, digest, (guint32) width, (guint32) height, &cause);
+  }
+  vj_sql_done (statement);
+  if (row && image == NULL)
+    return vj_sql_damaged (store, digest, error);
+  *ret_image = image;
+  return TRUE;
+}
