@@ -10,7 +10,7 @@ VJ_API guint vj_nearest_distance (const char *a, const char *b);
 /* The name of `names` (NULL-terminated) nearest to `word`, or NULL when none is near. Borrowed. */
 VJ_API const char *vj_nearest (const char *word, const char *const *names);
 
-/* "; did you mean 'x'?" or "", then "; expected one of a, b, c" when there are names. Owned. */
+/* "; did you mean 'x'? Expected one of a, b, c", "; expected one of a, b, c" when none is near, "" without names. Owned. */
 VJ_API char *vj_nearest_hint (const char *word, const char *const *names);
 
 #endif

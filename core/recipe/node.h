@@ -57,8 +57,8 @@ VJ_API VjTree *vj_tree_load (const char *file, GError **error);
 VJ_API void vj_tree_free (VjTree *tree);
 VJ_API VjNode *vj_tree_root (VjTree *tree);
 
-/* Puts the sections `models` and `compute` of the YAML file `file` over those of `tree`:
- * maps are merged key by key, anything else is replaced. Any other section is an error. */
+/* Puts the sections `models` and `compute` of the YAML file `file` over those of `tree`: maps are merged key by
+ * key, but an entry that names another plugin (`use`) replaces the whole entry. Any other section is an error. */
 VJ_API gboolean vj_tree_deploy (VjTree *tree, const char *file, GError **error);
 
 /* Applies "a.b.0.c=value"; the value is read as YAML. Missing maps on the way are made, a sequence may be

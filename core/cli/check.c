@@ -1,0 +1,114 @@
+/* vjrun check: is the recipe valid, and what would it do? */
+#include "cli/cli.h"
+
+static void
+print_head (const char *label)
+{
+  g_print ("%-12s", label);
+}
+
+/* A row under a label, which only the first row carries. */
+static void
+print_row (const char **label, const char *name, const char *text)
+{
+  print_head (*label);
+  *label = "";
+  g_print (*text != '\0' ? "%-18s %s\n" : "%s\n", name, text);
+}
+
+static char *
+describe_entry (const VjRecipePlugin *entry, double weights)
+{
+  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func (g_free);
+  if (entry->model != NULL)
+    g_ptr_array_add (parts, g_strdup_printf ("model %s", entry->model));
+  if (entry->role == VJ_ROLE_INJECTOR && weights > 0)
+    g_ptr_array_add (parts, g_strdup_printf ("%.0f%% of the answers", 100 * entry->weight / weights));
+  if (entry->count >= 0)
+    g_ptr_array_add (parts, g_strdup_printf ("at most %" G_GINT64_FORMAT, entry->count));
+  if (entry->role == VJ_ROLE_JUDGE)
+    g_ptr_array_add (parts, g_strdup_printf ("%s, %" G_GINT64_FORMAT " sample%s each", entry->orders == VJ_ORDERS_BOTH ? "both orders" : "one order",
+                                             entry->samples, entry->samples == 1 ? "" : "s"));
+  if (entry->role == VJ_ROLE_TRAINER)
+    g_ptr_array_add (parts, g_strdup_printf ("weights written as %s", entry->dtype));
+  g_ptr_array_add (parts, NULL);
+  return g_strjoinv (", ", (char **) parts->pdata);
+}
+
+static void
+print_entries (const char *label, const VjRecipePlugin *entries, gsize n)
+{
+  double weights = 0;
+  for (gsize i = 0; i < n; i++)
+    weights += entries[i].weight;
+  for (gsize i = 0; i < n; i++) {
+    if (entries[i].plugin == NULL)
+      continue;
+    g_autofree char *text = describe_entry (&entries[i], weights);
+    print_row (&label, entries[i].name, text);
+  }
+}
+
+static void
+print_iteration (const VjRecipe *recipe)
+{
+  print_entries ("questions", recipe->questions, recipe->n_questions);
+  if (recipe->respond.model != NULL) {
+    const VjSampling *s = &recipe->respond.sampling;
+    print_head ("respond");
+    g_print ("%-18s temperature %g, top_k %" G_GINT64_FORMAT ", top_p %g, at most %" G_GINT64_FORMAT " tokens\n", recipe->respond.model,
+             s->temperature, s->top_k, s->top_p, s->max_tokens);
+  }
+  print_entries ("inject", recipe->injectors, recipe->n_injectors);
+  print_entries ("sample", &recipe->sampler, 1);
+  print_entries ("judge", &recipe->judge, 1);
+  print_entries ("filters", recipe->filters, recipe->n_filters);
+  print_entries ("train", &recipe->trainer, 1);
+}
+
+static void
+print_plan (const VjRecipe *recipe)
+{
+  print_head ("recipe");
+  g_print ("%s (%s), seed %" G_GUINT64_FORMAT "\n", recipe->name, recipe->file, recipe->seed);
+  for (gsize i = 0; i < recipe->n_models; i++) {
+    print_head (i == 0 ? "models" : "");
+    g_print ("%-18s %s\n", recipe->models[i].name, recipe->models[i].backend.name);
+  }
+  if (recipe->pretrain_init != NULL) {
+    print_head ("pretrain");
+    g_print ("%s, weights written as %s\n", recipe->pretrain_init, recipe->pretrain_dtype);
+  }
+  for (gsize i = 0; i < recipe->n_courses; i++) {
+    g_autofree char *label = g_strdup_printf ("course %zu", i + 1);
+    print_entries (label, recipe->courses[i].lessons, recipe->courses[i].n_lessons);
+    print_entries ("train", &recipe->courses[i].train, 1);
+  }
+  if (recipe->iterates)
+    print_iteration (recipe);
+  print_entries ("evaluate", recipe->evaluators, recipe->n_evaluators);
+  if (recipe->iterates) {
+    print_head ("repeat");
+    g_print ("%" G_GINT64_FORMAT " iteration%s", recipe->iterations, recipe->iterations == 1 ? "" : "s");
+    if (recipe->gate.metric != NULL)
+      g_print (", while %s improves, patience %" G_GINT64_FORMAT, recipe->gate.metric, recipe->gate.patience);
+    g_print ("\n");
+  }
+}
+
+int
+vj_cli_check (VjCli *cli, int argc, char **argv)
+{
+  int code = VJ_EXIT_DONE;
+  GError *error = NULL;
+  if (!vj_cli_options (cli, NULL, "RECIPE", "Checks a recipe and prints the plan, without work.", &argc, &argv, &code))
+    return code;
+  if (argc != 2)
+    return vj_cli_usage (cli, "check", argc < 2 ? "a recipe is missing" : "one recipe at a time");
+  g_autoptr (VjRegistry) registry = vj_cli_registry (cli, &error);
+  g_autoptr (VjRecipe) recipe = registry != NULL ? vj_cli_recipe (cli, registry, argv[1], &error) : NULL;
+  if (recipe == NULL)
+    return vj_cli_fail (cli, error);
+  print_plan (recipe);
+  return VJ_EXIT_DONE;
+}
