@@ -90,8 +90,8 @@ static gboolean
 is_numeral (const char *text, size_t at, size_t length)
 {
   char before = at ? text[at - 1] : ' ', after = text[at + length];
-  gboolean decimal = (after == '.' || after == ',' || after == ':' || after == '/') && g_ascii_isdigit (text[at + length + 1]);
-  return length <= 6 && text[at] != '0' && (length > 1 || text[at] != '1') && !decimal && !strchr (".,:/-_#", before);
+  gboolean goes_on = after && strchr (".,:/-", after) && g_ascii_isdigit (text[at + length + 1]);
+  return length <= 6 && text[at] != '0' && (length > 1 || text[at] != '1') && !goes_on && !strchr (".,:/-_#", before);
 }
 
 /* All spots, in order. Words are runs of ASCII letters or of digits; bytes above 127 belong to words we do not know. */

@@ -17,3 +17,17 @@ tests_plugins_test_scene_SOURCES = tests/plugins/test-scene.c $(SCENE_SOURCES)
 tests_plugins_test_scene_CPPFLAGS = $(SCENE_CPPFLAGS)
 tests_plugins_test_scene_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_scene_LDADD = $(CORE_LDADD)
+
+# The role plugins on the bench: one file of tests each, one program.
+BENCH_SOURCES = tests/tools/bench.c tests/tools/bench.h
+check_PROGRAMS += tests/plugins/test-roles
+TESTS += tests/plugins/test-roles
+tests_plugins_test_roles_SOURCES = tests/plugins/roles/main.c tests/plugins/roles/roles.h tests/plugins/roles/text.c \
+	tests/plugins/roles/verdict.c tests/plugins/roles/both-orders.c tests/plugins/roles/balance.c \
+	tests/plugins/roles/dedup.c tests/plugins/roles/quote.c tests/plugins/roles/pairwise.c \
+	tests/plugins/roles/majority.c tests/plugins/roles/rewrite.c tests/plugins/roles/swap-words.c \
+	tests/plugins/roles/jsonl.c tests/plugins/roles/llava.c tests/plugins/roles/pairs.c \
+	$(BENCH_SOURCES) plugins/text/text.c plugins/text/text.h
+tests_plugins_test_roles_CPPFLAGS = $(TEXT_CPPFLAGS)
+tests_plugins_test_roles_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_roles_LDADD = $(CORE_LDADD)

@@ -1,0 +1,68 @@
+#include "roles.h"
+
+#define LONG "A red cup stands to the left of two plates."
+
+static void
+test_checks (void)
+{
+  static const struct {
+    const char *reply, *change, *reason;
+  } cases[] = {
+    {"A blue cup stands to the left of two plates.\n", "red -> blue", NULL},
+    {"A red cup stands to the right of three plates.", "left -> right; two -> three", NULL},
+    {LONG, NULL, "the rewrite changed nothing"},
+    {" " LONG "\n", NULL, "the rewrite changed nothing"},
+    {"a red cup stands to the left of two plates", NULL, "the rewrite changed only case or punctuation"},
+    {"Two plates stands to the left of a red cup.", NULL, "the rewrite changed only the order of words"},
+    {"", NULL, "the rewrite is empty"},
+    {" ... ", NULL, "the rewrite is empty"},
+    {BENCH_CUT "A blue cup stands to the left of two plates.", NULL, "the rewrite was cut off"},
+    {"A blue cup.", NULL, "the rewrite differs too much in length"},
+    {"My green hat hangs on the right of nine walls.", NULL, "the rewrite changed too many words"},
+  };
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "tries", "1", "max_changed", "3", NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    BenchInjection got = bench_inject (bench, "What is there?", LONG, cases[i].reply, NULL);
+    g_assert_cmpint (got.flow, ==, cases[i].reason ? VJ_FLOW_SKIP : VJ_FLOW_OK);
+    g_assert_cmpstr (got.reason, ==, cases[i].reason);
+    g_assert_cmpstr (got.change, ==, cases[i].change);
+    g_assert_true (!got.kind == !!cases[i].reason);
+  }
+}
+
+static void
+test_asks_again (void)
+{
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", NULL);
+  g_assert_cmpstr (bench_inject (bench, "?", "a red cup", "a red cup", "", "a blue cup", NULL).text, ==, "a blue cup");
+  g_assert_cmpuint (bench->rounds, ==, 3);
+  g_assert_cmpstr (bench_inject (bench, "?", "a red cup", "a red cup", "", "a red cup", NULL).reason, ==, "the rewrite changed nothing");
+}
+
+/* The kind told is the kind asked for, and every kind comes up. */
+static void
+test_kinds (void)
+{
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "count,position", "instruction", "rewrite {kind} : {response} {{x}}", NULL);
+  guint counts = 0;
+  for (int i = 0; i < 50; i++) {
+    g_autofree char *id = g_strdup_printf ("q%d", i);
+    bench->record = id;
+    BenchInjection got = bench_inject (bench, "?", "{kind} red", "{kind} blue", NULL);
+    g_autofree char *asked = g_strdup_printf ("rewrite %s : {kind} red {x}", got.kind);
+    g_assert_cmpstr (bench->asked, ==, asked);
+    counts += g_str_equal (got.kind, "count") ? 1 : 0;
+  }
+  g_assert_cmpint (ABS ((int) counts - 25), <, 14);
+  bench_refuse (VJ_ROLE_INJECTOR, "rewrite", VJ_EXIT_RECIPE, "{response} is missing", "instruction", "change {kind}", NULL);
+  bench_refuse (VJ_ROLE_INJECTOR, "rewrite", VJ_EXIT_RECIPE, "{answer}", "instruction", "{response}{answer}", NULL);
+  bench_refuse (VJ_ROLE_INJECTOR, "rewrite", VJ_EXIT_RECIPE, "kinds", "kinds", "mood", NULL);
+}
+
+void
+add_rewrite_tests (void)
+{
+  g_test_add_func ("/plugins/rewrite/checks", test_checks);
+  g_test_add_func ("/plugins/rewrite/asks-again", test_asks_again);
+  g_test_add_func ("/plugins/rewrite/kinds", test_kinds);
+}
