@@ -1,3 +1,4 @@
+include core/engine/mllama/local.mk
 libvjcore_a_SOURCES += core/engine/json.c core/engine/json.h \
 	core/engine/tokenizer.c core/engine/tokenizer-load.c core/engine/tokenizer.h core/engine/tokenizer-private.h \
 	core/engine/chat.c core/engine/chat.h core/engine/preprocess.c core/engine/preprocess.h \

@@ -1,3 +1,4 @@
+include tests/engine/mllama.mk
 # tests of the engine around the model: text, pixels, generation
 engine_tests = tests/engine/test-tokenizer tests/engine/test-preprocess tests/engine/test-chat
 check_PROGRAMS += $(engine_tests)

@@ -1,0 +1,59 @@
+/* Finding and opening a compute: see compute.h. */
+#include "compute/compute.h"
+
+#include <string.h>
+
+/* Set once by the host before any engine opens, so no two threads or instances can disagree about it. */
+static VjComputeFind host_find;
+
+void
+vj_compute_set_find (VjComputeFind find)
+{
+  g_atomic_pointer_set (&host_find, find);
+}
+
+static const VjComputeOps *
+find_ops (const char *name, GError **error)
+{
+  VjComputeFind find = g_atomic_pointer_get (&host_find);
+  if (name == NULL || strcmp (name, "auto") == 0) {
+    const VjComputeOps *ops = find == NULL ? NULL : find ("openblas", NULL);
+    return ops != NULL ? ops : &vj_compute_ref;
+  }
+  if (strcmp (name, "ref") == 0)
+    return &vj_compute_ref;
+  if (strcmp (name, "cpu") == 0)
+    return &vj_compute_ref;
+  if (find != NULL)
+    return find (name, error);
+  vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': not found: no compute plugins are loaded; use 'auto', 'cpu' or 'ref'", name);
+  return NULL;
+}
+
+VjCompute *
+vj_compute_open (const char *name, guint threads, GError **error)
+{
+  const VjComputeOps *ops = find_ops (name, error);
+  if (ops == NULL)
+    return NULL;
+  if (ops->abi != VJ_COMPUTE_ABI || ops->size < sizeof (VjComputeOps)) {
+    vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': its table does not fit: ABI %u of %u bytes, this host wants %u of %u; rebuild the plugin",
+             name, ops->abi, ops->size, VJ_COMPUTE_ABI, (guint) sizeof (VjComputeOps));
+    return NULL;
+  }
+  void *device = ops->open (threads, error);
+  if (device == NULL)
+    return NULL;
+  VjCompute *compute = g_new (VjCompute, 1);
+  *compute = (VjCompute) { ops, device };
+  return compute;
+}
+
+void
+vj_compute_close (VjCompute *compute)
+{
+  if (compute == NULL)
+    return;
+  compute->ops->close (compute->device);
+  g_free (compute);
+}

@@ -1,0 +1,31 @@
+/* The host side of compute: an open backend, and where backends are found. */
+#ifndef VJ_COMPUTE_COMPUTE_H
+#define VJ_COMPUTE_COMPUTE_H
+
+#include <vj/compute.h>
+
+typedef struct {
+  const VjComputeOps *ops;
+  void *device;
+} VjCompute;
+
+/* Gives the table called `name`, or NULL with an error that says why there is none. */
+typedef const VjComputeOps *(*VjComputeFind) (const char *name, GError **error);
+
+/* Where vj_compute_open looks for what is not built in: the host sets it once, before any engine opens
+ * (cli/ hands in its plugin loader, tests a table of their own). NULL: built-in tables only. */
+VJ_API void vj_compute_set_find (VjComputeFind find);
+
+/* Opens `name`; "auto" and NULL mean `openblas` when it is found, else `cpu`. VJ_EXIT_PLUGIN when
+ * there is none of that name or its table does not fit. Close with vj_compute_close. */
+VJ_API VjCompute *vj_compute_open (const char *name, guint threads, GError **error);
+VJ_API void vj_compute_close (VjCompute *compute);
+
+/* Built in: `ref`, plain C, one thread, the definition of correctness; `cpu`, the shared kernels with a
+ * blocked product of their own. */
+VJ_API extern const VjComputeOps vj_compute_ref;
+VJ_API extern const VjComputeOps vj_compute_cpu;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjCompute, vj_compute_close)
+
+#endif

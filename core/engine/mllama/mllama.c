@@ -1,0 +1,267 @@
+/* Opening a model for generation and encoding images: see mllama.h. */
+#include "engine/mllama/model.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Part of every digest: raise it when the same weights give other bits. */
+#define NUMERICAL_VERSION "mllama-f32-1"
+
+static gboolean
+all_finite (const float *values, gsize n)
+{
+  float sum = 0;
+  for (gsize i = 0; i < n; i++)
+    sum += values[i] * 0.0f; /* NaN for NaN and infinity, else 0 */
+  return sum == 0;
+}
+
+/* Weight i as f32 on the host: a buffer of its n_elements. Free with g_free. */
+float *
+vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, GError **error)
+{
+  const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+  const VjTensor *tensor = vj_mllama_plan_find (plan, file, i == plan->head && plan->tied ? plan->embed : i);
+  g_autofree float *values = g_try_new (float, weight->n_elements);
+  if (values == NULL) {
+    vj_fail (error, VJ_EXIT_LIMIT, "model: '%s': %" G_GSIZE_FORMAT " elements cannot be loaded: out of memory; use a smaller model", weight->key, weight->n_elements);
+    return NULL;
+  }
+  vj_dtype_to_f32 (tensor->dtype, tensor->data, weight->n_elements, values);
+  if (!all_finite (values, weight->n_elements)) {
+    vj_fail (error, VJ_EXIT_DATA, "model: '%s': holds a value that is not finite: broken weights; fetch or export the model again", weight->key);
+    return NULL;
+  }
+  return g_steal_pointer (&values);
+}
+
+static gboolean
+load_weight (VjMllama *model, guint i, GError **error)
+{
+  const VjComputeOps *ops = model->compute->ops;
+  void *device = model->compute->device;
+  const VjMllamaWeight *weight = vj_mllama_plan_at (model->plan, i);
+  g_autofree float *values = vj_mllama_read_weight (model->plan, model->file, i, error);
+  if (values == NULL)
+    return FALSE;
+  if (weight->is_product)
+    return (model->net.matrix[i] = ops->matrix_new (device, weight->dims[0], weight->n_elements / weight->dims[0], values, error)) != NULL;
+  model->net.value[i] = ops->alloc (device, weight->n_elements * 4, error);
+  if (model->net.value[i] == NULL)
+    return FALSE;
+  ops->upload (device, model->net.value[i], values, weight->n_elements * 4);
+  return TRUE;
+}
+
+static gboolean
+load_rope (VjMllama *model, GError **error)
+{
+  const VjMllamaConfig *c = &model->plan->config;
+  gsize n = (gsize) c->max_position_embeddings * c->head_dim;
+  g_autofree float *table = g_try_new (float, n);
+  model->net.rope = table == NULL ? NULL : model->compute->ops->alloc (model->compute->device, n * 4, error);
+  if (model->net.rope == NULL)
+    return table != NULL || vj_fail (error, VJ_EXIT_LIMIT, "model: 'max_position_embeddings': the table of positions cannot be allocated: out of memory; lower it in config.json");
+  vj_net_rope_table (c, table);
+  model->compute->ops->upload (model->compute->device, model->net.rope, table, n * 4);
+  return TRUE;
+}
+
+VjMllama *
+vj_mllama_open (const char *dir, const char *compute, guint threads, GError **error)
+{
+  g_autoptr (VjMllama) model = g_new0 (VjMllama, 1);
+  g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
+  if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
+      (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
+      (model->compute = vj_compute_open (compute, threads, error)) == NULL)
+    return NULL;
+  model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
+                               .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };
+  for (guint i = 0; i < model->plan->weights->len; i++)
+    if (!load_weight (model, i, error))
+      return NULL;
+  if (!load_rope (model, error))
+    return NULL;
+  if (vj_safetensors_is_cut (model->file)) {
+    vj_fail (error, VJ_EXIT_DATA, "%s: '*.safetensors': became shorter while it was read: another process writes there; try again when it is done", dir);
+    return NULL;
+  }
+  return g_steal_pointer (&model);
+}
+
+void
+vj_mllama_free (VjMllama *model)
+{
+  if (model == NULL)
+    return;
+  if (model->compute != NULL) {
+    const VjComputeOps *ops = model->compute->ops;
+    void *device = model->compute->device;
+    for (guint i = 0; model->net.value != NULL && i < model->plan->weights->len; i++) {
+      ops->release (device, model->net.value[i]);
+      ops->matrix_free (device, model->net.matrix[i]);
+    }
+    ops->release (device, model->net.rope);
+    ops->release (device, model->work.base);
+    vj_compute_close (model->compute);
+  }
+  g_free (model->net.value);
+  g_free (model->net.matrix);
+  vj_mllama_plan_free (model->plan);
+  vj_safetensors_free (model->file);
+  g_free (model->digest);
+  g_free (model);
+}
+
+const VjMllamaConfig *
+vj_mllama_peek_config (const VjMllama *model)
+{
+  return &model->plan->config;
+}
+
+const char *
+vj_mllama_peek_compute (const VjMllama *model)
+{
+  return model->compute->ops->name;
+}
+
+const char *
+vj_mllama_peek_dtype (const VjMllama *model)
+{
+  return vj_dtype_name (vj_mllama_plan_find (model->plan, model->file, model->plan->embed)->dtype);
+}
+
+guint64
+vj_mllama_parameters (const VjMllama *model)
+{
+  guint64 n = 0;
+  for (guint i = 0; i < model->plan->weights->len; i++)
+    if (i != model->plan->head || !model->plan->tied)
+      n += vj_mllama_plan_at (model->plan, i)->n_elements;
+  return n;
+}
+
+const char *
+vj_mllama_peek_digest (VjMllama *model)
+{
+  if (model->digest != NULL)
+    return model->digest;
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  gsize n;
+  const VjTensor *list = vj_safetensors_list (model->file, &n);
+  g_checksum_update (sum, (const guchar *) NUMERICAL_VERSION, -1);
+  for (gsize i = 0; i < n; i++) {
+    g_autofree char *shape = vj_tensor_describe (list[i].n_dims, list[i].dims);
+    g_autofree char *head = g_strdup_printf ("\n%s %s %s\n", list[i].name, vj_dtype_name (list[i].dtype), shape);
+    g_checksum_update (sum, (const guchar *) head, -1);
+    gsize bytes = list[i].n_elements * vj_dtype_size (list[i].dtype);
+    for (gsize at = 0; at < bytes; at += 1 << 30) /* its length is signed */
+      g_checksum_update (sum, (const guchar *) list[i].data + at, (gssize) MIN (bytes - at, (gsize) 1 << 30));
+  }
+  model->digest = g_strdup (g_checksum_get_string (sum));
+  return model->digest;
+}
+
+gboolean
+vj_mllama_reserve (VjMllama *model, gsize elements, GError **error)
+{
+  const VjComputeOps *ops = model->compute->ops;
+  model->work.used = 0;
+  if (elements <= model->work.size)
+    return TRUE;
+  VjF32 *bigger = ops->alloc (model->compute->device, elements * 4, error);
+  if (bigger == NULL)
+    return FALSE;
+  ops->release (model->compute->device, model->work.base);
+  model->work = (VjArena) { bigger, 0, elements };
+  return TRUE;
+}
+
+/* -- images ---------------------------------------------------------------- */
+
+gsize
+vj_mllama_vision_bytes (const VjMllama *model)
+{
+  const VjMllamaConfig *c = &model->plan->config;
+  return 8 * (gsize) c->n_cross * c->max_num_tiles * c->n_patches * c->num_key_value_heads * c->head_dim;
+}
+
+static VjMllamaVision *
+vision_new (VjMllama *model, guint32 n_tiles, GError **error)
+{
+  VjF32 *kv = model->compute->ops->alloc (model->compute->device, vj_mllama_vision_bytes (model), error);
+  if (kv == NULL)
+    return NULL;
+  VjMllamaVision *vision = g_atomic_rc_box_new0 (VjMllamaVision);
+  *vision = (VjMllamaVision) { model, n_tiles, kv };
+  return vision;
+}
+
+static void
+vision_clear (gpointer data)
+{
+  VjMllamaVision *vision = data;
+  vision->model->compute->ops->release (vision->model->compute->device, vision->kv);
+}
+
+VjMllamaVision *
+vj_mllama_vision_ref (VjMllamaVision *vision)
+{
+  return g_atomic_rc_box_acquire (vision);
+}
+
+void
+vj_mllama_vision_unref (VjMllamaVision *vision)
+{
+  if (vision != NULL)
+    g_atomic_rc_box_release_full (vision, vision_clear);
+}
+
+/* One image: its result must not depend on its neighbours, and a tile is work enough for all threads. */
+static VjMllamaVision *
+encode (VjMllama *model, const VjMllamaImage *image, GError **error)
+{
+  const VjMllamaConfig *c = &model->plan->config;
+  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
+  g_autofree VjMllamaImages *at = g_new (VjMllamaImages, 1);
+  VjArena count = { 0 };
+  VjAttentionSegment segment;
+  vj_net_images_layout (c, 1, FALSE, &count, at);
+  gsize raw_size = at->token_rows * KV;
+  vj_arena_take (&count, raw_size);
+  if (!vj_mllama_reserve (model, count.used, error))
+    return NULL;
+  vj_net_images_layout (c, 1, FALSE, &model->work, at);
+  VjF32 *raw = vj_arena_take (&model->work, raw_size);
+  at->segments = &segment;
+  if (!vj_net_images_upload (&model->net, &image, at, error))
+    return NULL;
+  VjMllamaVision *vision = vision_new (model, image->n_tiles, error);
+  if (vision == NULL)
+    return NULL;
+  vj_net_vision (&model->net, at);
+  for (guint l = 0, n = 0; l < c->num_hidden_layers; l++)
+    if (c->is_cross[l]) {
+      VjF32 *k = vj_f32_at (vision->kv, 2 * n++ * raw_size);
+      vj_net_cross_states (&model->net, l, at->token_rows, at->states, raw, NULL, k, vj_f32_at (k, raw_size));
+    }
+  return vision;
+}
+
+gboolean
+vj_mllama_encode (VjMllama *model, const VjMllamaImage *images, gsize n, VjMllamaVision **ret_visions, GError **error)
+{
+  g_autoptr (GPtrArray) done = g_ptr_array_new_with_free_func ((GDestroyNotify) vj_mllama_vision_unref);
+  for (gsize i = 0; i < n; i++) {
+    VjMllamaVision *vision = encode (model, &images[i], error);
+    if (vision == NULL)
+      return FALSE;
+    g_ptr_array_add (done, vision);
+  }
+  if (!model->compute->ops->finish (model->compute->device, error))
+    return FALSE;
+  for (gsize i = 0; i < n; i++)
+    ret_visions[i] = vj_mllama_vision_ref (g_ptr_array_index (done, i));
+  return TRUE;
+}

@@ -1,0 +1,56 @@
+/* Training an mllama on token ids and pixels: forward, backward, AdamW, saving. Text and pixels become
+ * examples in engine/tuner.c. Deterministic: the same state and examples give the same bits, whatever the
+ * number of threads and whatever was trained before. Driven by one thread. */
+#ifndef VJ_ENGINE_MLLAMA_TRAIN_H
+#define VJ_ENGINE_MLLAMA_TRAIN_H
+
+#include "engine/mllama/net.h"
+#include "vj/engine.h"
+
+typedef struct VjMllamaTrainer VjMllamaTrainer;
+
+/* One sequence. Borrowed for the call. */
+typedef struct {
+  const guint32 *tokens;       /* [n_tokens]; image_token_index once per image */
+  const guint8 *targets;       /* [n_tokens]: 1 where the token is to be predicted from those before it; [0] is ignored */
+  gsize n_tokens;
+  const VjMllamaImage *images; /* [n_images] in the order of their tokens */
+  const char *const *digests;  /* [n_images] names of the pixels: equal name, equal pixels. NULL: no name */
+  gsize n_images;
+  double weight;               /* scales the loss of this example, > 0 */
+} VjMllamaExample;
+
+/* Weights from `dir`, or fresh ones from *seed when it is not NULL. VJ_EXIT_DATA, VJ_EXIT_LIMIT. */
+VJ_API VjMllamaTrainer *vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const VjTunerConfig *config,
+                                                const guint64 *seed, GError **error);
+VJ_API void vj_mllama_trainer_free (VjMllamaTrainer *trainer);
+VJ_API const VjMllamaPlan *vj_mllama_trainer_peek_plan (const VjMllamaTrainer *trainer);
+
+/* Loss and gradient of the examples; the weights stay. ret_step as vj_tuner_step, grad_norm included. */
+VJ_API gboolean vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *examples, gsize n,
+                                            VjTunerStep *ret_step, GError **error);
+
+/* The same, then clipping and AdamW, unless something is not finite. */
+VJ_API gboolean vj_mllama_trainer_step (VjMllamaTrainer *trainer, const VjMllamaExample *examples, gsize n, double learning_rate,
+                                        VjTunerStep *ret_step, GError **error);
+VJ_API guint64 vj_mllama_trainer_steps (const VjMllamaTrainer *trainer);
+
+typedef enum { VJ_STATE_PARAM, VJ_STATE_GRAD, VJ_STATE_M, VJ_STATE_V } VjMllamaState;
+
+/* Copies weight i's values, gradient (of the last call) or moments; [n_elements]. */
+VJ_API void vj_mllama_trainer_get (VjMllamaTrainer *trainer, VjMllamaState state, guint i, float *ret_values);
+VJ_API void vj_mllama_trainer_set (VjMllamaTrainer *trainer, VjMllamaState state, guint i, const float *values);
+
+/* As vj_tuner_save, vj_tuner_checkpoint and vj_tuner_restore. */
+VJ_API gboolean vj_mllama_trainer_save (VjMllamaTrainer *trainer, const char *dir, VjDtype dtype, GError **error);
+VJ_API gboolean vj_mllama_trainer_checkpoint (VjMllamaTrainer *trainer, const char *file, GError **error);
+VJ_API gboolean vj_mllama_trainer_restore (VjMllamaTrainer *trainer, const char *file, GError **error);
+
+/* For tests: what the last forward pass of one micro-batch left. x of layer l is what layer l - 1 put out. */
+typedef void (*VjMllamaProbe) (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *layers,
+                               const VjF32 *states, gsize n_states, const VjF32 *normed, const VjI32 *normed_rows);
+VJ_API void vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void *data);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllamaTrainer, vj_mllama_trainer_free)
+
+#endif

@@ -1,0 +1,187 @@
+/* vj/compute.h - what a compute plugin gives the native engine: tensor operations on memory that only
+ * the plugin can read. A backend is correct when it agrees with the plain-C reference (`ref`) on every
+ * operation: tests/engine/test-compute holds each to it by normalised mean squared error, and the
+ * reference to finite differences.
+ *
+ * Laws of every backend:
+ *  - An operation reads its inputs and writes its outputs as if finished before the next one begins.
+ *  - The same call on the same data gives the same bits, whatever the number of threads.
+ *  - `linear` and `attention` (forward): a row's result does not depend on the other rows or their number.
+ *  - Nothing fails silently: a lost device or failed launch is remembered and reported by `finish`.
+ *
+ * Letters: M, N, K sizes of a product; R rows; C columns; H heads; G key/value heads (H is a multiple of
+ * G, head h reads key/value head h / (H / G)); D head size. Matrices are row-major; a leading dimension
+ * (`ld...`) is the distance of two rows in elements. */
+#ifndef VJ_COMPUTE_H
+#define VJ_COMPUTE_H
+
+#include <vj/error.h>
+
+G_BEGIN_DECLS
+
+#define VJ_COMPUTE_ABI 1
+
+/* Device memory, f32 and i32. Incomplete types: the engine moves these addresses about (vj_f32_at), but
+ * only upload and download carry numbers across. */
+typedef struct VjF32 VjF32;
+typedef struct VjI32 VjI32;
+
+/* The address `elements` further on; NULL stays NULL. */
+static inline VjF32 *
+vj_f32_at (const VjF32 *base, gsize elements)
+{
+  return base == NULL ? NULL : (VjF32 *) ((guintptr) base + elements * 4);
+}
+
+static inline VjI32 *
+vj_i32_at (const VjI32 *base, gsize elements)
+{
+  return base == NULL ? NULL : (VjI32 *) ((guintptr) base + elements * 4);
+}
+
+/* A weight matrix prepared for `linear`, in whatever form the backend likes best. */
+typedef struct VjMatrix VjMatrix;
+
+/* c[M, N] = op(a)[M, K] op(b)[K, N] + beta c, plus bias[N] on every row. beta is 0 (c is only written)
+ * or 1. ta: a is stored [K, M]; tb: b is stored [N, K]. */
+typedef struct {
+  gboolean ta, tb;
+  gsize m, n, k;
+  const VjF32 *a;
+  gsize lda;
+  const VjF32 *b;
+  gsize ldb;
+  const VjF32 *bias; /* NULL: none */
+  float beta;
+  VjF32 *c;
+  gsize ldc;
+} VjGemm;
+
+/* One stretch of query rows and the keys they may look at. */
+typedef struct {
+  gsize q_row, q_count;  /* rows of q, out, first, last                         */
+  gsize kv_count;        /* rows of k and v                                     */
+  const VjF32 *k, *v;    /* [kv_count, G D] each, leading dimension ld_kv       */
+  VjF32 *dk, *dv;        /* backward only: written, leading dimension ld_dkv    */
+} VjAttentionSegment;
+
+/* out[r, h] = sum_j softmax_j (scale q[r, h] . k[j, g]) v[j, g] over keys first[r] <= j < last[r]. */
+typedef struct {
+  gsize n_segments;
+  const VjAttentionSegment *segments; /* host memory, read during the call; no row in two segments */
+  gsize heads, kv_heads, head_dim;
+  float scale;
+  const VjF32 *q;             /* [R, H D], leading dimension ld_q */
+  gsize ld_q, ld_kv;
+  const VjI32 *first, *last;  /* [R]; first NULL: 0, last NULL: kv_count. An empty range gives zeros. */
+  VjF32 *out;                 /* [R, H D] contiguous */
+  VjF32 *lse;                 /* [R, H] log of the softmax's denominator, for backward; NULL: not wanted */
+  /* backward: out and lse as forward left them */
+  const VjF32 *dout;          /* [R, H D] contiguous */
+  VjF32 *dq;                  /* written, leading dimension ld_dq */
+  gsize ld_dq, ld_dkv;
+} VjAttention;
+
+/* How a scalar parameter scales what is added: g = *gate. */
+typedef enum {
+  VJ_GATE_NONE,            /* 1            */
+  VJ_GATE_TANH,            /* tanh (g)     */
+  VJ_GATE_ONE_MINUS_TANH   /* 1 - tanh (g) */
+} VjGate;
+
+typedef enum {
+  VJ_ACT_GELU,        /* x (1 + erf (x / sqrt 2)) / 2 */
+  VJ_ACT_QUICK_GELU,  /* x / (1 + exp (-1.702 x))     */
+  VJ_ACT_SILU         /* x / (1 + exp (-x))           */
+} VjAct;
+
+typedef struct {
+  float learning_rate, beta1, beta2, epsilon, weight_decay;
+  float grad_scale;                      /* the gradient is multiplied by this first (clipping) */
+  float correction1, correction2;        /* 1 - beta1^t, 1 - beta2^t */
+} VjAdamw;
+
+/* The table. `device` is what `open` returned. No slot is optional. */
+typedef struct {
+  guint32 abi;       /* VJ_COMPUTE_ABI */
+  guint32 size;      /* sizeof (VjComputeOps) */
+  const char *name;
+
+  /* threads: 0 = all processors of the process. VJ_EXIT_PLUGIN when this machine cannot run it. */
+  void *(*open) (guint threads, GError **error);
+  void (*close) (void *device);
+
+  /* Memory, 64-byte aligned and zeroed; NULL is VJ_EXIT_LIMIT. `release` takes NULL. */
+  void *(*alloc) (void *device, gsize bytes, GError **error);
+  void (*release) (void *device, void *memory);
+  void (*upload) (void *device, void *to, const void *from_host, gsize bytes);
+  void (*download) (void *device, void *to_host, const void *from, gsize bytes);
+  void (*zero) (void *device, void *memory, gsize bytes);
+
+  /* Waits for everything asked so far; what went wrong in it since the last call. */
+  gboolean (*finish) (void *device, GError **error);
+
+  /* -- products -- */
+  void (*gemm) (void *device, const VjGemm *gemm);
+
+  /* A weight [N, K] from host memory in f32 (copied). */
+  VjMatrix *(*matrix_new) (void *device, gsize n, gsize k, const float *host, GError **error);
+  void (*matrix_free) (void *device, VjMatrix *matrix);
+  /* y[R, N] (leading dimension ldy) = x[R, K] (contiguous) w^T + bias[N]; bias may be NULL. */
+  void (*linear) (void *device, gsize rows, const VjF32 *x, const VjMatrix *w, const VjF32 *bias, VjF32 *y, gsize ldy);
+
+  /* -- norms over the C columns of contiguous rows; eps inside the root -- */
+  /* y = (x - mean) rstd w + b; stats [R, 2] = mean, rstd for backward, NULL: not wanted. */
+  void (*layer_norm) (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, const VjF32 *b,
+                      VjF32 *y, VjF32 *stats);
+  /* dx is added to; dw, db are added to; dx or (dw and db) may be NULL. */
+  void (*layer_norm_backward) (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *w,
+                               const VjF32 *stats, const VjF32 *dy, VjF32 *dx, VjF32 *dw, VjF32 *db);
+  /* y = x rstd w, rstd = 1 / sqrt (mean x^2 + eps); stats [R] = rstd. */
+  void (*rms_norm) (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, VjF32 *y, VjF32 *stats);
+  void (*rms_norm_backward) (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *w, const VjF32 *stats,
+                             const VjF32 *dy, VjF32 *dx, VjF32 *dw);
+
+  /* -- rotary positions (Su et al., 2021; half-split form) --
+   * In place on the first `heads` heads of each row of x (leading dimension ldx): for i < D / 2,
+   * (a, b) = (x[i], x[i + D/2]) becomes (a cos - b sin, b cos + a sin) with cos, sin = table[position, i],
+   * table [P, D] = D/2 cosines, then D/2 sines. `inverse` turns back (the backward pass). */
+  void (*rope) (void *device, gsize rows, gsize heads, gsize head_dim, VjF32 *x, gsize ldx, const VjI32 *positions,
+                const VjF32 *table, gboolean inverse);
+
+  /* -- activations -- */
+  void (*activation) (void *device, VjAct act, gsize n, const VjF32 *x, VjF32 *y);
+  void (*activation_backward) (void *device, VjAct act, gsize n, const VjF32 *x, const VjF32 *dy, VjF32 *dx); /* written */
+  /* y[R, C] = silu (x[:, :C]) x[:, C:], x [R, 2 C]. */
+  void (*swiglu) (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *y);
+  void (*swiglu_backward) (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *dy, VjF32 *dx); /* written */
+
+  /* -- attention -- */
+  void (*attention) (void *device, const VjAttention *attention);
+  void (*attention_backward) (void *device, const VjAttention *attention);
+
+  /* -- adding rows: embeddings, residuals, gated branches, gathers and scatters --
+   * y[r] += c(gate) table[index[r]]; index NULL: table[r]; index[r] < 0: nothing. */
+  void (*add_rows) (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
+                    const VjF32 *gate, VjF32 *y);
+  /* dtable[index[r]] += c(gate) dy[r]; dgate += dc/dg sum_r dy[r] . table[index[r]]. dtable or dgate may be NULL. */
+  void (*add_rows_backward) (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
+                             const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate);
+  /* to[r ld_to + c step_to] = from[r ld_from + c step_from] (+ what was there, when `add`). */
+  void (*copy_2d) (void *device, gsize rows, gsize cols, const VjF32 *from, gsize ld_from, gsize step_from, VjF32 *to,
+                   gsize ld_to, gsize step_to, gboolean add);
+  /* sum[C] += sum over rows of x[R, C] (contiguous). */
+  void (*sum_rows) (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *sum);
+
+  /* -- loss and optimizer --
+   * loss[r] = weight[r] (lse (logits[r]) - logits[r, target[r]]); logits become their gradient. */
+  void (*cross_entropy) (void *device, gsize rows, gsize cols, VjF32 *logits, const VjI32 *target, const VjF32 *weight,
+                         VjF32 *loss);
+  /* Sum of squares in f64, in a fixed order; waits. NaN or infinity when an element is. */
+  double (*sum_squares) (void *device, gsize n, const VjF32 *x);
+  /* p -= lr decay p; m, v moments; p -= lr (m / c1) / (sqrt (v / c2) + eps) (Loshchilov and Hutter, 2019). */
+  void (*adamw) (void *device, gsize n, const VjAdamw *adamw, VjF32 *param, const VjF32 *grad, VjF32 *m, VjF32 *v);
+} VjComputeOps;
+
+G_END_DECLS
+#endif

@@ -1,0 +1,188 @@
+/* The trainer against transformers: activations, loss, gradients, ten AdamW steps. And that these tests can
+ * fail: every weight, spoiled, is noticed. */
+#include "tests/engine/mllama-cases.h"
+
+static const VjTunerConfig plain = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.1, .max_grad_norm = 1 };
+
+typedef struct {
+  const Model *model;
+  double worst;
+  char where[64];
+} Probe;
+
+static void
+note (Probe *probe, double d, const char *format, guint a, guint b)
+{
+  if (d > probe->worst) {
+    probe->worst = d;
+    g_snprintf (probe->where, sizeof probe->where, format, a, b);
+  }
+}
+
+/* Rows of decoder layer outputs and image states against the recorded ones. Examples with images come first. */
+static void
+compare_activations (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *layers,
+                     const VjF32 *states, gsize n_states, G_GNUC_UNUSED const VjF32 *normed, G_GNUC_UNUSED const VjI32 *normed_rows)
+{
+  Probe *probe = data;
+  const VjMllamaConfig *c = &net->plan->config;
+  const VjComputeOps *ops = net->compute->ops;
+  gsize H = c->hidden_size, segment = 0, state = 0, all = (gsize) c->max_num_tiles * c->n_patches;
+  for (guint without = 0; without < 2; without++)
+    for (guint i = 0; i < probe->model->n; i++) {
+      const Case *k = &probe->model->cases[i];
+      if ((k->n_images == 0) != (without == 1))
+        continue;
+      gsize row = rows->self[segment++].q_row;
+      for (guint l = 0; l < c->num_hidden_layers; l++) {
+        const VjTensor *want = expect (probe->model, "%u.layer.%u", i, l);
+        if (want == NULL) /* transformers skips cross layers where there is no image */
+          continue;
+        g_autofree float *have = g_new (float, want->n_elements);
+        ops->download (net->compute->device, have, vj_f32_at (layers[l + 1].x, row * H), want->n_elements * 4);
+        note (probe, distance (have, want->data, want->n_elements), "layer %u of case %u", l, i);
+      }
+      if (k->n_images == 1) { /* with several the order of states differs by design */
+        const VjTensor *want = expect (probe->model, "%u.states", i);
+        g_autofree float *have = g_new (float, want->n_elements);
+        ops->download (net->compute->device, have, vj_f32_at (states, state * H), want->n_elements * 4);
+        note (probe, distance (have, want->data, want->n_elements), "states of case %u (%u)", i, 0);
+      }
+      state += k->n_images * all;
+    }
+  g_assert_cmpuint (state, ==, n_states);
+}
+
+/* Worst distance of the gradients; names the weight. */
+static double
+compare_gradients (VjMllamaTrainer *trainer, const Model *model, const char **ret_key)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  double worst = 0;
+  *ret_key = "none";
+  for (guint i = 0; i < plan->weights->len - (plan->tied ? 1 : 0); i++) {
+    const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+    const VjTensor *want = expect (model, "grad.%s", weight->key);
+    g_assert_nonnull (want);
+    g_autofree float *have = g_new (float, weight->n_elements);
+    vj_mllama_trainer_get (trainer, VJ_STATE_GRAD, i, have);
+    double d = distance (have, want->data, want->n_elements);
+    if (d > worst) {
+      worst = d;
+      *ret_key = weight->key;
+    }
+  }
+  return worst;
+}
+
+static VjMllamaTrainer *
+open_trainer (const Model *model, const char *compute, guint freeze)
+{
+  g_autoptr (GError) error = NULL;
+  VjTunerConfig config = plain;
+  config.freeze = freeze;
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, 2, &config, NULL, &error);
+  g_assert_no_error (error);
+  return trainer;
+}
+
+static void
+test_gradients (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  model_load (name, &model);
+  g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, 0);
+  VjMllamaExample examples[MAX_CASES];
+  model_examples (&model, examples);
+  Probe probe = { .model = &model };
+  vj_mllama_trainer_set_probe (trainer, compare_activations, &probe);
+  VjTunerStep step;
+  g_assert_true (vj_mllama_trainer_gradient (trainer, examples, model.n, &step, &error));
+  g_assert_no_error (error);
+  float loss = (float) step.loss;
+  const char *key;
+  double loss_distance = distance (&loss, expect (&model, "loss")->data, 1), gradient = compare_gradients (trainer, &model, &key);
+  g_test_message ("%s on %s: activations %.1e (%s), loss %.1e, gradients %.1e (%s)", name, compute, probe.worst, probe.where, loss_distance, gradient, key);
+  g_assert_cmpfloat (probe.worst, <=, TOLERANCE);
+  g_assert_cmpfloat (loss_distance, <=, TOLERANCE);
+  g_assert_cmpfloat (gradient, <=, TOLERANCE);
+  model_done (&model);
+}
+
+static void
+test_curve (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  model_load (name, &model);
+  g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, 0);
+  VjMllamaExample examples[MAX_CASES];
+  model_examples (&model, examples);
+  float losses[10], norms[10];
+  for (guint i = 0; i < 10; i++) {
+    VjTunerStep step;
+    g_assert_true (vj_mllama_trainer_step (trainer, examples, model.n, 0.01, &step, &error));
+    g_assert_true (step.finite);
+    losses[i] = (float) step.loss;
+    norms[i] = (float) step.grad_norm;
+  }
+  double d = distance (losses, expect (&model, "curve")->data, 10), e = distance (norms, expect (&model, "norms")->data, 10);
+  g_test_message ("%s on %s: ten losses %.1e, ten gradient norms %.1e", name, compute, d, e);
+  g_assert_cmpfloat (d, <=, 2e-3); /* differences in the last bit grow through ten steps of AdamW, whose first ones are signs */
+  g_assert_cmpfloat (e, <=, 5e-3);
+  model_done (&model);
+}
+
+/* Spoiling any one weight must be noticed by the comparison that the tests above rely on. */
+static void
+test_notices (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  model_load (name, &model);
+  g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, 0);
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  VjMllamaExample examples[MAX_CASES];
+  model_examples (&model, examples);
+  for (guint i = 0; i < plan->weights->len - (plan->tied ? 1 : 0); i++) {
+    gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+    g_autofree float *values = g_new (float, n), *spoiled = g_new (float, n);
+    vj_mllama_trainer_get (trainer, VJ_STATE_PARAM, i, values);
+    for (gsize e = 0; e < n; e++)
+      spoiled[e] = values[e] * 1.02f;
+    vj_mllama_trainer_set (trainer, VJ_STATE_PARAM, i, spoiled);
+    VjTunerStep step;
+    const char *key;
+    g_assert_true (vj_mllama_trainer_gradient (trainer, examples, model.n, &step, NULL));
+    double d = compare_gradients (trainer, &model, &key);
+    if (d <= TOLERANCE)
+      g_test_message ("%s: a spoiled %s goes unnoticed (%.1e)", name, vj_mllama_plan_at (plan, i)->key, d);
+    g_assert_cmpfloat (d, >, TOLERANCE);
+    vj_mllama_trainer_set (trainer, VJ_STATE_PARAM, i, values);
+  }
+  model_done (&model);
+}
+
+static const char *const computes[] = { "ref" };
+
+static void
+for_all (void (*test) (const char *, const char *))
+{
+  for (guint c = 0; c < G_N_ELEMENTS (computes); c++)
+    for (guint m = 0; m < G_N_ELEMENTS (model_names); m++)
+      test (computes[c], model_names[m]);
+}
+
+static void all_gradients (void) { for_all (test_gradients); }
+static void all_curves (void) { for_all (test_curve); }
+static void all_notices (void) { for_all (test_notices); }
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/mllama/train/equals-transformers", all_gradients);
+  g_test_add_func ("/mllama/train/ten-steps", all_curves);
+  g_test_add_func ("/mllama/train/notices-every-weight", all_notices);
+  return g_test_run ();
+}
