@@ -97,12 +97,13 @@ journal_read (const char *file, Journal *journal, GError **error)
   return TRUE;
 }
 
-/* The next step to make, from the number of steps applied: those left out before it are added. */
+/* The next step to make, from the number of steps applied: those left out so far are added. A step that was
+ * left out after the checkpoint counts as well: from the same state it would be left out again. */
 static guint64
 journal_position (const Journal *journal, guint64 applied)
 {
   guint64 position = applied - journal->begun;
-  for (guint i = 0; i < journal->skipped->len && g_array_index (journal->skipped, guint64, i) < position; i++)
+  for (guint i = 0; i < journal->skipped->len && g_array_index (journal->skipped, guint64, i) <= position; i++)
     position++;
   return position;
 }

@@ -31,3 +31,16 @@ tests_plugins_test_roles_SOURCES = tests/plugins/roles/main.c tests/plugins/role
 tests_plugins_test_roles_CPPFLAGS = $(TEXT_CPPFLAGS)
 tests_plugins_test_roles_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_roles_LDADD = $(CORE_LDADD)
+
+check_PROGRAMS += tests/plugins/test-canned
+TESTS += tests/plugins/test-canned
+tests_plugins_test_canned_SOURCES = tests/plugins/test-canned.c $(BENCH_SOURCES)
+tests_plugins_test_canned_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_canned_LDADD = $(CORE_LDADD)
+
+# Not the whole core: the test brings its own tuner.
+check_PROGRAMS += tests/plugins/test-sft
+TESTS += tests/plugins/test-sft
+tests_plugins_test_sft_SOURCES = tests/plugins/test-sft.c $(BENCH_SOURCES)
+tests_plugins_test_sft_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_sft_LDADD = libvjcore.a $(CORE_LIBS)
