@@ -1,1 +1,1 @@
-libvjcore_a_SOURCES +=
+libvjcore_a_SOURCES += core/report/bar.c core/report/bar.h core/report/progress.h core/report/statistics.c core/report/statistics.h

@@ -1,0 +1,50 @@
+/* Statistics of judged pairs: counts, intervals and tests. Pure functions of
+ * counts; knows nothing of stores or recipes. */
+#ifndef VJ_REPORT_STATISTICS_H
+#define VJ_REPORT_STATISTICS_H
+
+#include <glib.h>
+#include "vj/error.h"
+
+G_BEGIN_DECLS
+
+/* Bounds of a share, both in [0, 1]. */
+typedef struct {
+  double low, high;
+} VjInterval;
+
+/* 97.5 % quantile of the standard normal: intervals with it cover 95 %. */
+#define VJ_Z95 1.959963984540054
+
+/* Wilson score interval (Wilson, 1927) of `right` of `total` at normal quantile `z`.
+ * [0, 1] when total is 0. right <= total. */
+VJ_API VjInterval vj_statistics_wilson (guint64 right, guint64 total, double z);
+
+/* Exact two-sided McNemar test (McNemar, 1947): the binomial probability, at one half, of a split of the
+ * discordant items at least as uneven as (only_before, only_after); in (0, 1], 1 when nothing differs. */
+VJ_API double vj_statistics_mcnemar (guint64 only_before, guint64 only_after);
+
+/* What a judge said of one pair in one order. */
+typedef enum { VJ_ANSWER_UNPARSED, VJ_ANSWER_RIGHT, VJ_ANSWER_WRONG } VjAnswer;
+
+/* Counts over pairs judged in both orders. An unparsed answer is wrong, never a tie, never a guess. */
+typedef struct {
+  guint64 pairs;        /* pairs judged in both orders                                          */
+  guint64 right;        /* answers that are right, both orders pooled, of 2 * pairs             */
+  guint64 strict;       /* pairs right in both orders                                           */
+  guint64 inconsistent; /* pairs whose two parsed answers prefer different sides                */
+  guint64 unparsed;     /* answers without a verdict, of 2 * pairs                              */
+  guint64 said_a;       /* parsed answers that named the first answer, of 2 * pairs - unparsed  */
+} VjPairCounts;
+
+/* Adds one pair: its answer when the chosen one stood first, and when it stood second. */
+VJ_API void vj_pair_counts_add (VjPairCounts *counts, VjAnswer chosen_first, VjAnswer chosen_second);
+
+VJ_API double vj_pair_counts_accuracy (const VjPairCounts *counts); /* single order: right / (2 pairs)     */
+VJ_API double vj_pair_counts_strict (const VjPairCounts *counts);   /* strict / pairs                       */
+
+/* Share of "A" among parsed answers, minus one half: 0 is unbiased, +0.5 always says A. 0 when nothing parsed. */
+VJ_API double vj_pair_counts_position_bias (const VjPairCounts *counts);
+
+G_END_DECLS
+#endif
