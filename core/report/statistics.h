@@ -24,6 +24,13 @@ VJ_API VjInterval vj_statistics_wilson (guint64 right, guint64 total, double z);
  * discordant items at least as uneven as (only_before, only_after); in (0, 1], 1 when nothing differs. */
 VJ_API double vj_statistics_mcnemar (guint64 only_before, guint64 only_after);
 
+/* Metrics of judged pairs, as scores are stored; of one kind of pair: "strict / colour". */
+#define VJ_METRIC_ACCURACY "accuracy"         /* right answers of all, both orders pooled; unparsed is wrong */
+#define VJ_METRIC_STRICT "strict"             /* pairs right in both orders                                  */
+#define VJ_METRIC_INCONSISTENT "inconsistent" /* pairs whose orders disagree                                 */
+#define VJ_METRIC_UNPARSED "unparsed"         /* answers without a verdict                                   */
+#define VJ_METRIC_SAID_A "said A"             /* parsed answers that named the first answer                  */
+
 /* What a judge said of one pair in one order. */
 typedef enum { VJ_ANSWER_UNPARSED, VJ_ANSWER_RIGHT, VJ_ANSWER_WRONG } VjAnswer;
 

@@ -1,0 +1,144 @@
+/* What the stages of a run share. Internal to core/pipeline: nobody else includes it. */
+#ifndef VJ_PIPELINE_CONTEXT_H
+#define VJ_PIPELINE_CONTEXT_H
+
+#include "pipeline/models.h"
+#include "pipeline/scheduler.h"
+#include "plugin/host.h"
+#include "plugin/instance.h"
+#include "recipe/recipe.h"
+#include "store/store.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  const VjRecipe *recipe;
+  VjStore *store;
+  VjModels *models;
+  VjRun *run;
+  VjLog *log;
+  const gint *stop;
+  const VjProgress *progress;
+} VjContext;
+
+/* One stage of the run, as planned. */
+typedef struct VjStep VjStep;
+struct VjStep {
+  guint iteration;  /* 0: before the first; pretraining: number of the course, from 1 */
+  char *name;       /* unique in its iteration: "judge", "filter:balance"              */
+  char *title;      /* "iteration 1: judge"                                            */
+  char *digest;     /* of all that decides the result, earlier stages included         */
+  char *parts;      /* canonical JSON: key path -> digest, of what this stage reads itself */
+  guint index;      /* of its entry: filter, evaluator, course                         */
+  gboolean last_filter;
+  gboolean (*work) (VjContext *context, const VjStep *step, GError **error);
+};
+
+/* -- stages.c: bookkeeping of one stage ------------------------------------------ */
+
+/* The inputs of a stage. */
+typedef struct {
+  GPtrArray *open;  /* ids (char *, owned) still to be decided, in byte order */
+  gint64 in, kept;  /* inputs in all; of them this stage has kept before      */
+} VjInputs;
+
+/* Records of this kind and of the step's iteration, made by stage `made_by` (NULL: any), that are open or whose fate this
+ * stage has decided. `fits` (may be NULL) leaves others out. */
+gboolean vj_inputs_init (VjInputs *inputs, VjContext *context, const VjStep *step, VjRecordKind kind, const char *made_by,
+                         gboolean (*fits) (const VjRecord *), GError **error);
+void vj_inputs_clear (VjInputs *inputs);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjInputs, vj_inputs_clear)
+
+/* Says that the stage runs. */
+gboolean vj_step_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error);
+/* Says that it is done, with `n_kept`, and checks the books. Ends the open group, if any. */
+gboolean vj_step_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, GError **error);
+
+/* A scheduler over the context's store, models and stop flag. */
+VjScheduler vj_context_scheduler (const VjContext *context);
+void vj_context_progress (const VjContext *context, const VjStep *step, VjProgressKind kind, const char *unit, guint64 done,
+                          guint64 total, const char *note);
+
+/* -- load.c: records as plugins see them -------------------------------------------- */
+
+/* A question or case with its images. `question` borrows from the rest. */
+typedef struct {
+  VjQuestion question;
+  VjStored *stored;
+  GPtrArray *images; /* of VjImage */
+} VjLoaded;
+
+gboolean vj_loaded_init (VjLoaded *loaded, VjStore *store, const char *id, GError **error);
+void vj_loaded_clear (VjLoaded *loaded);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjLoaded, vj_loaded_clear)
+
+/* A stored record that must be there; NULL with VJ_EXIT_BUG when it is not. */
+VjStored *vj_load_stored (VjStore *store, const char *id, GError **error);
+
+/* -- drafts.c: what sources and evaluators yield --------------------------------------- */
+
+/* A source or evaluator at work: draws its records one by one, in order. */
+typedef struct {
+  VjInstance *instance;
+  VjDraft *draft;
+  GHashTable *keys;   /* seen within this one */
+  char *stream;       /* stage part of its random streams */
+  char *prefix;       /* of ids: "q1.0."                  */
+  guint64 index;      /* of the next call                 */
+  gint64 limit;       /* calls at most; -1: until END     */
+  gboolean evaluator;
+} VjDrafter;
+
+/* `limit` -1: until END. Strings are copied. */
+gboolean vj_drafter_init (VjDrafter *drafter, VjContext *context, const VjRecipePlugin *entry, const char *stream,
+                          const char *prefix, GError **error);
+void vj_drafter_clear (VjDrafter *drafter);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjDrafter, vj_drafter_clear)
+
+/* The next draft is in drafter->draft. OK: a sound record; SKIP: quarantined, draft->reason says why; END; ERROR.
+ * *ret_id (owned) is set with OK and SKIP. */
+VjFlow vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError **error);
+
+/* Stores the draft as a question or case of that id, with its images and gold; a quarantined one (`flow` SKIP) is
+ * stored with what it has and dropped by the step. `plugin` is the source's or evaluator's name. In a group. */
+gboolean vj_draft_store (VjDraft *draft, VjContext *context, const VjStep *step, VjRecordKind kind, const char *id,
+                         const char *plugin, VjFlow flow, GError **error);
+
+/* -- the stages ------------------------------------------------------------------------- */
+
+gboolean vj_work_questions (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_respond (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_inject (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_sample (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_judge (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_filter (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_train (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_evaluate (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_course (VjContext *context, const VjStep *step, GError **error);
+
+/* Directory of what iteration or course `number` trains (owned); `last`: the last course of pretraining. */
+char *vj_context_model_dir (const VjContext *context, guint number, gboolean last);
+/* File for the exact resume of that training. Owned. */
+char *vj_context_state_file (const VjContext *context, guint number);
+
+/* "before", "iteration 2", "pretrained": the label of an evaluation's scores. Owned. */
+char *vj_step_label (const VjContext *context, const VjStep *step);
+
+/* Adds the examples of a course. */
+typedef gboolean (*VjCourseFill) (VjContext *context, const VjStep *step, gpointer data, VjCourse *course, GError **error);
+
+/* Trains: closes the models, removes what an interrupted training left of `config->output`, fills the course, runs the
+ * trainer `entry`, keeps its steps in the store. The course's `step` is set here. */
+gboolean vj_context_train (VjContext *context, const VjStep *step, const VjRecipePlugin *entry, const VjCourseConfig *config,
+                           VjCourseFill fill, gpointer data, GError **error);
+
+/* Points the models at what the done stages have trained, as the run goes past them. */
+void vj_step_adopt (VjContext *context, const VjStep *step);
+
+/* -- plan.c ------------------------------------------------------------------------------- */
+
+/* The stages of the recipe, VjStep *, in order. */
+GPtrArray *vj_plan_new (const VjRecipe *recipe);
+
+G_END_DECLS
+#endif

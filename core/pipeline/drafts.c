@@ -1,0 +1,130 @@
+/* What sources and evaluators yield: drafts, named and stored. */
+#include "pipeline/context.h"
+
+#include <string.h>
+
+#define KEY_BYTES 64
+
+/* A source's own key as part of an id: letters, digits, '-' and '_' stay; any other key is named by its digest, so
+ * that no key can look like another record's id. */
+static char *
+id_part (const char *key, guint64 index)
+{
+  if (key == NULL || key[0] == '\0')
+    return g_strdup_printf ("%06" G_GUINT64_FORMAT, index);
+  gsize length = strlen (key);
+  gboolean plain = length <= KEY_BYTES;
+  for (gsize i = 0; plain && i < length; i++)
+    plain = g_ascii_isalnum (key[i]) || key[i] == '-' || key[i] == '_';
+  if (plain)
+    return g_strconcat ("k", key, NULL);
+  g_autofree char *digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, key, (gssize) length);
+  return g_strdup_printf ("x%.16s", digest);
+}
+
+gboolean
+vj_drafter_init (VjDrafter *drafter, VjContext *context, const VjRecipePlugin *entry, const char *stream, const char *prefix,
+                 GError **error)
+{
+  vj_run_aim (context->run, stream, "start", 0, 0, 0);
+  VjInstance *instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
+  if (instance == NULL)
+    return FALSE;
+  *drafter = (VjDrafter){.instance = instance,
+                         .draft = vj_draft_new (),
+                         .keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
+                         .stream = g_strdup (stream),
+                         .prefix = g_strdup (prefix),
+                         .limit = entry->count,
+                         .evaluator = entry->role == VJ_ROLE_EVALUATOR};
+  return TRUE;
+}
+
+void
+vj_drafter_clear (VjDrafter *drafter)
+{
+  g_clear_pointer (&drafter->instance, vj_instance_free);
+  g_clear_pointer (&drafter->draft, vj_draft_free);
+  g_clear_pointer (&drafter->keys, g_hash_table_unref);
+  g_clear_pointer (&drafter->stream, g_free);
+  g_clear_pointer (&drafter->prefix, g_free);
+}
+
+/* Two records of one key: both are in the data, but only one can have the id. */
+static void
+quarantine_double (VjDrafter *drafter)
+{
+  g_free (drafter->draft->reason);
+  drafter->draft->reason = g_strdup_printf ("record %" G_GUINT64_FORMAT ": its key is one that an earlier record has",
+                                            drafter->index);
+}
+
+VjFlow
+vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError **error)
+{
+  void *self = vj_instance_self (drafter->instance);
+  const VjPlugin *plugin = vj_instance_plugin (drafter->instance);
+  VjFlow flow;
+
+  if (drafter->limit >= 0 && drafter->index >= (guint64) drafter->limit)
+    return VJ_FLOW_END;
+  vj_draft_clear (drafter->draft);
+  vj_run_aim (context->run, drafter->stream, "", drafter->index, drafter->index, 0);
+  if (drafter->evaluator)
+    flow = VJ_INSTANCE_OPS (drafter->instance, VjEvaluatorOps)->next (self, context->run, drafter->draft, error);
+  else
+    flow = VJ_INSTANCE_OPS (drafter->instance, VjSourceOps)->next (self, context->run, drafter->draft, error);
+  if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
+    return flow;
+  if (flow == VJ_FLOW_OK && !vj_draft_check (drafter->draft, plugin->name, error))
+    return VJ_FLOW_ERROR;
+
+  g_autofree char *part = id_part (drafter->draft->key, drafter->index);
+  if (!g_hash_table_add (drafter->keys, g_strdup (part))) {
+    quarantine_double (drafter);
+    flow = VJ_FLOW_SKIP;
+  }
+  /* A quarantined record gets a name that no key can have: its own key may be missing or taken. */
+  *ret_id = flow == VJ_FLOW_OK ? g_strconcat (drafter->prefix, part, NULL)
+                               : g_strdup_printf ("%s!%06" G_GUINT64_FORMAT, drafter->prefix, drafter->index);
+  drafter->index++;
+  return flow == VJ_FLOW_OK ? VJ_FLOW_OK : VJ_FLOW_SKIP;
+}
+
+static gboolean
+store_images (VjDraft *draft, VjStore *store, VjRecord *record, GError **error)
+{
+  for (guint i = 0; i < draft->images->len; i++) {
+    const VjImage *image = draft->images->pdata[i];
+    if (!vj_store_image_put (store, image, error))
+      return FALSE;
+    vj_record_add_image (record, vj_image_digest (image));
+  }
+  return TRUE;
+}
+
+gboolean
+vj_draft_store (VjDraft *draft, VjContext *context, const VjStep *step, VjRecordKind kind, const char *id,
+                const char *plugin, VjFlow flow, GError **error)
+{
+  g_autoptr (VjRecord) record = vj_record_new (kind, step->iteration, id);
+
+  vj_record_set_text (record, "prompt", draft->prompt ? draft->prompt : "");
+  vj_record_set_text (record, "form", draft->form == VJ_FORM_CLOSED ? "closed" : "open");
+  vj_record_set_text (record, "category", draft->category);
+  vj_record_set_text (record, kind == VJ_RECORD_CASE ? "evaluator" : "source", plugin);
+  vj_record_set_text (record, "key", draft->key);
+  if (kind == VJ_RECORD_CASE) {
+    vj_record_set_text (record, "chosen", draft->chosen);
+    vj_record_set_text (record, "rejected", draft->rejected);
+    vj_record_set_text (record, "how", draft->how);
+  }
+  if (!store_images (draft, context->store, record, error)
+      || !vj_store_record_put (context->store, step->name, record, error))
+    return FALSE;
+  if (draft->gold != NULL && !vj_store_gold_put (context->store, id, draft->gold, error))
+    return FALSE;
+  return flow == VJ_FLOW_OK
+         || vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name,
+                                  draft->reason ? draft->reason : "quarantined by its source", error);
+}

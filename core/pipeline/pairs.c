@@ -1,0 +1,365 @@
+/* Stages `respond`, `inject` and `sample`: from questions to pairs whose better side is known by construction. */
+#include "pipeline/context.h"
+
+#include <string.h>
+#include "record/request.h"
+
+/* What the three stages share: the ids that are still open, and how far along them we are. */
+typedef struct {
+  VjContext *context;
+  const VjStep *step;
+  VjInputs inputs;
+  guint at;
+  gint64 kept;
+  VjModel *model;                    /* respond, sample     */
+  VjInstance **instances;            /* inject: [n]; sample: [1] */
+  VjModel **models;                  /* inject: [n], NULL where none is named */
+  double weight;                     /* inject: sum         */
+} Stage;
+
+/* A record at work. */
+typedef struct {
+  VjUnit unit;
+  VjLoaded question;
+  VjStored *response; /* inject        */
+  gsize injector;     /* inject        */
+  char *text;         /* respond       */
+  VjFinish finish;    /* respond       */
+  VjInjection injection;
+  VjSampledPair pair;
+} Item;
+
+static void
+item_free (VjUnit *unit)
+{
+  Item *item = (Item *) unit;
+  vj_unit_clear (unit);
+  vj_loaded_clear (&item->question);
+  g_clear_pointer (&item->response, vj_stored_free);
+  g_free (item->text);
+  g_free (item->injection.text);
+  g_free (item->injection.change);
+  g_free (item->injection.reason);
+  g_free (item->pair.chosen);
+  g_free (item->pair.rejected);
+  g_free (item->pair.how);
+  g_free (item->pair.reason);
+  g_free (item);
+}
+
+static gboolean
+is_open_form (const VjRecord *record)
+{
+  return g_strcmp0 (vj_record_text (record, "form"), "open") == 0;
+}
+
+static gboolean
+is_closed_form (const VjRecord *record)
+{
+  return g_strcmp0 (vj_record_text (record, "form"), "closed") == 0;
+}
+
+static gboolean
+next_question (gpointer self, VjUnit **ret_unit, GError **error)
+{
+  Stage *stage = self;
+  if (stage->at == stage->inputs.open->len) {
+    *ret_unit = NULL;
+    return TRUE;
+  }
+  Item *item = g_new0 (Item, 1);
+  item->unit.id = g_strdup (stage->inputs.open->pdata[stage->at++]);
+  item->unit.model = stage->model;
+  *ret_unit = &item->unit;
+  if (vj_loaded_init (&item->question, stage->context->store, item->unit.id, error))
+    return TRUE;
+  item_free (&item->unit);
+  *ret_unit = NULL;
+  return FALSE;
+}
+
+/* Drops the unit's record, or stores what was made of it (which may be NULL) and keeps it. */
+static gboolean
+settle (Stage *stage, VjUnit *unit, VjFlow flow, const VjRecord *made, GError **error)
+{
+  VjStore *store = stage->context->store;
+  if (flow != VJ_FLOW_OK)
+    return vj_store_record_fate (store, unit->id, VJ_FATE_DROPPED, stage->step->name, unit->reason, error);
+  stage->kept++;
+  return vj_store_record_put (store, stage->step->name, made, error)
+         && vj_store_record_fate (store, unit->id, VJ_FATE_KEPT, stage->step->name, NULL, error);
+}
+
+static gboolean
+run_stage (Stage *stage, const VjWork *verbs, VjRecordKind kind, const char *made_by, gboolean (*fits) (const VjRecord *),
+           GError **error)
+{
+  VjScheduler scheduler = vj_context_scheduler (stage->context);
+  VjWork work = *verbs;
+
+  if (!vj_inputs_init (&stage->inputs, stage->context, stage->step, kind, made_by, fits, error)
+      || !vj_step_begin (stage->context, stage->step, stage->inputs.in, error))
+    return FALSE;
+  work.title = stage->step->title;
+  work.self = stage;
+  work.total = (guint64) stage->inputs.in;
+  work.done = work.total - stage->inputs.open->len;
+  return vj_scheduler_run (&scheduler, &work, error)
+         && vj_step_end (stage->context, stage->step, stage->inputs.in, stage->inputs.kept + stage->kept, error);
+}
+
+/* -- respond --------------------------------------------------------------------- */
+
+static VjFlow
+respond_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, VjAsk *ask, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  (void) run, (void) so_far, (void) error;
+  vj_ask_text (ask, &item->question.question, item->question.question.prompt,
+               &stage->context->recipe->respond.sampling);
+  return VJ_FLOW_OK;
+}
+
+static VjFlow
+respond_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, GError **error)
+{
+  Item *item = (Item *) unit;
+  (void) self, (void) run, (void) error;
+  item->text = g_strstrip (g_strdup (vj_replies_text (replies, 0, 0)));
+  item->finish = vj_replies_finish (replies, 0, 0);
+  if (item->text[0] != '\0')
+    return VJ_FLOW_OK;
+  unit->reason = g_strdup ("the response is empty");
+  return VJ_FLOW_SKIP;
+}
+
+static gboolean
+respond_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  g_autofree char *id = g_strconcat (unit->id, ".r", NULL);
+  g_autoptr (VjRecord) record = vj_record_new (VJ_RECORD_RESPONSE, stage->step->iteration, id);
+
+  vj_record_add_parent (record, unit->id);
+  vj_record_set_text (record, "text", item->text);
+  vj_record_set_text (record, "model", stage->context->recipe->respond.model);
+  vj_record_set_text (record, "finish", vj_finish_name (item->finish));
+  return settle (stage, unit, flow, record, error);
+}
+
+gboolean
+vj_work_respond (VjContext *context, const VjStep *step, GError **error)
+{
+  static const VjWork verbs = {.stage = "respond", .unit = "questions", .next = next_question, .ask = respond_ask,
+                               .tell = respond_tell, .settle = respond_settle, .unit_free = item_free};
+  Stage stage = {.context = context, .step = step};
+
+  stage.model = vj_models_open (context->models, context->recipe->respond.model, error);
+  gboolean good = stage.model != NULL && run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_open_form, error);
+  vj_inputs_clear (&stage.inputs);
+  return good;
+}
+
+/* -- inject ------------------------------------------------------------------------- */
+
+/* Each response gets one injector, drawn by weight from a stream of its own. */
+static gsize
+choose_injector (const Stage *stage, const char *id)
+{
+  const VjRecipe *recipe = stage->context->recipe;
+  VjRandom random;
+  vj_random_init_named (&random, recipe->seed, "inject/choice", id, 0);
+  double left = vj_random_real (&random) * stage->weight;
+  for (gsize i = 0; i + 1 < recipe->n_injectors; i++) {
+    left -= recipe->injectors[i].weight;
+    if (left < 0)
+      return i;
+  }
+  return recipe->n_injectors - 1;
+}
+
+static gboolean
+inject_next (gpointer self, VjUnit **ret_unit, GError **error)
+{
+  Stage *stage = self;
+  if (stage->at == stage->inputs.open->len) {
+    *ret_unit = NULL;
+    return TRUE;
+  }
+  Item *item = g_new0 (Item, 1);
+  item->unit.id = g_strdup (stage->inputs.open->pdata[stage->at++]);
+  item->response = vj_load_stored (stage->context->store, item->unit.id, error);
+  if (item->response == NULL
+      || !vj_loaded_init (&item->question, stage->context->store, item->response->record->parents[0], error)) {
+    item_free (&item->unit);
+    return FALSE;
+  }
+  item->injector = choose_injector (stage, item->unit.id);
+  item->unit.model = stage->models[item->injector];
+  *ret_unit = &item->unit;
+  return TRUE;
+}
+
+static VjFlow
+inject_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, VjAsk *ask, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  VjInstance *instance = stage->instances[item->injector];
+  const VjInjectorOps *ops = VJ_INSTANCE_OPS (instance, VjInjectorOps);
+  if (ops->ask == NULL)
+    return VJ_FLOW_OK;
+  return ops->ask (vj_instance_self (instance), run, &item->question.question,
+                   vj_record_text (item->response->record, "text"), so_far, ask, error);
+}
+
+static VjFlow
+inject_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  VjInstance *instance = stage->instances[item->injector];
+  const char *name = vj_instance_plugin (instance)->name;
+  VjFlow flow = VJ_INSTANCE_OPS (instance, VjInjectorOps)->tell (vj_instance_self (instance), run, &item->question.question,
+                                                                vj_record_text (item->response->record, "text"), replies,
+                                                                &item->injection, error);
+  if (flow == VJ_FLOW_OK && (item->injection.text == NULL || item->injection.kind == NULL)) {
+    vj_fail (error, VJ_EXIT_PLUGIN, "injector '%s': '%s': it says OK but gives no text or no kind; report it to its author",
+             name, unit->id);
+    return VJ_FLOW_ERROR;
+  }
+  if (flow == VJ_FLOW_OK && strcmp (item->injection.text, vj_record_text (item->response->record, "text")) == 0) {
+    unit->reason = g_strdup_printf ("%s: both answers are the same", name);
+    return VJ_FLOW_SKIP;
+  }
+  if (flow == VJ_FLOW_SKIP && item->injection.reason != NULL)
+    unit->reason = g_strdup_printf ("%s: %s", name, item->injection.reason);
+  return flow;
+}
+
+static gboolean
+inject_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  const char *question = item->question.question.id;
+  g_autofree char *id = g_strconcat (question, ".p", NULL);
+  g_autoptr (VjRecord) record = vj_record_new (VJ_RECORD_PAIR, stage->step->iteration, id);
+
+  vj_record_add_parent (record, question);
+  vj_record_add_parent (record, unit->id);
+  vj_record_set_text (record, "chosen", vj_record_text (item->response->record, "text"));
+  vj_record_set_text (record, "rejected", item->injection.text);
+  vj_record_set_text (record, "how", item->injection.kind);
+  vj_record_set_text (record, "change", item->injection.change);
+  vj_record_set_text (record, "plugin", stage->context->recipe->injectors[item->injector].name);
+  return settle (stage, unit, flow, record, error);
+}
+
+/* Instances and models of all injectors; what was opened is freed by inject_close. */
+static gboolean
+inject_open (Stage *stage, GError **error)
+{
+  const VjRecipe *recipe = stage->context->recipe;
+  for (gsize i = 0; i < recipe->n_injectors; i++) {
+    const VjRecipePlugin *entry = &recipe->injectors[i];
+    vj_run_aim (stage->context->run, "inject", "start", i, 0, 0);
+    stage->instances[i] = vj_instance_new (entry->plugin, entry->node, NULL, stage->context->run, error);
+    if (stage->instances[i] == NULL)
+      return FALSE;
+    if (entry->model != NULL
+        && (stage->models[i] = vj_models_open (stage->context->models, entry->model, error)) == NULL)
+      return FALSE;
+    stage->weight += entry->weight;
+  }
+  return TRUE;
+}
+
+gboolean
+vj_work_inject (VjContext *context, const VjStep *step, GError **error)
+{
+  static const VjWork verbs = {.stage = "inject", .unit = "responses", .next = inject_next, .ask = inject_ask,
+                               .tell = inject_tell, .settle = inject_settle, .unit_free = item_free};
+  gsize n = context->recipe->n_injectors;
+  g_autofree VjInstance **instances = g_new0 (VjInstance *, n);
+  g_autofree VjModel **models = g_new0 (VjModel *, n);
+  Stage stage = {.context = context, .step = step, .instances = instances, .models = models};
+
+  gboolean good = inject_open (&stage, error) && run_stage (&stage, &verbs, VJ_RECORD_RESPONSE, NULL, NULL, error);
+  for (gsize i = 0; i < n; i++)
+    vj_instance_free (instances[i]);
+  vj_inputs_clear (&stage.inputs);
+  return good;
+}
+
+/* -- sample ----------------------------------------------------------------------------- */
+
+static VjFlow
+sample_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, VjAsk *ask, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  const VjSamplerOps *ops = VJ_INSTANCE_OPS (stage->instances[0], VjSamplerOps);
+  if (ops->ask == NULL)
+    return VJ_FLOW_OK;
+  return ops->ask (vj_instance_self (stage->instances[0]), run, &item->question.question, so_far, ask, error);
+}
+
+static VjFlow
+sample_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  VjFlow flow = VJ_INSTANCE_OPS (stage->instances[0], VjSamplerOps)->tell (
+      vj_instance_self (stage->instances[0]), run, &item->question.question, replies, &item->pair, error);
+
+  if (flow == VJ_FLOW_OK && (item->pair.chosen == NULL || item->pair.rejected == NULL)) {
+    vj_fail (error, VJ_EXIT_PLUGIN, "sampler '%s': '%s': it says OK but gives no pair; report it to its author",
+             vj_instance_plugin (stage->instances[0])->name, unit->id);
+    return VJ_FLOW_ERROR;
+  }
+  if (flow == VJ_FLOW_OK && strcmp (item->pair.chosen, item->pair.rejected) == 0) {
+    unit->reason = g_strdup ("both answers are the same");
+    return VJ_FLOW_SKIP;
+  }
+  if (flow == VJ_FLOW_SKIP)
+    unit->reason = g_steal_pointer (&item->pair.reason);
+  return flow;
+}
+
+static gboolean
+sample_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
+{
+  Stage *stage = self;
+  Item *item = (Item *) unit;
+  g_autofree char *id = g_strconcat (unit->id, ".p", NULL);
+  g_autoptr (VjRecord) record = vj_record_new (VJ_RECORD_PAIR, stage->step->iteration, id);
+
+  vj_record_add_parent (record, unit->id);
+  vj_record_set_text (record, "chosen", item->pair.chosen);
+  vj_record_set_text (record, "rejected", item->pair.rejected);
+  vj_record_set_text (record, "how", item->pair.how ? item->pair.how : "minority");
+  vj_record_set_text (record, "plugin", stage->context->recipe->sampler.name);
+  return settle (stage, unit, flow, record, error);
+}
+
+gboolean
+vj_work_sample (VjContext *context, const VjStep *step, GError **error)
+{
+  static const VjWork verbs = {.stage = "sample", .unit = "questions", .next = next_question, .ask = sample_ask,
+                               .tell = sample_tell, .settle = sample_settle, .unit_free = item_free};
+  const VjRecipePlugin *entry = &context->recipe->sampler;
+  g_autoptr (VjInstance) instance = NULL;
+  Stage stage = {.context = context, .step = step, .instances = &instance};
+
+  vj_run_aim (context->run, "sample", "start", 0, 0, 0);
+  instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
+  if (instance == NULL
+      || (entry->model != NULL && (stage.model = vj_models_open (context->models, entry->model, error)) == NULL))
+    return FALSE;
+  gboolean good = run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_closed_form, error);
+  vj_inputs_clear (&stage.inputs);
+  return good;
+}

@@ -1,0 +1,220 @@
+/* The stages a recipe asks for, in order, each with the digest of all that decides its result.
+ *
+ * A stage's digest chains over the stages before it, so a change in the recipe changes the digests from the first
+ * stage it touches on, and of no stage before. Evaluations hang off the chain: nothing depends on them. */
+#include "pipeline/context.h"
+
+#include <jansson.h>
+#include <string.h>
+
+typedef struct {
+  const VjRecipe *recipe;
+  GPtrArray *steps;
+  char *chain; /* digest of the steps so far */
+  json_t *parts;
+} Plan;
+
+static void
+step_free (gpointer data)
+{
+  VjStep *step = data;
+  g_free (step->name);
+  g_free (step->title);
+  g_free (step->digest);
+  g_free (step->parts);
+  g_free (step);
+}
+
+static void
+part (Plan *plan, const char *path, const char *digest)
+{
+  json_object_set_new (plan->parts, path, json_string (digest));
+}
+
+static void
+part_model (Plan *plan, const char *name)
+{
+  const VjRecipeModel *model = name != NULL ? vj_recipe_model (plan->recipe, name) : NULL;
+  if (model == NULL)
+    return;
+  g_autofree char *path = g_strconcat ("models.", name, NULL);
+  part (plan, path, model->backend.digest);
+}
+
+static void
+part_plugin (Plan *plan, const VjRecipePlugin *entry)
+{
+  part (plan, entry->path, entry->digest);
+  part_model (plan, entry->model);
+}
+
+/* Adds a step of the parts gathered since the last one. Takes `name` and `title`. */
+static VjStep *
+add (Plan *plan, guint iteration, char *name, char *title, gboolean chained,
+     gboolean (*work) (VjContext *, const VjStep *, GError **))
+{
+  VjStep *step = g_new0 (VjStep, 1);
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+
+  step->iteration = iteration;
+  step->name = name;
+  step->title = title;
+  step->work = work;
+  step->parts = vj_json_canonical (plan->parts);
+  g_checksum_update (sum, (const guchar *) plan->chain, -1);
+  g_checksum_update (sum, (const guchar *) name, (gssize) strlen (name) + 1);
+  g_checksum_update (sum, (const guchar *) step->parts, -1);
+  step->digest = g_strdup (g_checksum_get_string (sum));
+  if (chained) {
+    g_free (plan->chain);
+    plan->chain = g_strdup (step->digest);
+  }
+  json_object_clear (plan->parts);
+  g_ptr_array_add (plan->steps, step);
+  return step;
+}
+
+static VjStep *
+add_of_iteration (Plan *plan, guint iteration, const char *name, gboolean (*work) (VjContext *, const VjStep *, GError **))
+{
+  return add (plan, iteration, g_strdup (name), g_strdup_printf ("iteration %u: %s", iteration, name), TRUE, work);
+}
+
+/* "filter:dedup", and "filter:dedup#2" where the recipe names the plugin again. */
+static char *
+entry_name (const char *kind, const VjRecipePlugin *entries, gsize index)
+{
+  guint before = 0;
+  for (gsize i = 0; i < index; i++)
+    before += strcmp (entries[i].name, entries[index].name) == 0;
+  return before == 0 ? g_strdup_printf ("%s:%s", kind, entries[index].name)
+                     : g_strdup_printf ("%s:%s#%u", kind, entries[index].name, before + 1);
+}
+
+static void
+add_evaluations (Plan *plan, guint iteration, const char *label)
+{
+  const VjRecipe *recipe = plan->recipe;
+  for (gsize i = 0; i < recipe->n_evaluators; i++) {
+    char *name = entry_name ("evaluate", recipe->evaluators, i);
+    part_plugin (plan, &recipe->evaluators[i]);
+    if (recipe->judge.plugin != NULL)
+      part_plugin (plan, &recipe->judge);
+    VjStep *step = add (plan, iteration, name, g_strdup_printf ("%s: %s", label, name), FALSE, vj_work_evaluate);
+    step->index = (guint) i;
+  }
+}
+
+static void
+add_pairs (Plan *plan, guint iteration)
+{
+  const VjRecipe *recipe = plan->recipe;
+
+  for (gsize i = 0; i < recipe->n_questions; i++)
+    part_plugin (plan, &recipe->questions[i]);
+  part (plan, "iteration.open_ended", recipe->respond.model != NULL ? "present" : "absent");
+  part (plan, "iteration.closed_form", recipe->sampler.plugin != NULL ? "present" : "absent");
+  add_of_iteration (plan, iteration, "questions", vj_work_questions);
+  if (recipe->respond.model != NULL) {
+    part (plan, "iteration.open_ended.respond", recipe->respond.digest);
+    part_model (plan, recipe->respond.model);
+    add_of_iteration (plan, iteration, "respond", vj_work_respond);
+    for (gsize i = 0; i < recipe->n_injectors; i++)
+      part_plugin (plan, &recipe->injectors[i]);
+    add_of_iteration (plan, iteration, "inject", vj_work_inject);
+  }
+  if (recipe->sampler.plugin != NULL) {
+    part_plugin (plan, &recipe->sampler);
+    add_of_iteration (plan, iteration, "sample", vj_work_sample);
+  }
+}
+
+static void
+add_iteration (Plan *plan, guint iteration)
+{
+  const VjRecipe *recipe = plan->recipe;
+  g_autofree char *label = g_strdup_printf ("iteration %u", iteration);
+
+  add_pairs (plan, iteration);
+  if (recipe->judge.plugin != NULL) {
+    part_plugin (plan, &recipe->judge);
+    part (plan, "iteration.filters", recipe->n_filters > 0 ? "present" : "absent");
+    add_of_iteration (plan, iteration, "judge", vj_work_judge);
+    for (gsize i = 0; i < recipe->n_filters; i++) {
+      g_autofree char *name = entry_name ("filter", recipe->filters, i);
+      part_plugin (plan, &recipe->filters[i]);
+      /* The last one keeps what the others only let pass. */
+      if (i + 1 == recipe->n_filters)
+        part (plan, "iteration.filters.last", "yes");
+      VjStep *step = add_of_iteration (plan, iteration, name, vj_work_filter);
+      step->index = (guint) i;
+      step->last_filter = i + 1 == recipe->n_filters;
+    }
+    if (recipe->trainer.plugin != NULL) {
+      part_plugin (plan, &recipe->trainer);
+      add_of_iteration (plan, iteration, "train", vj_work_train);
+    }
+  }
+  add_evaluations (plan, iteration, label);
+}
+
+static void
+add_course (Plan *plan, gsize index)
+{
+  const VjRecipeCourse *course = &plan->recipe->courses[index];
+  for (gsize i = 0; i < course->n_lessons; i++)
+    part (plan, course->lessons[i].path, course->lessons[i].digest);
+  part (plan, course->train.path, course->train.digest);
+  part (plan, "pretrain.init", plan->recipe->pretrain_init);
+  part (plan, "pretrain.dtype", plan->recipe->pretrain_dtype);
+  VjStep *step = add (plan, (guint) index + 1, g_strdup ("course"), g_strdup_printf ("course %zu", index + 1), TRUE,
+                      vj_work_course);
+  step->index = (guint) index;
+}
+
+GPtrArray *
+vj_plan_new (const VjRecipe *recipe)
+{
+  Plan plan = {.recipe = recipe, .steps = g_ptr_array_new_with_free_func (step_free)};
+
+  plan.parts = json_object ();
+  plan.chain = g_strdup_printf ("seed %" G_GUINT64_FORMAT, recipe->seed);
+  if (recipe->pretrain_init != NULL) {
+    for (gsize i = 0; i < recipe->n_courses; i++)
+      add_course (&plan, i);
+    add_evaluations (&plan, (guint) recipe->n_courses, "pretrained");
+  } else {
+    add_evaluations (&plan, 0, "before");
+    for (gint64 i = 1; recipe->iterates && i <= recipe->iterations; i++)
+      add_iteration (&plan, (guint) i);
+  }
+  json_decref (plan.parts);
+  g_free (plan.chain);
+  return plan.steps;
+}
+
+char *
+vj_step_label (const VjContext *context, const VjStep *step)
+{
+  if (context->recipe->pretrain_init != NULL)
+    return g_strdup ("pretrained");
+  return step->iteration == 0 ? g_strdup ("before") : g_strdup_printf ("iteration %u", step->iteration);
+}
+
+void
+vj_step_adopt (VjContext *context, const VjStep *step)
+{
+  const VjRecipe *recipe = context->recipe;
+
+  if (step->work == vj_work_train) {
+    g_autofree char *dir = vj_context_model_dir (context, step->iteration, FALSE);
+    vj_models_set_path (context->models, recipe->trainer.model, dir);
+  } else if (step->work == vj_work_course && step->index + 1 == recipe->n_courses) {
+    g_autofree char *dir = vj_context_model_dir (context, step->iteration, TRUE);
+    if (recipe->judge.model != NULL)
+      vj_models_set_path (context->models, recipe->judge.model, dir);
+    for (gsize i = 0; i < recipe->n_evaluators; i++)
+      if (recipe->evaluators[i].model != NULL)
+        vj_models_set_path (context->models, recipe->evaluators[i].model, dir);
+  }
+}

@@ -1,0 +1,208 @@
+/* A run. */
+#include "pipeline/run.h"
+
+#include <glib/gstdio.h>
+#include <jansson.h>
+#include <string.h>
+#include "pipeline/context.h"
+
+void
+vj_run_result_clear (VjRunResult *result)
+{
+  g_clear_pointer (&result->model, g_free);
+}
+
+/* -- what a changed recipe undoes -------------------------------------------------- */
+
+static const VjStep *
+find_step (const GPtrArray *plan, guint iteration, const char *name)
+{
+  for (guint i = 0; i < plan->len; i++) {
+    const VjStep *step = plan->pdata[i];
+    if (step->iteration == iteration && strcmp (step->name, name) == 0)
+      return step;
+  }
+  return NULL;
+}
+
+static guint
+last_iteration (const GPtrArray *plan)
+{
+  guint last = 0;
+  for (guint i = 0; i < plan->len; i++)
+    last = MAX (last, ((const VjStep *) plan->pdata[i])->iteration);
+  return last;
+}
+
+/* The key paths whose digests differ between what a stage was run with and what the recipe says now: "why". */
+static void
+explain_change (VjContext *context, const VjStep *step, GString *why)
+{
+  g_autofree char *key = g_strdup_printf ("parts %u %s", step->iteration, step->name), *text = NULL;
+  const char *path;
+  json_t *value;
+
+  if (!vj_store_meta_get (context->store, key, &text, NULL) || text == NULL)
+    return;
+  json_t *old = json_loads (text, 0, NULL), *now = json_loads (step->parts, 0, NULL);
+  json_object_foreach (now, path, value)
+    if (!json_equal (json_object_get (old, path), value))
+      g_string_append_printf (why, "%s%s", why->len > 0 ? ", " : "", path);
+  json_object_foreach (old, path, value)
+    if (json_object_get (now, path) == NULL)
+      g_string_append_printf (why, "%s%s (removed)", why->len > 0 ? ", " : "", path);
+  json_decref (old);
+  json_decref (now);
+}
+
+/* Stages done under another recipe are forgotten, the last first; so are stages the recipe no longer has, unless they
+ * belong to an iteration beyond its last: those are results, and a later recipe may want them again. */
+static gboolean
+forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL;
+  g_autoptr (GString) why = g_string_new (NULL), what = g_string_new (NULL);
+
+  if (!vj_store_stages (context->store, &stages, error))
+    return FALSE;
+  for (guint i = 0; i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    const VjStep *step = find_step (plan, stage->iteration, stage->name);
+    if (step != NULL && strcmp (step->digest, stage->digest) != 0) {
+      explain_change (context, step, why);
+      g_string_append_printf (what, "%s%s", what->len > 0 ? ", " : "", step->title);
+    }
+  }
+  for (guint i = stages->len; i > 0; i--) {
+    const VjStage *stage = stages->pdata[i - 1];
+    const VjStep *step = find_step (plan, stage->iteration, stage->name);
+    gboolean stale = step == NULL ? stage->iteration <= last_iteration (plan) : strcmp (step->digest, stage->digest) != 0;
+    if (!stale)
+      continue;
+    if (strcmp (stage->name, "train") == 0 || strcmp (stage->name, "course") == 0) {
+      g_autofree char *state = vj_context_state_file (context, stage->iteration);
+      g_unlink (state);
+    }
+    if (!vj_store_stage_forget (context->store, stage->iteration, stage->name, error))
+      return FALSE;
+  }
+  if (what->len > 0)
+    vj_log_write (context->log, VJ_LOG_INFO, "run", "the recipe changed (%s); these stages run again: %s; replies already "
+                  "received are kept", why->len > 0 ? why->str : "an earlier stage", what->str);
+  return TRUE;
+}
+
+/* -- the run ---------------------------------------------------------------------------- */
+
+static gboolean
+note_recipe (VjContext *context, GError **error)
+{
+  g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, context->recipe->seed);
+  g_autofree char *file = g_canonicalize_filename (context->recipe->file, NULL);
+  return vj_store_begin (context->store, error) && vj_store_meta_set (context->store, "recipe.name", context->recipe->name, error)
+         && vj_store_meta_set (context->store, "recipe.file", file, error)
+         && vj_store_meta_set (context->store, "recipe.digest", context->recipe->digest, error)
+         && vj_store_meta_set (context->store, "seed", seed, error) && vj_store_commit (context->store, error);
+}
+
+static gboolean
+run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GError **error)
+{
+  g_autoptr (VjStage) known = NULL;
+
+  if (!vj_scheduler_go_on (context->stop, error)
+      || !vj_store_stage_get (context->store, step->iteration, step->name, &known, error))
+    return FALSE;
+  *ret_done_before = known != NULL && known->state == VJ_STAGE_DONE;
+  if (!*ret_done_before && !step->work (context, step, error)) {
+    /* A half-written group of a failed stage is dropped; what is committed stays. */
+    vj_store_rollback (context->store);
+    return FALSE;
+  }
+  vj_step_adopt (context, step);
+  return TRUE;
+}
+
+static gboolean
+count_failed (VjStore *store, gint64 *ret_failed, GError **error)
+{
+  g_autoptr (GPtrArray) drops = NULL;
+  gint64 failed = 0;
+
+  if (!vj_store_drops (store, VJ_ANY, &drops, error))
+    return FALSE;
+  for (guint i = 0; i < drops->len; i++) {
+    const VjDrop *drop = drops->pdata[i];
+    gboolean drafted = strcmp (drop->stage, "questions") == 0 && !g_str_has_prefix (drop->reason, "the recipe has no ");
+    if (drafted || g_str_has_prefix (drop->reason, VJ_REASON_NO_ANSWER)
+        || (drop->kind == VJ_RECORD_CASE && g_str_has_prefix (drop->stage, "evaluate:")))
+      failed += drop->count;
+  }
+  *ret_failed = failed;
+  return TRUE;
+}
+
+static char *
+last_model (const VjContext *context, const GPtrArray *plan)
+{
+  for (guint i = plan->len; i > 0; i--) {
+    const VjStep *step = plan->pdata[i - 1];
+    if (step->work == vj_work_train)
+      return vj_context_model_dir (context, step->iteration, FALSE);
+    if (step->work == vj_work_course)
+      return vj_context_model_dir (context, step->iteration, step->index + 1 == context->recipe->n_courses);
+  }
+  return NULL;
+}
+
+gboolean
+vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **error)
+{
+  g_autoptr (VjRun) run = vj_run_new (config->recipe->seed, config->log, config->stop);
+  g_autoptr (VjModels) models = vj_models_new (config->recipe, run);
+  g_autoptr (GPtrArray) plan = vj_plan_new (config->recipe);
+  VjContext context = {.recipe = config->recipe, .store = config->store, .models = models, .run = run, .log = config->log,
+                       .stop = config->stop, .progress = config->progress};
+  VjRunResult result = {.stages = plan->len};
+
+  if (!forget_stale (&context, plan, error) || !note_recipe (&context, error))
+    return FALSE;
+  for (guint i = 0; i < plan->len; i++) {
+    gboolean done_before = FALSE;
+    if (!run_step (&context, plan->pdata[i], &done_before, error))
+      return FALSE;
+    result.done_before += done_before;
+  }
+  if (!vj_store_balance (config->store, VJ_ANY, error) || !count_failed (config->store, &result.failed, error))
+    return FALSE;
+  result.model = last_model (&context, plan);
+  *ret_result = result;
+  return TRUE;
+}
+
+static void
+run_stage_free (gpointer data)
+{
+  g_free (((VjRunStage *) data)->title);
+  g_free (data);
+}
+
+gboolean
+vj_pipeline_stages (const VjRecipe *recipe, VjStore *store, GPtrArray **ret_stages, GError **error)
+{
+  g_autoptr (GPtrArray) plan = vj_plan_new (recipe), stages = g_ptr_array_new_with_free_func (run_stage_free);
+
+  for (guint i = 0; i < plan->len; i++) {
+    const VjStep *step = plan->pdata[i];
+    g_autoptr (VjStage) known = NULL;
+    if (!vj_store_stage_get (store, step->iteration, step->name, &known, error))
+      return FALSE;
+    VjRunStage *stage = g_new0 (VjRunStage, 1);
+    stage->title = g_strdup (step->title);
+    stage->stale = known != NULL && strcmp (known->digest, step->digest) != 0;
+    stage->done = known != NULL && known->state == VJ_STAGE_DONE && !stage->stale;
+    g_ptr_array_add (stages, stage);
+  }
+  *ret_stages = g_steal_pointer (&stages);
+  return TRUE;
+}

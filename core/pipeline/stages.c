@@ -1,0 +1,82 @@
+/* Bookkeeping of one stage. */
+#include "pipeline/context.h"
+
+#include <string.h>
+
+static gboolean
+put (VjContext *context, const VjStep *step, VjStageState state, gint64 n_in, gint64 n_kept, GError **error)
+{
+  VjStage stage = {.iteration = step->iteration, .name = step->name, .digest = step->digest, .state = state, .n_in = n_in,
+                   .n_kept = n_kept};
+  g_autofree char *key = g_strdup_printf ("parts %u %s", step->iteration, step->name);
+  return vj_store_stage_put (context->store, &stage, error)
+         && vj_store_meta_set (context->store, key, step->parts, error);
+}
+
+gboolean
+vj_step_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error)
+{
+  return put (context, step, VJ_STAGE_RUNNING, n_in, 0, error);
+}
+
+gboolean
+vj_step_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, GError **error)
+{
+  if (vj_store_in_group (context->store) && !vj_store_commit (context->store, error))
+    return FALSE;
+  return put (context, step, VJ_STAGE_DONE, n_in, n_kept, error)
+         && vj_store_balance (context->store, (int) step->iteration, error);
+}
+
+gboolean
+vj_inputs_init (VjInputs *inputs, VjContext *context, const VjStep *step, VjRecordKind kind, const char *made_by,
+                gboolean (*fits) (const VjRecord *), GError **error)
+{
+  VjStoreQuery query = VJ_STORE_QUERY_ALL;
+  VjInputs found = {.open = g_ptr_array_new_with_free_func (g_free)};
+  gboolean good;
+
+  query.iteration = (int) step->iteration;
+  query.kind = (int) kind;
+  query.stage = made_by;
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (context->store, &query);
+  for (;;) {
+    g_autoptr (VjStored) stored = NULL;
+    good = vj_store_walk_next (cursor, &stored, error);
+    if (!good || stored == NULL)
+      break;
+    gboolean mine = g_strcmp0 (stored->fate_stage, step->name) == 0;
+    if ((stored->fate != VJ_FATE_OPEN && !mine) || (fits != NULL && !fits (stored->record)))
+      continue;
+    found.in++;
+    found.kept += mine && stored->fate == VJ_FATE_KEPT;
+    if (stored->fate == VJ_FATE_OPEN)
+      g_ptr_array_add (found.open, g_strdup (stored->record->id));
+  }
+  if (good)
+    *inputs = found;
+  else
+    vj_inputs_clear (&found);
+  return good;
+}
+
+void
+vj_inputs_clear (VjInputs *inputs)
+{
+  g_clear_pointer (&inputs->open, g_ptr_array_unref);
+}
+
+VjScheduler
+vj_context_scheduler (const VjContext *context)
+{
+  return (VjScheduler){.store = context->store, .models = context->models, .run = context->run,
+                       .seed = context->recipe->seed, .stop = context->stop, .progress = context->progress};
+}
+
+void
+vj_context_progress (const VjContext *context, const VjStep *step, VjProgressKind kind, const char *unit, guint64 done,
+                     guint64 total, const char *note)
+{
+  VjProgressEvent event = {.kind = kind, .stage = step->title, .unit = unit, .done = done, .total = total, .note = note};
+  vj_progress_report (context->progress, &event);
+}
