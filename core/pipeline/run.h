@@ -2,6 +2,7 @@
 #ifndef VJ_PIPELINE_RUN_H
 #define VJ_PIPELINE_RUN_H
 
+#include "base/log.h"
 #include "recipe/recipe.h"
 #include "report/progress.h"
 #include "store/store.h"

@@ -412,7 +412,7 @@ flush_is_due (const State *state)
     return FALSE;
   if (g_get_monotonic_time () - state->group_since >= GROUP_US)
     return TRUE;
-  if (!g_queue_is_empty (&state->ready))
+  if (state->ready.length > 0)
     return FALSE;
   return state->in_flight == 0 || (state->outbox.length > 0 && state->in_flight < state->window / 2);
 }

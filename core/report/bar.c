@@ -1,8 +1,6 @@
 /* One line of progress as text. */
 #include "report/bar.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include "base/log.h"
 
 #define BAR_CELLS 20
@@ -98,35 +96,4 @@ vj_bar_plain (const VjProgressEvent *event, const VjBarClock *clock)
   if (note[0] != '\0')
     g_string_append_printf (line, ", %s", note);
   return g_string_free (line, FALSE);
-}
-
-/* Notes hold text from anywhere: made inert first, since a log is read on a terminal too. */
-static void
-set_text (json_t *object, const char *key, const char *text)
-{
-  g_autofree char *inert = text != NULL ? inert_line (text) : NULL;
-  if (inert != NULL)
-    json_object_set_new (object, key, json_string (inert));
-}
-
-char *
-vj_bar_json (const VjProgressEvent *event, const VjBarClock *clock)
-{
-  static const char *const names[] = {"begin", "progress", "end", "log"};
-  json_t *object = json_object ();
-
-  set_text (object, "event", names[event->kind]);
-  set_text (object, "stage", event->stage);
-  if (event->kind != VJ_PROGRESS_LOG) {
-    json_object_set_new (object, "done", json_integer ((json_int_t) event->done));
-    json_object_set_new (object, "total", json_integer ((json_int_t) event->total));
-    json_object_set_new (object, "seconds", json_real (clock->seconds));
-    set_text (object, "unit", event->unit);
-  }
-  set_text (object, "note", event->note);
-  char *text = json_dumps (object, JSON_COMPACT | JSON_REAL_PRECISION (6));
-  char *copy = g_strdup (text); /* jansson has its own allocator */
-  free (text);
-  json_decref (object);
-  return copy;
 }

@@ -21,9 +21,6 @@ VJ_API char *vj_bar_line (const VjProgressEvent *event, const VjBarClock *clock,
 /* The same without a bar and of any length: "judge: 123/400 records, 12.3/s, ETA 0:23". Caller frees. */
 VJ_API char *vj_bar_plain (const VjProgressEvent *event, const VjBarClock *clock);
 
-/* One JSON object for machines, without a newline. Caller frees. */
-VJ_API char *vj_bar_json (const VjProgressEvent *event, const VjBarClock *clock);
-
 /* Seconds as "0:07", "12:34" or "1:02:03". Caller frees. */
 VJ_API char *vj_bar_duration (double seconds);
 

@@ -4,15 +4,15 @@
 #include <math.h>
 
 VjInterval
-vj_statistics_wilson (guint64 right, guint64 total, double z)
+vj_statistics_wilson (double right, double total, double z)
 {
-  if (total == 0)
+  if (total <= 0)
     return (VjInterval){0.0, 1.0};
-  double n = (double) total, share = (double) right / n, square = z * z;
+  double n = total, share = right / n, square = z * z;
   double center = (share + square / (2.0 * n)) / (1.0 + square / n);
   double half = z * sqrt (share * (1.0 - share) / n + square / (4.0 * n * n)) / (1.0 + square / n);
   /* At the ends the bound is exact; rounding must not push it past them. */
-  return (VjInterval){right == 0 ? 0.0 : MAX (0.0, center - half), right == total ? 1.0 : MIN (1.0, center + half)};
+  return (VjInterval){right <= 0 ? 0.0 : MAX (0.0, center - half), right >= total ? 1.0 : MIN (1.0, center + half)};
 }
 
 double

@@ -17,8 +17,8 @@ typedef struct {
 #define VJ_Z95 1.959963984540054
 
 /* Wilson score interval (Wilson, 1927) of `right` of `total` at normal quantile `z`.
- * [0, 1] when total is 0. right <= total. */
-VJ_API VjInterval vj_statistics_wilson (guint64 right, guint64 total, double z);
+ * [0, 1] when total is 0. 0 <= right <= total; halves are fine: two answers to one item count half each. */
+VJ_API VjInterval vj_statistics_wilson (double right, double total, double z);
 
 /* Exact two-sided McNemar test (McNemar, 1947): the binomial probability, at one half, of a split of the
  * discordant items at least as uneven as (only_before, only_after); in (0, 1], 1 when nothing differs. */

@@ -11,8 +11,7 @@ static void
 test_wilson (void)
 {
   static const struct {
-    guint64 right, total;
-    double low, high;
+    double right, total, low, high;
   } rows[] = {
     {0, 10, 0.0, 0.2775327998628892},
     {10, 10, 0.7224672001371107, 1.0},
@@ -89,10 +88,6 @@ test_bar (void)
   g_assert_cmpuint (strlen (cut), ==, 30);
   g_autofree char *plain = vj_bar_plain (&event, &clock);
   g_assert_cmpstr (plain, ==, "iteration 1: judge: 120/400 records, 10/s, ETA 0:28, \\x1b[31mred");
-  g_autofree char *json = vj_bar_json (&event, &clock);
-  g_assert_cmpstr (json, ==,
-                   "{\"event\":\"progress\",\"stage\":\"iteration 1: judge\",\"done\":120,\"total\":400,"
-                   "\"seconds\":10.0,\"unit\":\"records\",\"note\":\"\\\\x1b[31mred\"}");
   g_autofree char *hours = vj_bar_duration (3723);
   g_assert_cmpstr (hours, ==, "1:02:03");
 }

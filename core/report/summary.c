@@ -1,0 +1,263 @@
+/* What a run has done, as text. */
+#include "report/summary.h"
+
+#include <string.h>
+#include "base/log.h"
+
+#define REASONS 4 /* shown per stage; the rest is summed */
+
+/* -- comparison ---------------------------------------------------------------------- */
+
+/* Right answers per case of one evaluation; cases are named without their iteration: ".1.000007". */
+static gboolean
+right_by_case (VjStore *store, const char *evaluator, guint iteration, GHashTable **ret_right, GError **error)
+{
+  g_autoptr (GHashTable) right = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autofree char *stage = g_strconcat ("evaluate:", evaluator, NULL);
+  VjStoreQuery query = VJ_STORE_QUERY_ALL;
+
+  query.iteration = (int) iteration;
+  query.kind = VJ_RECORD_JUDGMENT;
+  query.stage = stage;
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (store, &query);
+  for (;;) {
+    g_autoptr (VjStored) stored = NULL;
+    if (!vj_store_walk_next (cursor, &stored, error))
+      return FALSE;
+    if (stored == NULL)
+      break;
+    const char *name = strchr (stored->record->parents[0], '.');
+    if (name == NULL)
+      continue;
+    guint count = GPOINTER_TO_UINT (g_hash_table_lookup (right, name)) + vj_record_flag (stored->record, "right");
+    g_hash_table_insert (right, g_strdup (name), GUINT_TO_POINTER (count));
+  }
+  *ret_right = g_steal_pointer (&right);
+  return TRUE;
+}
+
+gboolean
+vj_summary_compare (VjStore *store, const char *evaluator, guint iteration, VjComparison *ret_comparison, GError **error)
+{
+  g_autoptr (GHashTable) before = NULL, after = NULL;
+  VjComparison result = {.p = 1.0};
+  GHashTableIter iter;
+  gpointer name, value;
+
+  if (!right_by_case (store, evaluator, 0, &before, error) || !right_by_case (store, evaluator, iteration, &after, error))
+    return FALSE;
+  g_hash_table_iter_init (&iter, before);
+  while (g_hash_table_iter_next (&iter, &name, &value)) {
+    gpointer other = NULL;
+    if (!g_hash_table_lookup_extended (after, name, NULL, &other))
+      continue;
+    gboolean was = GPOINTER_TO_UINT (value) == 2, is = GPOINTER_TO_UINT (other) == 2;
+    result.cases++;
+    result.lost += was && !is;
+    result.gained += is && !was;
+  }
+  result.p = vj_statistics_mcnemar (result.lost, result.gained);
+  *ret_comparison = result;
+  return TRUE;
+}
+
+/* -- the funnel ------------------------------------------------------------------------- */
+
+static void
+append_inert (GString *out, const char *text, guint width)
+{
+  g_autofree char *inert = g_strdelimit (vj_text_inert (text, -1), "\n\t", ' ');
+  if ((guint) g_utf8_strlen (inert, -1) > width) {
+    g_autofree char *cut = g_utf8_substring (inert, 0, (glong) width - 3);
+    g_string_append_printf (out, "%s...", cut);
+  } else
+    g_string_append (out, inert);
+}
+
+/* The stage's dropped records by reason, the most frequent first; VjDrop comes in that order. */
+static void
+append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
+{
+  guint shown = 0;
+  gint64 rest = 0;
+  for (guint i = 0; i < drops->len; i++) {
+    const VjDrop *drop = drops->pdata[i];
+    if (drop->iteration != stage->iteration || strcmp (drop->stage, stage->name) != 0)
+      continue;
+    if (shown++ >= REASONS) {
+      rest += drop->count;
+      continue;
+    }
+    g_string_append_printf (out, "%32" G_GINT64_FORMAT "  ", drop->count);
+    append_inert (out, drop->reason, 62);
+    g_string_append_c (out, '\n');
+  }
+  if (rest > 0)
+    g_string_append_printf (out, "%32" G_GINT64_FORMAT "  for %u other reasons\n", rest, shown - REASONS);
+}
+
+static void
+append_funnel (GString *out, const GPtrArray *stages, const GPtrArray *drops)
+{
+  guint iteration = G_MAXUINT;
+  for (guint i = 0; i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    if (stage->iteration == 0 && g_str_has_prefix (stage->name, "evaluate:"))
+      continue;
+    if (stage->iteration != iteration) {
+      g_string_append_printf (out, "%s%s %u\n", out->len > 0 ? "\n" : "",
+                              strcmp (stage->name, "course") == 0 ? "course" : "iteration", stage->iteration);
+      iteration = stage->iteration;
+    }
+    if (stage->state == VJ_STAGE_RUNNING)
+      g_string_append_printf (out, "  %-24s unfinished\n", stage->name);
+    else
+      g_string_append_printf (out, "  %-20s %7" G_GINT64_FORMAT " in %7" G_GINT64_FORMAT " kept %6" G_GINT64_FORMAT
+                              " dropped\n", stage->name, stage->n_in, stage->n_kept, stage->n_in - stage->n_kept);
+    append_drops (out, drops, stage);
+  }
+}
+
+/* -- scores ------------------------------------------------------------------------------- */
+
+/* Both orders of a pair are asked, but they are one item: intervals count items. */
+static VjInterval
+interval_of (const VjStoredScore *score)
+{
+  gboolean two = strncmp (score->metric, VJ_METRIC_ACCURACY, strlen (VJ_METRIC_ACCURACY)) == 0
+                 || strcmp (score->metric, VJ_METRIC_UNPARSED) == 0 || strcmp (score->metric, VJ_METRIC_SAID_A) == 0;
+  double share = two ? 0.5 : 1.0;
+  return vj_statistics_wilson (score->right * share, score->total * share, VJ_Z95);
+}
+
+static void
+append_score (GString *out, const VjStoredScore *score)
+{
+  VjInterval interval = interval_of (score);
+  g_string_append (out, "    ");
+  g_autoptr (GString) metric = g_string_new (NULL);
+  append_inert (metric, score->metric, 36);
+  g_string_append_printf (out, "%-36s %.3f  [%.3f, %.3f]  %g of %g\n", metric->str,
+                          score->total > 0 ? score->right / score->total : 0.0, interval.low, interval.high, score->right,
+                          score->total);
+}
+
+/* The iteration of a label: "iteration 3" is 3, any other 0. */
+static guint
+iteration_of (const char *label)
+{
+  return g_str_has_prefix (label, "iteration ") ? (guint) g_ascii_strtoull (label + strlen ("iteration "), NULL, 10) : 0;
+}
+
+static gboolean
+append_comparison (GString *out, VjStore *store, const VjStoredScore *score, GError **error)
+{
+  VjComparison comparison;
+  guint iteration = iteration_of (score->label);
+
+  if (iteration == 0 || strcmp (score->metric, VJ_METRIC_STRICT) != 0)
+    return TRUE;
+  if (!vj_summary_compare (store, score->evaluator, iteration, &comparison, error))
+    return FALSE;
+  if (comparison.cases > 0)
+    g_string_append_printf (out, "    against before: %" G_GUINT64_FORMAT " pairs gained, %" G_GUINT64_FORMAT
+                            " lost of %" G_GUINT64_FORMAT " (strict; exact McNemar p = %.3g)\n", comparison.gained,
+                            comparison.lost, comparison.cases, comparison.p);
+  return TRUE;
+}
+
+static gboolean
+append_scores (GString *out, VjStore *store, const GPtrArray *scores, GError **error)
+{
+  const VjStoredScore *last = NULL;
+  for (guint i = 0; i < scores->len; i++) {
+    const VjStoredScore *score = scores->pdata[i];
+    if (last == NULL || strcmp (last->label, score->label) != 0 || strcmp (last->evaluator, score->evaluator) != 0) {
+      g_string_append_printf (out, "\n  %s, ", score->label);
+      append_inert (out, score->evaluator, 40);
+      g_string_append_c (out, '\n');
+    }
+    append_score (out, score);
+    if (!append_comparison (out, store, score, error))
+      return FALSE;
+    last = score;
+  }
+  return TRUE;
+}
+
+char *
+vj_summary_text (VjStore *store, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL, drops = NULL, scores = NULL;
+  g_autoptr (GString) out = g_string_new (NULL);
+
+  if (!vj_store_stages (store, &stages, error) || !vj_store_drops (store, VJ_ANY, &drops, error)
+      || !vj_store_scores (store, NULL, &scores, error))
+    return NULL;
+  append_funnel (out, stages, drops);
+  if (scores->len > 0) {
+    g_string_append (out, "\naccuracy (share, 95 % Wilson interval)");
+    if (!append_scores (out, store, scores, error))
+      return NULL;
+  }
+  return g_string_free (g_steal_pointer (&out), FALSE);
+}
+
+/* -- for machines ----------------------------------------------------------------------------- */
+
+static json_t *
+funnel_json (const GPtrArray *stages, const GPtrArray *drops)
+{
+  json_t *funnel = json_array ();
+  for (guint i = 0; i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    json_t *reasons = json_object ();
+    for (guint j = 0; j < drops->len; j++) {
+      const VjDrop *drop = drops->pdata[j];
+      if (drop->iteration == stage->iteration && strcmp (drop->stage, stage->name) == 0)
+        json_object_set_new (reasons, drop->reason, json_integer (drop->count));
+    }
+    json_array_append_new (funnel, json_pack ("{s:I, s:s, s:b, s:I, s:I, s:o}", "iteration", (json_int_t) stage->iteration,
+                                              "stage", stage->name, "done", stage->state == VJ_STAGE_DONE, "in",
+                                              (json_int_t) stage->n_in, "kept", (json_int_t) stage->n_kept, "dropped",
+                                              reasons));
+  }
+  return funnel;
+}
+
+static gboolean
+scores_json (VjStore *store, const GPtrArray *scores, json_t *rows, json_t *tests, GError **error)
+{
+  for (guint i = 0; i < scores->len; i++) {
+    const VjStoredScore *score = scores->pdata[i];
+    VjInterval interval = interval_of (score);
+    VjComparison comparison;
+    json_array_append_new (rows, json_pack ("{s:s, s:s, s:s, s:f, s:f, s:f, s:f}", "label", score->label, "evaluator",
+                                            score->evaluator, "metric", score->metric, "right", score->right, "total",
+                                            score->total, "low", interval.low, "high", interval.high));
+    if (iteration_of (score->label) == 0 || strcmp (score->metric, VJ_METRIC_STRICT) != 0)
+      continue;
+    if (!vj_summary_compare (store, score->evaluator, iteration_of (score->label), &comparison, error))
+      return FALSE;
+    json_array_append_new (tests, json_pack ("{s:s, s:s, s:I, s:I, s:I, s:f}", "label", score->label, "evaluator",
+                                             score->evaluator, "cases", (json_int_t) comparison.cases, "gained",
+                                             (json_int_t) comparison.gained, "lost", (json_int_t) comparison.lost,
+                                             "mcnemar_p", comparison.p));
+  }
+  return TRUE;
+}
+
+char *
+vj_summary_json (VjStore *store, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL, drops = NULL, scores = NULL;
+
+  if (!vj_store_stages (store, &stages, error) || !vj_store_drops (store, VJ_ANY, &drops, error)
+      || !vj_store_scores (store, NULL, &scores, error))
+    return NULL;
+  json_t *rows = json_array (), *tests = json_array ();
+  json_t *all = json_pack ("{s:o, s:o, s:o}", "funnel", funnel_json (stages, drops), "scores", rows, "tests", tests);
+  char *text = scores_json (store, scores, rows, tests, error) ? vj_json_canonical (all) : NULL;
+  json_decref (all);
+  return text;
+}
