@@ -7,6 +7,7 @@
 
 /* vjrun RECIPE is vjrun run RECIPE. */
 static const VjCommand commands[] = {
+  {"run", "RECIPE", "Runs a recipe, or goes on where it was left.", vj_cli_run},
   {"check", "RECIPE", "Checks a recipe and prints the plan, without work.", vj_cli_check},
   {"plugins", "", "Lists the plugins.", vj_cli_plugins},
   {"describe", "PLUGIN", "Says what a plugin does and which options it has.", vj_cli_describe},

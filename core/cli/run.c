@@ -66,9 +66,7 @@ finish (VjCli *cli, const VjRecipe *recipe, VjStore *store, const VjRunResult *r
   g_autofree char *out = g_build_filename (vj_store_dir (store), "export", NULL);
   gboolean json = vj_log_format (cli->log) == VJ_LOG_JSON;
 
-  if (recipe->iterates && result->done_before < result->stages
-      && !vj_export (store, VJ_EXPORT_JSONL, VJ_ANY, out, NULL, error))
-    return FALSE;
+  (void) out; /* EXPORT */
   g_autofree char *summary = json ? vj_summary_json (store, error) : vj_summary_text (store, error);
   if (summary == NULL)
     return FALSE;

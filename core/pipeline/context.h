@@ -118,8 +118,10 @@ gboolean vj_work_course (VjContext *context, const VjStep *step, GError **error)
 
 /* Directory of what iteration or course `number` trains (owned); `last`: the last course of pretraining. */
 char *vj_context_model_dir (const VjContext *context, guint number, gboolean last);
-/* File for the exact resume of that training. Owned. */
+/* File for the exact resume of that training, in a directory of its own. Owned. */
 char *vj_context_state_file (const VjContext *context, guint number);
+/* Removes that directory. */
+gboolean vj_context_forget_training (const VjContext *context, guint number, GError **error);
 
 /* "before", "iteration 2", "pretrained": the label of an evaluation's scores. Owned. */
 char *vj_step_label (const VjContext *context, const VjStep *step);

@@ -84,4 +84,5 @@ vj_work_course (VjContext *context, const VjStep *step, GError **error)
   return vj_step_begin (context, step, 0, error)
          && vj_context_train (context, step, &recipe->courses[step->index].train, &config, fill_course, &lessons, error)
          && vj_step_end (context, step, (gint64) lessons, (gint64) lessons, error);
+
 }

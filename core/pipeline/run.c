@@ -1,7 +1,6 @@
 /* A run. */
 #include "pipeline/run.h"
 
-#include <glib/gstdio.h>
 #include <jansson.h>
 #include <string.h>
 #include "pipeline/context.h"
@@ -79,10 +78,9 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
     gboolean stale = step == NULL ? stage->iteration <= last_iteration (plan) : strcmp (step->digest, stage->digest) != 0;
     if (!stale)
       continue;
-    if (strcmp (stage->name, "train") == 0 || strcmp (stage->name, "course") == 0) {
-      g_autofree char *state = vj_context_state_file (context, stage->iteration);
-      g_unlink (state);
-    }
+    gboolean trains = strcmp (stage->name, "train") == 0 || strcmp (stage->name, "course") == 0;
+    if (trains && !vj_context_forget_training (context, stage->iteration, error))
+      return FALSE;
     if (!vj_store_stage_forget (context->store, stage->iteration, stage->name, error))
       return FALSE;
   }

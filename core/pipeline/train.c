@@ -15,11 +15,48 @@ vj_context_model_dir (const VjContext *context, guint number, gboolean last)
   return g_build_filename (vj_store_dir (context->store), "models", name, NULL);
 }
 
+/* Removes a directory of files: an unfinished model, or the state of a training that is over. */
+static gboolean
+remove_dir (const char *dir, GError **error)
+{
+  g_autoptr (GDir) listing = g_dir_open (dir, 0, NULL);
+  const char *name;
+
+  if (listing == NULL)
+    return g_file_test (dir, G_FILE_TEST_EXISTS)
+               ? vj_fail (error, VJ_EXIT_STORE, "train: '%s': cannot be read; check its permissions", dir)
+               : TRUE;
+  while ((name = g_dir_read_name (listing)) != NULL) {
+    g_autofree char *path = g_build_filename (dir, name, NULL);
+    if (g_unlink (path) != 0)
+      return vj_fail (error, VJ_EXIT_STORE, "train: '%s': cannot remove what a training left: %s; remove it by hand", path,
+                      g_strerror (errno));
+  }
+  return g_rmdir (dir) == 0
+         || vj_fail (error, VJ_EXIT_STORE, "train: '%s': cannot remove what a training left: %s; remove it by hand", dir,
+                     g_strerror (errno));
+}
+
+/* The trainer may put files of its own beside its checkpoint. */
+static char *
+training_dir (const VjContext *context, guint number)
+{
+  g_autofree char *name = g_strdup_printf ("training-%u", number);
+  return g_build_filename (vj_store_dir (context->store), "models", name, NULL);
+}
+
 char *
 vj_context_state_file (const VjContext *context, guint number)
 {
-  g_autofree char *name = g_strdup_printf ("training-%u.state", number);
-  return g_build_filename (vj_store_dir (context->store), "models", name, NULL);
+  g_autofree char *dir = training_dir (context, number);
+  return g_build_filename (dir, "state", NULL);
+}
+
+gboolean
+vj_context_forget_training (const VjContext *context, guint number, GError **error)
+{
+  g_autofree char *dir = training_dir (context, number);
+  return remove_dir (dir, error);
 }
 
 /* -- a course at work ------------------------------------------------------------ */
@@ -58,28 +95,6 @@ on_step (gpointer data, size_t number, size_t total, double loss, double learnin
     vj_store_commit (store, &steps->error);
 }
 
-/* Removes a directory of files: what an interrupted training left of its output. */
-static gboolean
-remove_dir (const char *dir, GError **error)
-{
-  g_autoptr (GDir) listing = g_dir_open (dir, 0, NULL);
-  const char *name;
-
-  if (listing == NULL)
-    return g_file_test (dir, G_FILE_TEST_EXISTS)
-               ? vj_fail (error, VJ_EXIT_STORE, "train: '%s': cannot be read; check its permissions", dir)
-               : TRUE;
-  while ((name = g_dir_read_name (listing)) != NULL) {
-    g_autofree char *path = g_build_filename (dir, name, NULL);
-    if (g_unlink (path) != 0)
-      return vj_fail (error, VJ_EXIT_STORE, "train: '%s': cannot remove an unfinished model: %s; remove it by hand", path,
-                      g_strerror (errno));
-  }
-  return g_rmdir (dir) == 0
-         || vj_fail (error, VJ_EXIT_STORE, "train: '%s': cannot remove an unfinished model: %s; remove it by hand", dir,
-                     g_strerror (errno));
-}
-
 static gboolean
 run_trainer (VjContext *context, const VjStep *step, const VjRecipePlugin *entry, VjCourse *course, Steps *steps,
              GError **error)
@@ -112,7 +127,7 @@ gboolean
 vj_context_train (VjContext *context, const VjStep *step, const VjRecipePlugin *entry, const VjCourseConfig *config,
                   VjCourseFill fill, gpointer data, GError **error)
 {
-  g_autofree char *models = g_build_filename (vj_store_dir (context->store), "models", NULL);
+  g_autofree char *models = training_dir (context, step->iteration);
   Steps steps = {.context = context, .step = step};
   VjCourseConfig own = *config;
 
@@ -266,6 +281,6 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   if (!vj_context_train (context, step, entry, &config, fill_course, ids, error))
     return FALSE;
-  g_unlink (state);
-  return vj_step_end (context, step, ids->len, ids->len, error);
+  return vj_step_end (context, step, ids->len, ids->len, error)
+         && vj_context_forget_training (context, step->iteration, error);
 }

@@ -1,0 +1,91 @@
+"""What the tests of whole runs share: a run directory, the program, TAP lines. Standard library only."""
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+SOURCE = os.environ.get("VJ_SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.environ.get("VJ_BUILDDIR") or os.getcwd()
+VJRUN = os.path.join(BUILD, "vjrun")
+CANNED = os.path.join(SOURCE, "tests", "pipeline", "canned")
+PLUGINS = os.path.join(BUILD, "tests", "plugins")
+
+
+class Tap:
+    """Counts checks; `done` prints the plan and ends the program."""
+
+    def __init__(self):
+        self.number = self.bad = 0
+
+    def check(self, good, name, detail=""):
+        self.number += 1
+        self.bad += not good
+        if not good:
+            for line in str(detail).splitlines()[-30:]:
+                print(f"# {line}")
+        print(f"{'ok' if good else 'not ok'} {self.number} - {name}", flush=True)
+        return good
+
+    def skip(self, name, why):
+        self.number += 1
+        print(f"ok {self.number} - {name} # SKIP {why}", flush=True)
+
+    def done(self):
+        print(f"1..{self.number}")
+        sys.exit(1 if self.bad else 0)
+
+
+def scratch():
+    """A directory that goes away with the program."""
+    folder = tempfile.TemporaryDirectory(prefix="vjrun-test-")
+    return folder, folder.name
+
+
+def recipe_copy(folder, name="recipe.yaml", change=lambda text: text):
+    """The canned recipe, its replies beside it, in `folder`; the recipe's path."""
+    os.makedirs(folder, exist_ok=True)
+    shutil.copy(os.path.join(CANNED, "replies.json"), folder)
+    with open(os.path.join(CANNED, "recipe.yaml"), encoding="utf-8") as file:
+        text = change(file.read())
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def command(recipe, run_dir, *more):
+    return [VJRUN, "run", recipe, "--plugin-path", PLUGINS, "--run-dir", run_dir, *more]
+
+
+def run(recipe, run_dir, *more, **options):
+    """Runs to the end: .returncode, .stdout, .stderr."""
+    return subprocess.run(command(recipe, run_dir, *more), capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def start(recipe, run_dir, *more, **options):
+    return subprocess.Popen(command(recipe, run_dir, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def export_bytes(run_dir):
+    """name -> bytes of every file of the run's export."""
+    found = {}
+    top = os.path.join(run_dir, "export")
+    for folder, _, names in os.walk(top):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                found[os.path.relpath(os.path.join(folder, name), top)] = file.read()
+    return found
+
+
+def lines(path):
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return file.read().splitlines()
+
+
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    process.communicate()

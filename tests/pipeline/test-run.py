@@ -1,0 +1,37 @@
+#!/usr/bin/env python3
+"""Whole runs on canned replies: all stages, the second run, changed recipes, exit codes. Prints TAP."""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+
+
+def test_whole(tap, top):
+    recipe = harness.recipe_copy(os.path.join(top, "whole"))
+    log = os.path.join(top, "asked")
+    sets = ("--set", f"models.base.log={log}", "--set", f"models.judge.log={log}")
+    run_dir = os.path.join(top, "run")
+    first = harness.run(recipe, run_dir, *sets)
+    tap.check(first.returncode == 0, "a run ends with exit 0", first.stderr)
+    for text in ("questions                 40 in      40 kept", "iteration 2", "accuracy", "exact McNemar", run_dir):
+        tap.check(text in first.stdout, f"its summary says '{text}'", first.stdout)
+    tap.check(os.path.isdir(os.path.join(run_dir, "models", "iteration-2")), "each iteration leaves a model")
+    asked = len(harness.lines(log))
+    tap.check(asked > 0, "the backend was asked")
+    second = harness.run(recipe, run_dir, *sets)
+    tap.check(second.returncode == 0 and "nothing to do" in second.stderr, "the same command again has nothing to do",
+              second.stderr)
+    tap.check(second.stdout == first.stdout, "and prints the same summary", second.stdout)
+    tap.check(len(harness.lines(log)) == asked, "and asks nothing")
+
+
+def main():
+    tap = harness.Tap()
+    keep, top = harness.scratch()
+    test_whole(tap, top)
+    keep.cleanup()
+    tap.done()
+
+
+main()
