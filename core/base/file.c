@@ -315,6 +315,14 @@ vj_dir_rename (const char *from, const char *to, GError **error)
   return sync_parent (to, error);
 }
 
+gboolean
+vj_dir_exchange (const char *a, const char *b, GError **error)
+{
+  if (syscall (SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2u /* RENAME_EXCHANGE */) != 0)
+    return fail_store (error, b, "exchanging", errno);
+  return sync_parent (b, error);
+}
+
 /* -- trees: walked by file descriptor, so that a link put in the way is never followed -- */
 
 typedef gboolean (*Visit) (int parent, const char *name, int fd, const char *shown, GError **error);
@@ -413,27 +421,34 @@ vj_sha256 (gconstpointer data, gsize length)
 }
 
 char *
+vj_sha256_fd (int fd, const char *shown, GError **error)
+{
+  g_autofree guint8 *buffer = g_malloc (1 << 16);
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
+  gssize n;
+
+  while ((n = read_all (fd, buffer, 1 << 16)) > 0)
+    g_checksum_update (sum, buffer, n);
+  if (n < 0) {
+    vj_fail (error, VJ_EXIT_DATA, "%s: cannot read: %s; check the file", shown, g_strerror (errno));
+    return NULL;
+  }
+  return g_strdup (g_checksum_get_string (sum));
+}
+
+char *
 vj_sha256_file (const char *path, GError **error)
 {
   g_autofree char *shown = vj_quote (path, 0);
-  g_autofree guint8 *buffer = g_malloc (1 << 16);
-  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  gssize n;
 
   if (fd < 0) {
     vj_fail (error, VJ_EXIT_DATA, "%s: cannot open: %s; check the file", shown, g_strerror (errno));
     return NULL;
   }
-  while ((n = read_all (fd, buffer, 1 << 16)) > 0)
-    g_checksum_update (sum, buffer, n);
-  int code = errno;
+  char *digest = vj_sha256_fd (fd, shown, error);
   close (fd);
-  if (n < 0) {
-    vj_fail (error, VJ_EXIT_DATA, "%s: cannot read: %s; check the file", shown, g_strerror (code));
-    return NULL;
-  }
-  return g_strdup (g_checksum_get_string (sum));
+  return digest;
 }
 
 gboolean

@@ -37,6 +37,9 @@ VJ_API gboolean vj_dir_make (const char *dir, GError **error);
 /* Renames the synced `from` to `to` (which must not exist; VJ_EXIT_STORE if it does) and syncs the parent. */
 VJ_API gboolean vj_dir_rename (const char *from, const char *to, GError **error);
 
+/* Lets `a` and `b`, in one directory, change names in one step, and syncs the directory. */
+VJ_API gboolean vj_dir_exchange (const char *a, const char *b, GError **error);
+
 /* Removes `path` and everything below it, without following symbolic links. No error if it is absent. */
 VJ_API gboolean vj_dir_remove (const char *path, GError **error);
 
@@ -46,6 +49,8 @@ VJ_API gboolean vj_dir_remove (const char *path, GError **error);
 VJ_API char *vj_sha256 (gconstpointer data, gsize length) G_GNUC_WARN_UNUSED_RESULT;
 /* Of the file's bytes; NULL on error (VJ_EXIT_DATA). */
 VJ_API char *vj_sha256_file (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* From the descriptor's place on to its end; `shown` names it in messages. */
+VJ_API char *vj_sha256_fd (int fd, const char *shown, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Whether `text` is 64 lower-case hexadecimal digits. NULL is not. */
 VJ_API gboolean vj_sha256_is (const char *text);

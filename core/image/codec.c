@@ -143,7 +143,8 @@ static gboolean
 check_size (guint64 width, guint64 height, const char *where, GError **error)
 {
   if (width == 0 || height == 0)
-    return vj_fail (error, VJ_EXIT_DATA, "%s: an image without pixels; replace the file or leave it out", where);
+    return vj_fail (error, VJ_EXIT_DATA, "%s: not a readable image: it has no pixels, as when its header is cut short; "
+                    "replace the file or leave it out", where);
   if (width > VJ_IMAGE_MAX_SIDE || height > VJ_IMAGE_MAX_SIDE || width * height > VJ_IMAGE_MAX_PIXELS)
     return vj_fail (error, VJ_EXIT_LIMIT,
                     "%s: %" G_GUINT64_FORMAT " x %" G_GUINT64_FORMAT

@@ -1,0 +1,332 @@
+/* Exports: walks the records by id and writes each file into a directory that appears when all are there. */
+#include <config.h>
+
+#include "store/export.h"
+#include "base/file.h"
+#include "store/checkpoint.h"
+#include "store/layouts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const names[] = {
+#define VJ__EXPORT_NAME(name, text, doc) text,
+  VJ_EXPORT_TABLE (VJ__EXPORT_NAME)
+#undef VJ__EXPORT_NAME
+};
+
+const char *
+vj_export_name (VjExport layout)
+{
+  return names[layout];
+}
+
+gboolean
+vj_export_from_name (const char *name, VjExport *ret_layout)
+{
+  for (guint i = 0; name != NULL && i < VJ_N_EXPORTS; i++)
+    if (strcmp (name, names[i]) == 0) {
+      *ret_layout = (VjExport) i;
+      return TRUE;
+    }
+  return FALSE;
+}
+
+typedef struct {
+  VjStore *store;
+  VjExport layout;
+  int iteration;
+  char *dir;          /* being filled                                   */
+  GHashTable *images; /* digest -> file name, of the images written     */
+  GError *error;      /* set by the image namer, which has no way to say */
+  VjExportCounts counts;
+} Exporting;
+
+/* -- files ------------------------------------------------------------------------------------ */
+
+/* One file being written: lines, or the elements of one JSON array. */
+typedef struct {
+  FILE *file;
+  char *path;
+  gboolean array;
+  gint64 n;
+} Out;
+
+static gboolean
+fail_file (const char *path, GError **error)
+{
+  g_autofree char *shown = vj_quote (path, 0);
+  return vj_fail (error, VJ_EXIT_STORE, "%s: writing failed: %s; free some space or choose another place, then export again",
+                  shown, g_strerror (errno));
+}
+
+static gboolean
+out_open (const Exporting *e, const char *name, gboolean array, Out *ret_out, GError **error)
+{
+  Out out = {NULL, g_build_filename (e->dir, name, NULL), array, 0};
+  out.file = fopen (out.path, "we");
+  if (out.file == NULL) {
+    fail_file (out.path, error);
+    g_free (out.path);
+    return FALSE;
+  }
+  *ret_out = out;
+  return TRUE;
+}
+
+static gboolean
+out_text (Out *out, const char *text, GError **error)
+{
+  const char *before = !out->array ? "" : out->n == 0 ? "[\n" : ",\n";
+  out->n++;
+  if (fputs (before, out->file) < 0 || fputs (text, out->file) < 0 || (!out->array && fputc ('\n', out->file) < 0))
+    return fail_file (out->path, error);
+  return TRUE;
+}
+
+/* Takes `json`. */
+static gboolean
+out_json (Out *out, json_t *json, GError **error)
+{
+  g_autofree char *text = vj_json_canonical (json);
+  json_decref (json);
+  return out_text (out, text, error);
+}
+
+/* Closes the file; with `good` it is also finished. */
+static gboolean
+out_close (Out *out, gboolean good, GError **error)
+{
+  if (good && out->array && fputs (out->n == 0 ? "[]\n" : "\n]\n", out->file) < 0)
+    good = fail_file (out->path, error);
+  if (fclose (out->file) != 0 && good)
+    good = fail_file (out->path, error);
+  g_free (out->path);
+  return good;
+}
+
+/* -- images ------------------------------------------------------------------------------------- */
+
+static gboolean
+write_image (Exporting *e, const char *digest, char **ret_name, GError **error)
+{
+  g_autoptr (VjImage) image = NULL;
+  g_autofree char *name = NULL, *path = NULL;
+  gsize length;
+
+  if (!vj_store_image_get (e->store, digest, &image, error))
+    return FALSE;
+  if (image == NULL)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: image %s is not stored; the run directory is damaged", vj_store_dir (e->store),
+                    digest);
+  name = g_strdup_printf ("images/%s.%s", digest, vj_image_suffix (image));
+  path = g_build_filename (e->dir, name, NULL);
+  const void *data = g_bytes_get_data (vj_image_bytes (image), &length);
+  FILE *file = fopen (path, "we");
+  gboolean good = file != NULL && fwrite (data, 1, length, file) == length;
+  if (file != NULL && fclose (file) != 0)
+    good = FALSE;
+  if (!good)
+    return fail_file (path, error);
+  *ret_name = g_steal_pointer (&name);
+  return TRUE;
+}
+
+/* A VjImageNamer. */
+static const char *
+name_image (gpointer exporting, const char *digest)
+{
+  Exporting *e = exporting;
+  char *name = g_hash_table_lookup (e->images, digest);
+
+  if (name != NULL)
+    return name;
+  if (!write_image (e, digest, &name, &e->error))
+    return NULL;
+  g_hash_table_insert (e->images, g_strdup (digest), name);
+  e->counts.images++;
+  return name;
+}
+
+static gboolean
+take_error (Exporting *e, GError **error)
+{
+  g_propagate_error (error, g_steal_pointer (&e->error));
+  return FALSE;
+}
+
+/* -- records -------------------------------------------------------------------------------------- */
+
+/* The nearest ancestor of `kind`; *ret_record is NULL when there is none. */
+static gboolean
+find_ancestor (VjStore *store, const VjRecord *record, VjRecordKind kind, guint depth, VjRecord **ret_record, GError **error)
+{
+  for (guint i = 0; record->parents[i] != NULL && depth < 16; i++) {
+    g_autoptr (VjStored) parent = NULL;
+    VjRecord *found = NULL;
+    if (!vj_store_record_get (store, record->parents[i], &parent, error))
+      return FALSE;
+    if (parent == NULL)
+      continue;
+    if (parent->record->kind == kind)
+      found = g_steal_pointer (&parent->record);
+    else if (!find_ancestor (store, parent->record, kind, depth + 1, &found, error))
+      return FALSE;
+    if (found != NULL) {
+      *ret_record = found;
+      return TRUE;
+    }
+  }
+  *ret_record = NULL;
+  return TRUE;
+}
+
+/* Writes one record to `out`, or leaves it out. */
+typedef gboolean (*Write) (Exporting *e, const VjRecord *record, Out *out, GError **error);
+
+static gboolean
+write_line (Exporting *e, const VjRecord *record, Out *out, GError **error)
+{
+  g_autofree char *text = vj_record_to_text (record);
+  for (gsize i = 0; i < vj_record_n_images (record); i++)
+    if (name_image (e, vj_record_image (record, i)) == NULL)
+      return take_error (e, error);
+  return out_text (out, text, error);
+}
+
+/* Judgments of an evaluator's cases measure; they are never trained on, nor exported. */
+static gboolean
+write_judgment_line (Exporting *e, const VjRecord *record, Out *out, GError **error)
+{
+  g_autoptr (VjRecord) pair = NULL;
+  if (!find_ancestor (e->store, record, VJ_RECORD_PAIR, 0, &pair, error))
+    return FALSE;
+  return pair == NULL ? TRUE : write_line (e, record, out, error);
+}
+
+static gboolean
+write_sft (Exporting *e, const VjRecord *record, Out *out, GError **error)
+{
+  g_autoptr (VjRecord) pair = NULL;
+  json_t *json;
+
+  if (!find_ancestor (e->store, record, VJ_RECORD_PAIR, 0, &pair, error))
+    return FALSE;
+  if (pair == NULL)
+    return TRUE;
+  if (json_object_get (record->fields, "messages") == NULL)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: judgment '%s' does not tell what the judge was shown; export as jsonl instead",
+                    vj_store_dir (e->store), record->id);
+  json = e->layout == VJ_EXPORT_TRL ? vj_layout_trl_sft (record, name_image, e) : vj_layout_llamafactory_sft (record, name_image, e);
+  return json != NULL ? out_json (out, json, error) : take_error (e, error);
+}
+
+static gboolean
+write_preference (Exporting *e, const VjRecord *pair, Out *out, GError **error)
+{
+  g_autoptr (VjRecord) question = NULL;
+  json_t *json;
+
+  if (!find_ancestor (e->store, pair, VJ_RECORD_QUESTION, 0, &question, error))
+    return FALSE;
+  if (question == NULL)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: pair '%s' descends from no question; the run directory is damaged",
+                    vj_store_dir (e->store), pair->id);
+  json = e->layout == VJ_EXPORT_TRL ? vj_layout_trl_preference (question, pair, name_image, e)
+                                    : vj_layout_llamafactory_preference (question, pair, name_image, e);
+  return json != NULL ? out_json (out, json, error) : take_error (e, error);
+}
+
+/* The files of each layout. `dropped`: records that were dropped are written too. */
+typedef struct {
+  VjExport layout;
+  const char *name;
+  gboolean array;
+  VjRecordKind kind;
+  gboolean kept, dropped; /* only kept ones; also dropped ones */
+  Write write;
+} FileRow;
+
+static const FileRow files[] = {
+  {VJ_EXPORT_JSONL, "questions.jsonl", FALSE, VJ_RECORD_QUESTION, FALSE, TRUE, write_line},
+  {VJ_EXPORT_JSONL, "pairs.jsonl", FALSE, VJ_RECORD_PAIR, FALSE, FALSE, write_line},
+  {VJ_EXPORT_JSONL, "judgments.jsonl", FALSE, VJ_RECORD_JUDGMENT, FALSE, TRUE, write_judgment_line},
+  {VJ_EXPORT_JSONL, "traces.jsonl", FALSE, VJ_RECORD_JUDGMENT, TRUE, FALSE, write_judgment_line},
+  {VJ_EXPORT_LLAMAFACTORY, "sft.json", TRUE, VJ_RECORD_JUDGMENT, TRUE, FALSE, write_sft},
+  {VJ_EXPORT_LLAMAFACTORY, "preference.json", TRUE, VJ_RECORD_PAIR, FALSE, FALSE, write_preference},
+  {VJ_EXPORT_TRL, "sft.jsonl", FALSE, VJ_RECORD_JUDGMENT, TRUE, FALSE, write_sft},
+  {VJ_EXPORT_TRL, "preference.jsonl", FALSE, VJ_RECORD_PAIR, FALSE, FALSE, write_preference},
+};
+
+static gboolean
+write_records (Exporting *e, const FileRow *row, Out *out, GError **error)
+{
+  VjStoreQuery query = {e->iteration, (int) row->kind, row->kept ? VJ_FATE_KEPT : VJ_ANY, NULL, NULL};
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (e->store, &query);
+
+  for (;;) {
+    g_autoptr (VjStored) stored = NULL;
+    if (!vj_store_walk_next (cursor, &stored, error))
+      return FALSE;
+    if (stored == NULL)
+      return TRUE;
+    if ((stored->fate != VJ_FATE_DROPPED || row->dropped) && !row->write (e, stored->record, out, error))
+      return FALSE;
+  }
+}
+
+static gboolean
+write_file (Exporting *e, const FileRow *row, GError **error)
+{
+  Out out;
+
+  if (!out_open (e, row->name, row->array, &out, error) || !out_close (&out, write_records (e, row, &out, error), error))
+    return FALSE;
+  if (row->kind == VJ_RECORD_PAIR)
+    e->counts.pairs = out.n;
+  else if (row->kind == VJ_RECORD_JUDGMENT && row->kept)
+    e->counts.traces = out.n;
+  return TRUE;
+}
+
+static gboolean
+write_info (Exporting *e, GError **error)
+{
+  Out out;
+  return out_open (e, "dataset_info.json", FALSE, &out, error)
+         && out_close (&out, out_json (&out, vj_layout_llamafactory_info (), error), error);
+}
+
+static gboolean
+write_all (Exporting *e, GError **error)
+{
+  g_autofree char *images = g_build_filename (e->dir, "images", NULL);
+
+  if (!vj_dir_make (images, error))
+    return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++)
+    if (files[i].layout == e->layout && !write_file (e, &files[i], error))
+      return FALSE;
+  return e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
+}
+
+gboolean
+vj_export (VjStore *store, VjExport layout, int iteration, const char *out, VjExportCounts *ret_counts, GError **error)
+{
+  Exporting e = {.store = store, .layout = layout, .iteration = iteration};
+  gboolean good;
+
+  e.dir = vj_checkpoint_begin (out, error);
+  if (e.dir == NULL)
+    return FALSE;
+  e.images = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  good = write_all (&e, error) && vj_checkpoint_replace (e.dir, out, error);
+  if (!good)
+    vj_dir_remove (e.dir, NULL);
+  else if (ret_counts != NULL)
+    *ret_counts = e.counts;
+  g_hash_table_unref (e.images);
+  g_free (e.dir);
+  return good;
+}
