@@ -2,4 +2,4 @@ libvjcore_a_SOURCES += core/engine/mllama/config.c core/engine/mllama/config.h c
 	core/engine/mllama/mllama.h core/engine/mllama/model.h core/engine/mllama/net.h core/engine/mllama/sequence.c \
 	core/engine/mllama/text.c core/engine/mllama/vision.c core/engine/mllama/weights.c core/engine/mllama/weights.h \
 	core/engine/mllama/text-backward.c core/engine/mllama/vision-backward.c core/engine/mllama/micro-batch.c \
-	core/engine/mllama/trainer.c core/engine/mllama/trainer-save.c core/engine/mllama/trainer.h core/engine/mllama/train.h
+	core/engine/mllama/trainer.c core/engine/mllama/trainer-save.c core/engine/mllama/trainer.h core/engine/mllama/train.h core/engine/tuner.c
