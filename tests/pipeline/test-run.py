@@ -26,10 +26,27 @@ def test_whole(tap, top):
     tap.check(len(harness.lines(log)) == asked, "and asks nothing")
 
 
+def test_pretrain(tap, top):
+    run_dir = os.path.join(top, "pretrain")
+    recipe = os.path.join(harness.CANNED, "pretrain.yaml")
+    result = harness.run(recipe, run_dir)
+    tap.check(result.returncode == 0, "pretraining ends with exit 0", result.stderr)
+    final = os.path.join(run_dir, "models", "final")
+    lessons = harness.lines(os.path.join(final, "lessons.jsonl"))
+    tap.check(len(lessons) == 25 and final in result.stdout, "the last course's lessons made models/final", result.stdout)
+    other = os.path.join(top, "pretrain-again")
+    harness.run(recipe, other)
+    tap.check(harness.lines(os.path.join(other, "models", "final", "lessons.jsonl")) == lessons, "lessons depend on the seed alone")
+    judged = [line for line in lessons if "so [[" in line]
+    tap.check(judged and '"role":"assistant"' in judged[0], "a lesson's gold is the assistant's message", lessons[-1])
+    tap.check("pretrained, scene-skills" in result.stdout, "and the result is evaluated", result.stdout)
+
+
 def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
     test_whole(tap, top)
+    test_pretrain(tap, top)
     keep.cleanup()
     tap.done()
 
