@@ -146,7 +146,8 @@ tests_plugins_test_loader_LDADD = $(CORE_LDADD)
 tests_plugins_test_contract_SOURCES = tests/plugins/test-contract.c
 tests_plugins_test_contract_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_contract_LDADD = $(CORE_LDADD)
-EXTRA_DIST += tests/plugins/test-out-of-tree.sh tests/plugins/out-of-tree/swap-number.c
+EXTRA_DIST += tests/plugins/test-out-of-tree.sh
+
 # The example of doc/plugin-writing.md: the script builds the plugin, this program puts it on the bench.
 check_PROGRAMS += tests/plugins/test-swap-number
 tests_plugins_test_swap_number_SOURCES = doc/examples/test-swap-number.c $(BENCH_SOURCES)

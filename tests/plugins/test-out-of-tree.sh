@@ -11,7 +11,7 @@ pc=$(find "$work/root" -name vj.pc)
 sed -i "s|^prefix=|prefix=$work/root|" "$pc" # staged, not installed
 build() {
   local flags; flags=$(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --cflags vj) || return
-  ${CC:-cc} -shared -fPIC -Wall -Werror $flags -o "$work/mine/swap-number.so" "$VJ_SRCDIR/tests/plugins/out-of-tree/swap-number.c"
+  ${CC:-cc} -shared -fPIC -Wall -Werror $flags -o "$work/mine/swap-number.so" "$VJ_SRCDIR/doc/examples/swap-number.c"
 }
 mkdir "$work/mine"
 ok "compiles with pkg-config --cflags vj" build
