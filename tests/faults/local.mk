@@ -1,1 +1,6 @@
 # tests of tests/faults
+check_PROGRAMS += tests/faults/test-store-faults
+TESTS += tests/faults/test-store-faults
+tests_faults_test_store_faults_SOURCES = tests/faults/test-store-faults.c tests/unit/store-kit.h
+tests_faults_test_store_faults_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_faults_test_store_faults_LDADD = $(CORE_LDADD)
