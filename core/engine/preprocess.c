@@ -8,7 +8,6 @@
 #include "engine/resample.h"
 
 #define FILE_LIMIT ((gsize) 1 << 20)
-#define MAX_SIDE 65535u
 #define MAX_TILE_SIZE 4096u
 #define MAX_TILES 64u
 #define PILLOW_BILINEAR 2
@@ -203,9 +202,9 @@ vj_preprocess_image (const VjPreprocess *preprocess, const VjPixels *pixels, VjT
   VjTiles tiles = {0};
   guint32 width = 0, height = 0;
   float levels[3][256];
-  if (pixels->rgb == NULL || pixels->width < 1 || pixels->height < 1 || pixels->width > MAX_SIDE || pixels->height > MAX_SIDE)
+  if (pixels->rgb == NULL || pixels->width < 1 || pixels->height < 1 || pixels->width > VJ_PREPROCESS_MAX_SIDE || pixels->height > VJ_PREPROCESS_MAX_SIDE)
     return vj_fail (error, VJ_EXIT_DATA, "image %s: %u x %u pixels: expected sides from 1 to %u; drop or scale it", pixels->digest ? pixels->digest : "",
-                    pixels->width, pixels->height, MAX_SIDE);
+                    pixels->width, pixels->height, VJ_PREPROCESS_MAX_SIDE);
   choose_canvas (preprocess, pixels->width, pixels->height, &tiles);
   fit_canvas (preprocess, &tiles, pixels->width, pixels->height, &width, &height);
   gsize tile = (gsize) 3 * preprocess->tile_size * preprocess->tile_size;

@@ -9,6 +9,8 @@
 
 #include "vj/engine.h"
 
+#define VJ_PREPROCESS_MAX_SIDE 65535u /* pixels: larger images are refused */
+
 /* What preprocessor_config.json says. */
 typedef struct {
   guint32 tile_size;      /* S, [1, 4096]                                      */

@@ -298,8 +298,7 @@ fill_one (const VjOption *option, const VjNode *entry, const char *const *overri
     fault = vj_option_set_text (option, instance, over != NULL ? over : option->preset, directory);
   else if (vj_option_required (option)) {
     g_autofree char *range = vj_option_range (option);
-    int length = (int) strlen (option->doc) - g_str_has_suffix (option->doc, ".");
-    fault = g_strdup_printf ("this option must be given: %.*s; expected %s", length, option->doc, range);
+    fault = g_strdup_printf ("this option must be given: %s; expected %s", option->doc, range);
   }
   if (fault == NULL)
     return;

@@ -1,0 +1,559 @@
+/* The engine whole: from chats with pixels to text. Greedy replies equal to
+ * transformers' (tests/peers/make_generate_vectors.py), sampled ones the same
+ * whatever runs beside them, and directories that do not hold together refused. */
+#include "base/random.h"
+#include "engine/json.h"
+#include "vj/engine.h"
+
+#include <glib/gstdio.h>
+#include <math.h>
+#include <string.h>
+
+#define MAX_MESSAGES 8
+#define MAX_IMAGES 8
+
+/* -- chats --------------------------------------------------------------------- */
+
+/* A chat whose images are drawn by the formula of the peers' scripts. */
+typedef struct {
+  VjChatMessage messages[MAX_MESSAGES];
+  VjPixels images[MAX_MESSAGES][MAX_IMAGES];
+  gsize n;
+} Chat;
+
+static guint8 *
+draw (guint64 width, guint64 height, gboolean noise)
+{
+  guint8 *rgb = g_malloc (width * height * 3), *out = rgb;
+  for (guint64 y = 0; y < height; y++)
+    for (guint64 x = 0; x < width; x++)
+      for (guint64 c = 0; c < 3; c++) {
+        guint32 v = (guint32) (x * 374761393u + y * 668265263u + c * 2246822519u);
+        v ^= v >> 13;
+        v *= 1274126177u;
+        *out++ = noise ? (guint8) (v >> 24) : (guint8) (x * (c + 1) * 255 / width + y * 128 / height);
+      }
+  return rgb;
+}
+
+static void
+put_image (Chat *chat, gsize m, guint32 width, guint32 height, gboolean noise)
+{
+  VjPixels *image = &chat->images[m][chat->messages[m].n_images++];
+  *image = (VjPixels){draw (width, height, noise), width, height, g_strdup_printf ("%ux%u-%d", width, height, noise)};
+}
+
+static void
+put_message (Chat *chat, VjSpeaker speaker, const char *text)
+{
+  chat->messages[chat->n] = (VjChatMessage){speaker, g_strdup (text), chat->images[chat->n], 0};
+  chat->n++;
+}
+
+static void
+chat_free (Chat *chat)
+{
+  for (gsize m = 0; m < chat->n; m++) {
+    for (gsize i = 0; i < chat->messages[m].n_images; i++) {
+      g_free ((gpointer) chat->images[m][i].rgb);
+      g_free ((gpointer) chat->images[m][i].digest);
+    }
+    g_free ((gpointer) chat->messages[m].text);
+  }
+  g_free (chat);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Chat, chat_free)
+
+static Chat *
+read_chat (const json_t *messages)
+{
+  Chat *chat = g_new0 (Chat, 1);
+  for (gsize m = 0; m < json_array_size (messages); m++) {
+    const json_t *message = json_array_get (messages, m), *images = json_object_get (message, "images");
+    gboolean user = strcmp (vj_json_peek_string (message, "role"), "user") == 0;
+    put_message (chat, user ? VJ_SPEAKER_USER : VJ_SPEAKER_ASSISTANT, vj_json_peek_string (message, "text"));
+    for (gsize i = 0; i < json_array_size (images); i++) {
+      const json_t *image = json_array_get (images, i);
+      put_image (chat, m, (guint32) json_integer_value (json_object_get (image, "width")),
+                 (guint32) json_integer_value (json_object_get (image, "height")), strcmp (vj_json_peek_string (image, "kind"), "noise") == 0);
+    }
+  }
+  return chat;
+}
+
+/* -- engines ---------------------------------------------------------------------- */
+
+static char *
+model_dir (void)
+{
+  const char *other = g_getenv ("VJ_ENGINE_VECTORS"); /* another directory made by the same script */
+  return other ? g_strdup (other) : g_build_filename (g_getenv ("VJ_SRCDIR"), "tests/vectors/engine", NULL);
+}
+
+static VjEngine *
+open_engine (const VjEngineConfig *config)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = model_dir ();
+  VjEngine *engine = vj_engine_open (dir, config, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (engine);
+  return engine;
+}
+
+static void
+submit (VjEngine *engine, guint64 ticket, const Chat *chat, const VjGenerateOptions *options, const guint64 *seeds, guint n)
+{
+  g_autoptr (GError) error = NULL;
+  VjGenerateRequest request = {chat->messages, chat->n, *options, seeds, n};
+  g_assert_true (vj_engine_submit (engine, ticket, &request, &error));
+  g_assert_no_error (error);
+}
+
+/* FALSE when nothing is left. */
+static gboolean
+poll_one (VjEngine *engine, VjGenerated *ret_generated)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean done;
+  g_assert_true (vj_engine_poll (engine, ret_generated, &done, &error));
+  g_assert_no_error (error);
+  return !done;
+}
+
+/* The reply to one draw of one chat. Owned. */
+static char *
+reply (VjEngine *engine, const Chat *chat, const VjGenerateOptions *options, guint64 seed, VjGenerated *ret_generated)
+{
+  VjGenerated rest;
+  submit (engine, 1, chat, options, &seed, 1);
+  g_assert_true (poll_one (engine, ret_generated));
+  g_assert_false (poll_one (engine, &rest));
+  return ret_generated->text;
+}
+
+/* -- equality with transformers -------------------------------------------------------- */
+
+static void
+check_expected (const json_t *item, const VjGenerated *generated)
+{
+  g_test_message ("case %" G_GUINT64_FORMAT ": %s", generated->ticket, vj_json_peek_string (item, "text"));
+  g_assert_true (g_utf8_validate (generated->text, -1, NULL));
+  g_assert_cmpstr (generated->text, ==, vj_json_peek_string (item, "text"));
+  g_assert_cmpuint (generated->prompt_tokens, ==, json_integer_value (json_object_get (item, "prompt_tokens")));
+  g_assert_cmpuint (generated->completion_tokens, ==, json_integer_value (json_object_get (item, "completion_tokens")));
+  g_assert_cmpint (generated->finish, ==, json_is_true (json_object_get (item, "stopped")) ? VJ_FINISH_STOP : VJ_FINISH_LENGTH);
+}
+
+static void
+test_greedy_equals_transformers (void)
+{
+  g_autofree char *dir = model_dir (), *file = g_build_filename (dir, "expected.json", NULL);
+  g_autoptr (VjEngine) engine = open_engine (NULL);
+  json_t *cases = json_load_file (file, 0, NULL), *item;
+  VjGenerated generated;
+  gsize i, answered = 0;
+  g_assert_cmpuint (json_array_size (cases), >=, 5);
+  json_array_foreach (cases, i, item)
+  {
+    g_autoptr (Chat) chat = read_chat (json_object_get (item, "messages"));
+    VjGenerateOptions options = {.top_p = 1, .max_tokens = (guint) json_integer_value (json_object_get (item, "max_tokens"))};
+    guint64 seed = i;
+    submit (engine, i, chat, &options, &seed, 1);
+  }
+  for (; poll_one (engine, &generated); answered++) {
+    check_expected (json_array_get (cases, (gsize) generated.ticket), &generated);
+    g_free (generated.text);
+  }
+  g_assert_cmpuint (answered, ==, json_array_size (cases));
+  json_decref (cases);
+}
+
+/* -- independence of what runs beside ------------------------------------------------------ */
+
+#define N_CHATS 12
+#define N_DRAWS 3
+
+typedef struct {
+  Chat *chats[N_CHATS];
+  VjGenerateOptions options[N_CHATS];
+  guint64 seeds[N_CHATS][N_DRAWS];
+  char *texts[N_CHATS][N_DRAWS]; /* what each says when alone */
+} Crowd;
+
+static void
+crowd_init (Crowd *crowd)
+{
+  static const char *const words[] = {"red", "circle", "left", "of", "the", "blue", "square", "[[A]]", "how many", "12?"};
+  VjRandom random;
+  vj_random_init (&random, 99);
+  memset (crowd, 0, sizeof *crowd);
+  for (guint i = 0; i < N_CHATS; i++) {
+    g_autoptr (GString) text = g_string_new (NULL);
+    for (guint w = 0; w < 1 + i % 5 * 4; w++)
+      g_string_append_printf (text, "%s ", words[vj_random_below (&random, G_N_ELEMENTS (words))]);
+    crowd->chats[i] = g_new0 (Chat, 1);
+    put_message (crowd->chats[i], VJ_SPEAKER_USER, text->str);
+    for (guint k = 0; k < i % 3; k++)
+      put_image (crowd->chats[i], 0, 8 + 8 * (i % 4), 16 + 8 * k, k);
+    crowd->options[i] = (VjGenerateOptions){.temperature = i % 4 * 0.5, .top_k = i % 2 * 20, .top_p = i % 3 ? 0.9 : 1, .max_tokens = 3 + i};
+    for (guint d = 0; d < N_DRAWS; d++)
+      crowd->seeds[i][d] = vj_random_next (&random);
+  }
+}
+
+static void
+crowd_done (Crowd *crowd)
+{
+  for (guint i = 0; i < N_CHATS; i++) {
+    chat_free (crowd->chats[i]);
+    for (guint d = 0; d < N_DRAWS; d++)
+      g_free (crowd->texts[i][d]);
+  }
+}
+
+static void
+crowd_speak_alone (Crowd *crowd)
+{
+  for (guint i = 0; i < N_CHATS; i++) {
+    VjEngineConfig config = {.threads = 1, .max_batch = 1};
+    g_autoptr (VjEngine) engine = open_engine (&config);
+    for (guint d = 0; d < N_DRAWS; d++) {
+      VjGenerated generated;
+      crowd->texts[i][d] = reply (engine, crowd->chats[i], &crowd->options[i], crowd->seeds[i][d], &generated);
+    }
+  }
+}
+
+static guint
+check_spoken (const Crowd *crowd, VjEngine *engine)
+{
+  VjGenerated generated;
+  if (!poll_one (engine, &generated))
+    return 0;
+  g_test_message ("chat %" G_GUINT64_FORMAT ", draw %u", generated.ticket, generated.draw);
+  g_assert_cmpstr (generated.text, ==, crowd->texts[generated.ticket][generated.draw]);
+  g_free (generated.text);
+  return 1;
+}
+
+/* All at once in another order, polls in between, and other sizes of everything. */
+static void
+crowd_speak_together (const Crowd *crowd, guint64 seed, const VjEngineConfig *config)
+{
+  g_autoptr (VjEngine) engine = open_engine (config);
+  guint order[N_CHATS], spoken = 0;
+  VjRandom random;
+  vj_random_init (&random, seed);
+  for (guint i = 0; i < N_CHATS; i++) {
+    guint j = vj_random_below (&random, i + 1);
+    order[i] = order[j];
+    order[j] = i;
+  }
+  for (guint i = 0; i < N_CHATS; i++) {
+    submit (engine, order[i], crowd->chats[order[i]], &crowd->options[order[i]], crowd->seeds[order[i]], N_DRAWS);
+    for (guint polls = vj_random_below (&random, 3); polls > 0; polls--)
+      spoken += check_spoken (crowd, engine);
+  }
+  for (guint one; (one = check_spoken (crowd, engine)) > 0;)
+    spoken += one;
+  g_assert_cmpuint (spoken, ==, N_CHATS * N_DRAWS);
+}
+
+static void
+test_texts_do_not_depend_on_company (void)
+{
+  static const VjEngineConfig configs[] = {
+      {.threads = 1}, {.threads = 2, .max_batch = 2}, {.threads = 3, .max_batch = 5}, {.threads = 2, .max_batch = 7}, {.max_batch = 1},
+      {.threads = 2, .memory_limit = 100000}};
+  Crowd crowd;
+  crowd_init (&crowd);
+  crowd_speak_alone (&crowd);
+  guint different = 0;
+  for (guint i = 0; i < N_CHATS; i++)
+    different += strcmp (crowd.texts[i][0], crowd.texts[i][1]) != 0;
+  g_assert_cmpuint (different, >, N_CHATS / 3); /* seeds matter, or this test says nothing */
+  for (guint i = 0; i < G_N_ELEMENTS (configs); i++)
+    crowd_speak_together (&crowd, i, &configs[i]);
+  crowd_done (&crowd);
+}
+
+/* What the image shows reaches the text. */
+static void
+test_pixels_matter (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (NULL);
+  VjGenerateOptions options = {.top_p = 1, .max_tokens = 12};
+  VjGenerated generated;
+  g_autoptr (GHashTable) texts = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < 6; i++) {
+    g_autoptr (Chat) chat = g_new0 (Chat, 1);
+    put_message (chat, VJ_SPEAKER_USER, "What is this?");
+    if (i > 0)
+      put_image (chat, 0, 8 * i, 16, i % 2);
+    g_hash_table_add (texts, reply (engine, chat, &options, 0, &generated));
+  }
+  g_assert_cmpuint (g_hash_table_size (texts), >, 2);
+}
+
+/* -- ends ---------------------------------------------------------------------------------- */
+
+static Chat *
+plain_chat (const char *text)
+{
+  Chat *chat = g_new0 (Chat, 1);
+  put_message (chat, VJ_SPEAKER_USER, text);
+  return chat;
+}
+
+static void
+test_stop_strings_are_cut_off (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (NULL);
+  g_autoptr (Chat) chat = plain_chat ("the red circle");
+  VjGenerateOptions options = {.temperature = 1, .top_p = 1, .max_tokens = 30};
+  VjGenerated whole, cut;
+  g_autofree char *text = reply (engine, chat, &options, 5, &whole);
+  /* Every piece of three characters of the reply, which may begin within a token and end within another. */
+  glong n = g_utf8_strlen (text, -1), tried = 0;
+  g_assert_cmpint (n, >, 10);
+  for (glong i = 0; i + 3 <= n; i += 2, tried++) {
+    g_autofree char *piece = g_utf8_substring (text, i, i + 3);
+    if (strstr (piece, "\xef\xbf\xbd") != NULL)
+      continue;
+    const char *const stop[] = {"never said", piece, NULL};
+    options.stop = stop;
+    g_autofree char *before = reply (engine, chat, &options, 5, &cut);
+    g_autofree char *expected = g_strndup (text, (gsize) (strstr (text, piece) - text));
+    g_assert_cmpstr (before, ==, expected);
+    g_assert_cmpint (cut.finish, ==, VJ_FINISH_STOP);
+    g_assert_cmpuint (cut.completion_tokens, <=, whole.completion_tokens);
+  }
+  g_assert_cmpint (tried, >, 3);
+}
+
+static void
+test_longest_reply_is_exact (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (NULL);
+  g_autoptr (Chat) chat = plain_chat ("how many?");
+  VjGenerated generated;
+  for (guint most = 1; most < 6; most++) {
+    VjGenerateOptions options = {.top_p = 1, .max_tokens = most};
+    g_autofree char *text = reply (engine, chat, &options, 0, &generated);
+    g_assert_cmpuint (generated.completion_tokens, <=, most);
+    if (generated.finish == VJ_FINISH_LENGTH)
+      g_assert_cmpuint (generated.completion_tokens, ==, most);
+  }
+  /* More than the model has positions for: it speaks to the last of them. */
+  VjGenerateOptions options = {.temperature = 2, .top_p = 1, .max_tokens = 100000};
+  g_autofree char *text = reply (engine, chat, &options, 3, &generated);
+  if (generated.finish == VJ_FINISH_LENGTH)
+    g_assert_cmpuint (generated.prompt_tokens + generated.completion_tokens, ==, 257);
+}
+
+static void
+test_unfinished_work_is_freed (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (&(VjEngineConfig){.max_batch = 4});
+  VjGenerateOptions options = {.temperature = 1, .top_p = 1, .max_tokens = 20};
+  guint64 seeds[3] = {1, 2, 3};
+  VjGenerated generated;
+  for (guint i = 0; i < 5; i++) {
+    g_autoptr (Chat) chat = plain_chat ("left");
+    put_image (chat, 0, 16, 16, i % 2);
+    submit (engine, i, chat, &options, seeds, 3);
+  }
+  g_assert_true (poll_one (engine, &generated));
+  g_free (generated.text);
+}
+
+/* -- refusals -------------------------------------------------------------------------------- */
+
+static void
+refuse (VjEngine *engine, const VjGenerateRequest *request, VjExit exit)
+{
+  g_autoptr (GError) error = NULL;
+  g_assert_false (vj_engine_submit (engine, 1, request, &error));
+  g_test_message ("%s", error->message);
+  g_assert_cmpint (vj_error_exit (error), ==, exit);
+}
+
+static void
+test_unusable_requests_are_refused (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (NULL);
+  g_autoptr (Chat) chat = plain_chat ("hello");
+  g_autofree char *many = g_strnfill (3000, '?');
+  g_autoptr (Chat) longest = plain_chat (many);
+  g_autoptr (Chat) broken = plain_chat ("\xff\xfe");
+  guint64 seed = 1;
+  VjGenerated rest;
+  VjGenerateOptions fine = {.top_p = 1, .max_tokens = 5};
+  VjPixels nothing = {NULL, 3, 3, "x"};
+  VjChatMessage seen = {VJ_SPEAKER_USER, "x", &nothing, 1};
+  refuse (engine, &(VjGenerateRequest){chat->messages, 1, {.temperature = -1, .top_p = 1, .max_tokens = 5}, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){chat->messages, 1, {.temperature = NAN, .top_p = 1, .max_tokens = 5}, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){chat->messages, 1, {.top_p = 0, .max_tokens = 5}, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){chat->messages, 1, {.top_p = 1, .max_tokens = 0}, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){chat->messages, 1, fine, &seed, 0}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){chat->messages, 0, fine, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){broken->messages, 1, fine, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){longest->messages, 1, fine, &seed, 1}, VJ_EXIT_DATA);
+  refuse (engine, &(VjGenerateRequest){&seen, 1, fine, &seed, 1}, VJ_EXIT_DATA);
+  g_assert_false (poll_one (engine, &rest));
+}
+
+static void
+test_memory_limit_is_kept (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = model_dir ();
+  g_assert_null (vj_engine_open (dir, &(VjEngineConfig){.memory_limit = 1000}, &error));
+  g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_LIMIT);
+  g_autoptr (VjEngine) engine = open_engine (&(VjEngineConfig){.memory_limit = 60000});
+  g_autoptr (Chat) chat = plain_chat ("hello");
+  guint64 seed = 1;
+  refuse (engine, &(VjGenerateRequest){chat->messages, 1, {.top_p = 1, .max_tokens = 250}, &seed, 1}, VJ_EXIT_LIMIT);
+}
+
+/* -- directories ------------------------------------------------------------------------------ */
+
+static const char *const parts[] = {"config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"};
+
+/* A copy of the model directory in which `name` holds `bytes` (NULL: is missing). Owned. */
+static char *
+copy_dir (const char *name, const char *bytes, gsize length)
+{
+  g_autofree char *dir = model_dir ();
+  char *copy = g_dir_make_tmp ("vj-engine-XXXXXX", NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_autofree char *from = g_build_filename (dir, parts[i], NULL), *to = g_build_filename (copy, parts[i], NULL), *content = NULL;
+    gsize size;
+    g_assert_true (g_file_get_contents (from, &content, &size, NULL));
+    if (g_strcmp0 (name, parts[i]) != 0)
+      g_assert_true (g_file_set_contents (to, content, (gssize) size, NULL));
+    else if (bytes != NULL)
+      g_assert_true (g_file_set_contents (to, bytes, (gssize) length, NULL));
+  }
+  return copy;
+}
+
+static void
+remove_dir (const char *dir)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (parts); i++) {
+    g_autofree char *file = g_build_filename (dir, parts[i], NULL);
+    g_remove (file);
+  }
+  g_rmdir (dir);
+}
+
+/* The file with the first `old` replaced. Owned. */
+static char *
+edited (const char *name, const char *old, const char *new)
+{
+  g_autofree char *dir = model_dir (), *file = g_build_filename (dir, name, NULL), *text = NULL;
+  g_assert_true (g_file_get_contents (file, &text, NULL, NULL));
+  char *at = strstr (text, old);
+  g_assert_nonnull (at);
+  return g_strdup_printf ("%.*s%s%s", (int) (at - text), text, new, at + strlen (old));
+}
+
+typedef struct {
+  const char *name, *file, *old, *new, *part; /* old NULL: `new` is the whole file, or NULL: no file */
+} Fault;
+
+static const Fault faults[] = {
+    {"no configuration", "config.json", NULL, NULL, "config.json"},
+    {"no tokenizer", "tokenizer.json", NULL, NULL, "tokenizer.json"},
+    {"no preprocessing", "preprocessor_config.json", NULL, NULL, "preprocessor_config.json"},
+    {"no weights", "model.safetensors", NULL, NULL, "safetensors"},
+    {"an empty configuration", "config.json", NULL, "", "config.json"},
+    {"an empty tokenizer", "tokenizer.json", NULL, "{}", "tokenizer.json"},
+    {"another chat family", "tokenizer.json", "<|eot_id|>", "<|im_end|>", "family"},
+    {"another image token", "config.json", "\"image_token_index\": 908", "\"image_token_index\": 907", "image"},
+    {"a vocabulary too small", "config.json", "\"vocab_size\": 908", "\"vocab_size\": 800", "config.json"},
+    {"another tile size", "preprocessor_config.json", "\"height\": 16,\n    \"width\": 16", "\"height\": 32, \"width\": 32", "'size'"},
+    {"more tiles", "preprocessor_config.json", "\"max_image_tiles\": 4", "\"max_image_tiles\": 6", "'size'"},
+    {"an end that is no token", "generation_config.json", "901", "99999", "'eos_token_id'"},
+    {"an end that is text", "generation_config.json", "901", "\"x\"", "'eos_token_id'"},
+    {"a broken generation configuration", "generation_config.json", NULL, "[", "JSON"},
+    {"absurd layers", "config.json", "\"num_hidden_layers\": 4", "\"num_hidden_layers\": 400000000", "num_hidden_layers"},
+    {"absurd width", "config.json", "\"hidden_size\": 32", "\"hidden_size\": 2000000000", "config.json"},
+    {"a negative width", "config.json", "\"hidden_size\": 32", "\"hidden_size\": -32", "config.json"},
+    {"heads that do not divide", "config.json", "\"num_attention_heads\": 4", "\"num_attention_heads\": 5", "num_attention_heads"},
+    {"another model", "config.json", "\"model_type\": \"mllama\"", "\"model_type\": \"bert\"", "model_type"},
+    {"weights that are no safetensors", "model.safetensors", NULL, "\x80\x04pickle", "safetensors"},
+};
+
+static void
+test_broken_directory_is_refused (gconstpointer data)
+{
+  const Fault *fault = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *text = fault->old ? edited (fault->file, fault->old, fault->new) : g_strdup (fault->new);
+  g_autofree char *dir = copy_dir (fault->file, text, text ? strlen (text) : 0);
+  g_autoptr (VjEngine) engine = vj_engine_open (dir, NULL, &error);
+  remove_dir (dir);
+  g_assert_null (engine);
+  g_test_message ("%s", error->message);
+  g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
+  g_assert_nonnull (strstr (error->message, fault->part));
+}
+
+static char *
+identity_of (const char *name, const char *bytes, gsize length)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = copy_dir (name, bytes, length);
+  g_autoptr (VjEngine) engine = vj_engine_open (dir, NULL, &error);
+  g_assert_no_error (error);
+  char *identity = g_strdup (vj_engine_identity (engine));
+  remove_dir (dir);
+  return identity;
+}
+
+static void
+test_identity_names_everything (void)
+{
+  g_autofree char *dir = model_dir (), *file = g_build_filename (dir, "model.safetensors", NULL), *weights = NULL;
+  g_autofree char *same = identity_of (NULL, NULL, 0), *again = identity_of (NULL, NULL, 0);
+  gsize length;
+  g_assert_true (g_file_get_contents (file, &weights, &length, NULL));
+  weights[length - 1] ^= 1;
+  g_autofree char *mean = edited ("preprocessor_config.json", "0.48145466", "0.49145466");
+  g_autofree char *end = edited ("generation_config.json", "901", "902");
+  g_autofree char *by_weight = identity_of ("model.safetensors", weights, length);
+  g_autofree char *by_mean = identity_of ("preprocessor_config.json", mean, strlen (mean));
+  g_autofree char *by_end = identity_of ("generation_config.json", end, strlen (end));
+  g_assert_cmpuint (strlen (same), ==, 64);
+  g_assert_cmpstr (same, ==, again);
+  g_assert_cmpstr (same, !=, by_weight);
+  g_assert_cmpstr (same, !=, by_mean);
+  g_assert_cmpstr (same, !=, by_end);
+  g_autoptr (VjEngine) engine = open_engine (NULL);
+  g_test_message ("%s", vj_engine_summary (engine));
+  g_assert_nonnull (strstr (vj_engine_summary (engine), "mllama"));
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/engine/greedy-equals-transformers", test_greedy_equals_transformers);
+  g_test_add_func ("/engine/texts-do-not-depend-on-company", test_texts_do_not_depend_on_company);
+  g_test_add_func ("/engine/pixels-matter", test_pixels_matter);
+  g_test_add_func ("/engine/stop-strings-are-cut-off", test_stop_strings_are_cut_off);
+  g_test_add_func ("/engine/longest-reply-is-exact", test_longest_reply_is_exact);
+  g_test_add_func ("/engine/unfinished-work-is-freed", test_unfinished_work_is_freed);
+  g_test_add_func ("/engine/unusable-requests-are-refused", test_unusable_requests_are_refused);
+  g_test_add_func ("/engine/memory-limit-is-kept", test_memory_limit_is_kept);
+  g_test_add_func ("/engine/identity-names-everything", test_identity_names_everything);
+  for (gsize i = 0; i < G_N_ELEMENTS (faults); i++) {
+    g_autofree char *path = g_strdup_printf ("/engine/refused/%s", faults[i].name);
+    g_test_add_data_func (path, &faults[i], test_broken_directory_is_refused);
+  }
+  return g_test_run ();
+}
