@@ -298,7 +298,8 @@ fill_one (const VjOption *option, const VjNode *entry, const char *const *overri
     fault = vj_option_set_text (option, instance, over != NULL ? over : option->preset, directory);
   else if (vj_option_required (option)) {
     g_autofree char *range = vj_option_range (option);
-    fault = g_strdup_printf ("this option must be given: %s; expected %s", option->doc, range);
+    int length = (int) strlen (option->doc) - g_str_has_suffix (option->doc, ".");
+    fault = g_strdup_printf ("this option must be given: %.*s; expected %s", length, option->doc, range);
   }
   if (fault == NULL)
     return;

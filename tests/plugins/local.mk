@@ -26,7 +26,7 @@ tests_plugins_test_roles_SOURCES = tests/plugins/roles/main.c tests/plugins/role
 	tests/plugins/roles/verdict.c tests/plugins/roles/both-orders.c tests/plugins/roles/balance.c \
 	tests/plugins/roles/dedup.c tests/plugins/roles/quote.c tests/plugins/roles/pairwise.c \
 	tests/plugins/roles/majority.c tests/plugins/roles/rewrite.c tests/plugins/roles/swap-words.c \
-	tests/plugins/roles/jsonl.c tests/plugins/roles/llava.c tests/plugins/roles/pairs.c \
+	tests/plugins/roles/jsonl.c tests/plugins/roles/llava.c tests/plugins/roles/pairs.c tests/plugins/roles/scenes.c \
 	$(BENCH_SOURCES) plugins/text/text.c plugins/text/text.h
 tests_plugins_test_roles_CPPFLAGS = $(TEXT_CPPFLAGS)
 tests_plugins_test_roles_LDFLAGS = $(WHOLE_LINK_FLAGS)
@@ -44,3 +44,114 @@ TESTS += tests/plugins/test-sft
 tests_plugins_test_sft_SOURCES = tests/plugins/test-sft.c $(BENCH_SOURCES)
 tests_plugins_test_sft_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_sft_LDADD = libvjcore.a $(CORE_LIBS)
+
+# Plugins with one slip each; the .so files that tests/plugins/test-loader lays out in folders.
+check_PROGRAMS += \
+	tests/plugins/wrong/no-symbol.so \
+	tests/plugins/wrong/no-descriptor.so \
+	tests/plugins/wrong/magic.so \
+	tests/plugins/wrong/old-abi.so \
+	tests/plugins/wrong/newer-abi.so \
+	tests/plugins/wrong/short-descriptor.so \
+	tests/plugins/wrong/other-name.so \
+	tests/plugins/wrong/capital-name.so \
+	tests/plugins/wrong/wrong-folder.so \
+	tests/plugins/wrong/no-verb.so \
+	tests/plugins/wrong/no-license.so \
+	tests/plugins/wrong/short-ops.so \
+	tests/plugins/wrong/bad-preset.so \
+	tests/plugins/wrong/bad-offset.so \
+	tests/plugins/wrong/twice-named.so \
+	tests/plugins/wrong/no-doc.so \
+	tests/plugins/wrong/host-key.so \
+	tests/plugins/wrong/right.so
+tests_plugins_wrong_no_symbol_so_SOURCES = tests/plugins/wrong/no-symbol.c
+tests_plugins_wrong_no_symbol_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_no_symbol_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_no_symbol_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_no_descriptor_so_SOURCES = tests/plugins/wrong/no-descriptor.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_no_descriptor_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_no_descriptor_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_no_descriptor_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_magic_so_SOURCES = tests/plugins/wrong/magic.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_magic_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_magic_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_magic_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_old_abi_so_SOURCES = tests/plugins/wrong/old-abi.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_old_abi_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_old_abi_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_old_abi_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_newer_abi_so_SOURCES = tests/plugins/wrong/newer-abi.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_newer_abi_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_newer_abi_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_newer_abi_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_short_descriptor_so_SOURCES = tests/plugins/wrong/short-descriptor.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_short_descriptor_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_short_descriptor_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_short_descriptor_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_other_name_so_SOURCES = tests/plugins/wrong/other-name.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_other_name_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_other_name_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_other_name_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_capital_name_so_SOURCES = tests/plugins/wrong/capital-name.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_capital_name_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_capital_name_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_capital_name_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_wrong_folder_so_SOURCES = tests/plugins/wrong/wrong-folder.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_wrong_folder_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_wrong_folder_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_wrong_folder_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_no_verb_so_SOURCES = tests/plugins/wrong/no-verb.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_no_verb_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_no_verb_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_no_verb_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_no_license_so_SOURCES = tests/plugins/wrong/no-license.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_no_license_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_no_license_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_no_license_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_short_ops_so_SOURCES = tests/plugins/wrong/short-ops.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_short_ops_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_short_ops_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_short_ops_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_bad_preset_so_SOURCES = tests/plugins/wrong/bad-preset.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_bad_preset_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_bad_preset_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_bad_preset_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_bad_offset_so_SOURCES = tests/plugins/wrong/bad-offset.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_bad_offset_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_bad_offset_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_bad_offset_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_twice_named_so_SOURCES = tests/plugins/wrong/twice-named.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_twice_named_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_twice_named_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_twice_named_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_no_doc_so_SOURCES = tests/plugins/wrong/no-doc.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_no_doc_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_no_doc_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_no_doc_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_host_key_so_SOURCES = tests/plugins/wrong/host-key.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_host_key_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_host_key_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_host_key_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_right_so_SOURCES = tests/plugins/wrong/right.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_right_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_right_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_right_so_LDADD = $(GLIB_LIBS)
+
+check_PROGRAMS += tests/plugins/test-loader tests/plugins/test-contract
+TESTS += tests/plugins/test-loader tests/plugins/test-contract tests/plugins/test-out-of-tree.sh
+tests_plugins_test_loader_SOURCES = tests/plugins/test-loader.c
+tests_plugins_test_loader_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_loader_LDADD = $(CORE_LDADD)
+tests_plugins_test_contract_SOURCES = tests/plugins/test-contract.c
+tests_plugins_test_contract_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_contract_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/plugins/test-out-of-tree.sh
+
+# The example of doc/plugin-writing.md: the script builds the plugin, this program puts it on the bench.
+check_PROGRAMS += tests/plugins/test-swap-number
+tests_plugins_test_swap_number_SOURCES = doc/examples/test-swap-number.c $(BENCH_SOURCES)
+tests_plugins_test_swap_number_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_swap_number_LDADD = $(CORE_LDADD)
+TESTS += tests/plugins/test-example.sh
+EXTRA_DIST += tests/plugins/test-example.sh doc/plugin-writing.md doc/examples/swap-number.c

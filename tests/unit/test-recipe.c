@@ -126,7 +126,7 @@ static const struct {
   {"choice in a list", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: verdict, kinds: [size] } ]\n", "r.yaml:11:37: iteration.filters.0.kinds: 'size'",
    "expected one of attribute, count, position"},
   {"text for a list", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: verdict, kinds: count } ]\n", "r.yaml:11:37: iteration.filters.0.kinds", "write [count]"},
-  {"required option left out", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: needy } ]\n", "r.yaml:11:14: iteration.filters.0.must", "must be given: A number that must be given."},
+  {"required option left out", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: needy } ]\n", "r.yaml:11:14: iteration.filters.0.must", "must be given: A number that must be given; expected an integer"},
   {"required section left out", HEAD MODELS QUESTIONS PAIRS TRAIN, "r.yaml:6:3: iteration.judge", "must be given"},
   {"alias bomb", "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "r.yaml:1:4", "anchors and aliases are not read"},
   {"self-alias", "a: &a [*a]\n", "r.yaml:1:4", "write the values out"},

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# A plugin written outside the tree: built with pkg-config against an installation, dropped in a directory, found.
+set -uo pipefail
+work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
+n=0
+ok() { n=$((n + 1)); if "${@:2}" >"$work/out" 2>"$work/err"; then echo "ok $n - $1"; else echo "not ok $n - $1"; sed 's/^/# /' "$work/out" "$work/err"; fi; }
+
+# Headers and vj.pc as `make install` lays them out, without installing all the rest.
+ok "headers and vj.pc install" make -s -C "$VJ_BUILDDIR" DESTDIR="$work/root" install-vjincludeHEADERS install-pkgconfigDATA
+pc=$(find "$work/root" -name vj.pc)
+sed -i "s|^prefix=|prefix=$work/root|" "$pc" # staged, not installed
+build() {
+  local flags; flags=$(PKG_CONFIG_PATH=$(dirname "$pc") pkg-config --cflags vj) || return
+  ${CC:-cc} -shared -fPIC -Wall -Werror $flags -o "$work/mine/swap-number.so" "$VJ_SRCDIR/doc/examples/swap-number.c"
+}
+mkdir "$work/mine"
+ok "compiles with pkg-config --cflags vj" build
+ok "is described" "$VJ_BUILDDIR/vjrun" describe --plugin-path "$work/mine" swap-number
+recipe=$work/r.yaml
+cat >"$recipe" <<'Y'
+recipe: 1
+name: mine
+models: { base: { use: canned, path: . } }
+iteration:
+  questions: [ { use: scenes, count: 3 } ]
+  open_ended: { respond: { model: base }, inject: [ { use: swap-number, distance: 4 } ] }
+  judge: { use: pairwise, model: base }
+  train: { use: canned, model: base }
+Y
+check() { "$VJ_BUILDDIR/vjrun" check --plugin-path "$work/mine" --plugin-path "$VJ_BUILDDIR/tests/plugins" "$recipe" "$@"; }
+ok "works in a recipe" check
+refused() { check --set iteration.open_ended.inject.0.distance=40; [ $? -eq 3 ] && grep -q 'expected an integer from 1 to 9' "$work/err"; }
+ok "its options are checked" refused
+twice() { mkdir -p "$work/mine/injectors" && cp "$work/mine/swap-number.so" "$work/mine/injectors/" && { check; [ $? -eq 8 ]; } && grep -q 'is there twice' "$work/err"; }
+ok "and refused when it is there twice" twice
+echo "1..$n"
