@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#define MADE "<!-- made by `make regenerate` from the option tables; do not edit -->\n"
+
 /* -- one plugin on the terminal ------------------------------------------------ */
 
 static const char *
@@ -40,7 +42,7 @@ static char *
 page (const VjPlugin *plugin)
 {
   GString *out = g_string_new (NULL);
-  g_string_append_printf (out, "<!-- made by `make generated` from the plugin's option table; do not edit -->\n# %s\n\n%s\n\n", plugin->name,
+  g_string_append_printf (out, MADE "# %s\n\n%s\n\n", plugin->name,
                           plugin->summary);
   g_string_append_printf (out, "Role: %s. Version: %s. License: %s.\n\n", vj_role_name (plugin->role), plugin->version, plugin->license);
   g_autofree char *host = g_strjoinv ("`, `", (char **) vj_recipe_host_keys (plugin->role));
@@ -78,17 +80,29 @@ all_plugins (VjRegistry *registry, GError **error)
 }
 
 static gboolean
+write_page (const char *folder, const char *base, const char *text, GError **error)
+{
+  g_autofree char *file = g_build_filename (folder, base, NULL);
+  g_autoptr (GError) why = NULL;
+  if (g_file_set_contents (file, text, -1, &why))
+    return TRUE;
+  return vj_fail (error, VJ_EXIT_STORE, "%s: cannot be written: %s; check the folder", file, why->message);
+}
+
+/* A page for each plugin, and README.md that lists them. */
+static gboolean
 write_pages (const GPtrArray *plugins, const char *folder, GError **error)
 {
+  g_autoptr (GString) list = g_string_new (MADE "# Plugins\n\n| role | name | what it does |\n|---|---|---|\n");
   for (guint i = 0; i < plugins->len; i++) {
     const VjPlugin *plugin = plugins->pdata[i];
     g_autofree char *base = g_strdup_printf ("%s-%s.md", vj_role_name (plugin->role), plugin->name);
-    g_autofree char *file = g_build_filename (folder, base, NULL), *text = page (plugin);
-    g_autoptr (GError) why = NULL;
-    if (!g_file_set_contents (file, text, -1, &why))
-      return vj_fail (error, VJ_EXIT_STORE, "%s: cannot be written: %s; check the folder", file, why->message);
+    g_autofree char *text = page (plugin), *summary = cell (plugin->summary);
+    g_string_append_printf (list, "| %s | [%s](%s) | %s |\n", vj_role_name (plugin->role), plugin->name, base, summary);
+    if (!write_page (folder, base, text, error))
+      return FALSE;
   }
-  return TRUE;
+  return write_page (folder, "README.md", list->str, error);
 }
 
 static int

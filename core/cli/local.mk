@@ -3,3 +3,12 @@ vjrun_SOURCES = core/cli/main.c core/cli/cli.h core/cli/options.c core/cli/check
 vjrun_LDFLAGS = $(WHOLE_LINK_FLAGS)
 vjrun_LDADD = $(CORE_LDADD)
 vjrun_DEPENDENCIES = libvjcore.a
+
+# What is made from option tables is committed; tests/tools/generated.py tells when it is stale.
+EXTRA_DIST += schemas/recipe.schema.json doc/plugins
+regenerate: all
+	mkdir -p $(srcdir)/schemas $(srcdir)/doc/plugins
+	./vjrun describe --schema > recipe.schema.tmp
+	mv recipe.schema.tmp $(srcdir)/schemas/recipe.schema.json
+	./vjrun describe --pages $(srcdir)/doc/plugins
+.PHONY: regenerate

@@ -253,7 +253,7 @@ vj_recipe_schema (const VjPlugin *const *plugins, gsize n_plugins)
       json_object_set_new (defs, name, plugin_schema (plugins[i]));
   }
   json_t *schema = json_pack ("{s:s, s:s, s:s, s:s, s:o, s:[s, s], s:b, s:o}", "$schema", "https://json-schema.org/draft/2020-12/schema", "$comment",
-                              "made by `make generated` from the plugins' option tables; do not edit", "title", "vjrun recipe", "type", "object",
+                              "made by `make regenerate` from the plugins' option tables; do not edit", "title", "vjrun recipe", "type", "object",
                               "properties", sections (), "required", "recipe", "name", "additionalProperties", 0, "$defs", defs);
   char *dumped = json_dumps (schema, JSON_INDENT (1) | JSON_REAL_PRECISION (12));
   char *text = g_strconcat (dumped, "\n", NULL);

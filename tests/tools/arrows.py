@@ -13,7 +13,7 @@ ALLOWED = {
     "record": {"base", "image"},
     "image": {"base"},
     "tensor": {"base"},
-    "recipe": {"base", "plugin"},
+    "recipe": {"base"},
     "plugin": {"base", "image", "recipe"},
     "store": {"base", "record", "image"},
     "compute": {"base", "tensor"},
