@@ -202,9 +202,9 @@ start_normal (const VjMllamaWeight *weight, double deviation, guint64 seed, floa
     values[i] = (float) (deviation * vj_random_normal (&random));
 }
 
-/* 2-D sin-cos over the patch grid, at 0.7 of the root mean square that a patch embedding has on
- * unit-variance pixels: a position smaller than that is not found in time (a quarter of the columns each
- * for sin and cos of y and of x; frequencies 1 / 10000^(i / (W / 4)); the class token has none). */
+/* 2-D sin-cos over the patch grid, as strong as the patch embeddings: a position smaller than those is not
+ * found in time, nor one whose waves are long against the grid. A quarter of the columns each for sin and cos
+ * of y and of x; the waves run from two patches to four grids. The class token has none. */
 static void
 start_position (const VjMllamaPlan *plan, float *values)
 {
@@ -212,12 +212,13 @@ start_position (const VjMllamaPlan *plan, float *values)
   memset (values, 0, plan->config.n_patches * width * sizeof *values);
   for (gsize p = 0; p < side * side; p++)
     for (gsize i = 0; i < quarter; i++) {
-      double rate = pow (10000, -(double) i / (double) quarter), y = (double) (p / side) * rate, x = (double) (p % side) * rate;
+      double fall = quarter > 1 ? (double) i / (double) (quarter - 1) : 0;
+      double rate = 3 * pow (2 * (double) side, -fall), y = (double) (p / side) * rate, x = (double) (p % side) * rate;
       float *row = values + (p + 1) * width;
-      row[i] = (float) (0.7 * sin (y));
-      row[quarter + i] = (float) (0.7 * cos (y));
-      row[2 * quarter + i] = (float) (0.7 * sin (x));
-      row[3 * quarter + i] = (float) (0.7 * cos (x));
+      row[i] = (float) (G_SQRT2 * sin (y));
+      row[quarter + i] = (float) (G_SQRT2 * cos (y));
+      row[2 * quarter + i] = (float) (G_SQRT2 * sin (x));
+      row[3 * quarter + i] = (float) (G_SQRT2 * cos (x));
     }
 }
 
@@ -228,9 +229,7 @@ vj_mllama_plan_start (const VjMllamaPlan *plan, guint i, guint64 seed, float *re
   float constant = 0;
   switch (weight->start) {
   case VJ_START_NORMAL:
-    start_normal (weight, 0.02, seed, ret_values);
-    return;
-  case VJ_START_PATCH: /* fan-in scale: unit-variance pixels give unit-variance embeddings */
+  case VJ_START_PATCH: /* fan-in scale: unit variance in, unit variance out */
     start_normal (weight, 1 / sqrt ((double) (weight->n_elements / weight->dims[0])), seed, ret_values);
     return;
   case VJ_START_CLASS:
