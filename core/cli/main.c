@@ -9,6 +9,10 @@
 static const VjCommand commands[] = {
   {"run", "RECIPE", "Runs a recipe, or goes on where it was left.", vj_cli_run},
   {"check", "RECIPE", "Checks a recipe and prints the plan, without work.", vj_cli_check},
+  {"status", "[RUN]", "Says how far a run is and what came of it.", vj_cli_status},
+  {"explain", "ID [RUN]", "Tells one record's whole life.", vj_cli_explain},
+  {"export", "[RUN]", "Writes a run's traces and pairs for other tools.", vj_cli_export},
+  {"judge", "MODELDIR", "Judges two answers to one question.", vj_cli_judge},
   {"plugins", "", "Lists the plugins.", vj_cli_plugins},
   {"describe", "PLUGIN", "Says what a plugin does and which options it has.", vj_cli_describe},
 };

@@ -7,6 +7,7 @@
 #include "cli/progress.h"
 #include "pipeline/run.h"
 #include "report/summary.h"
+#include "store/checkpoint.h"
 #include "store/export.h"
 
 /* Written by the signal handler alone; a handler has nothing else to reach. */
@@ -66,7 +67,11 @@ finish (VjCli *cli, const VjRecipe *recipe, VjStore *store, const VjRunResult *r
   g_autofree char *out = g_build_filename (vj_store_dir (store), "export", NULL);
   gboolean json = vj_log_format (cli->log) == VJ_LOG_JSON;
 
-  (void) out; /* EXPORT */
+  /* A run killed between its last stage and its export has the export still to make. */
+  gboolean exported = result->done_before == result->stages && vj_checkpoint_validate (out, FALSE, NULL);
+  if (recipe->iterates && !exported
+      && !vj_export (store, VJ_EXPORT_JSONL, VJ_ANY, out, NULL, error))
+    return FALSE;
   g_autofree char *summary = json ? vj_summary_json (store, error) : vj_summary_text (store, error);
   if (summary == NULL)
     return FALSE;

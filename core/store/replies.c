@@ -109,3 +109,46 @@ vj_store_reply_counts (VjStore *store, VjReplyCounts *ret_counts, GError **error
   vj_sql_done (statement);
   return TRUE;
 }
+
+void
+vj_stored_draw_free (VjStoredDraw *draw)
+{
+  if (draw == NULL)
+    return;
+  g_free (draw->key);
+  g_free (draw->stage);
+  vj_stored_reply_clear (&draw->reply);
+  g_free (draw);
+}
+
+gboolean
+vj_store_draws_of (VjStore *store, const char *record, GPtrArray **ret_draws, GError **error)
+{
+  sqlite3_stmt *statement
+    = vj_sql_start (store, error,
+                    "SELECT key, stage, claims, answered, text, error, finish, prompt_tokens, completion_tokens FROM replies"
+                    " WHERE record = ? ORDER BY rowid", "s", record);
+  g_autoptr (GPtrArray) draws = g_ptr_array_new_with_free_func ((GDestroyNotify) vj_stored_draw_free);
+  gboolean row = TRUE;
+
+  if (statement == NULL)
+    return FALSE;
+  while (row) {
+    if (!vj_sql_row (store, statement, &row, "reading the draws of a record", error))
+      return FALSE;
+    if (!row)
+      break;
+    VjStoredDraw *draw = g_new0 (VjStoredDraw, 1);
+    *draw = (VjStoredDraw){.key = vj_sql_text (statement, 0),
+                           .stage = vj_sql_text (statement, 1),
+                           .claims = sqlite3_column_int64 (statement, 2),
+                           .answered = sqlite3_column_int64 (statement, 3) != 0};
+    draw->reply = (VjStoredReply){vj_sql_text (statement, 4), vj_sql_text (statement, 5),
+                                  sqlite3_column_int64 (statement, 6) == VJ_FINISH_LENGTH ? VJ_FINISH_LENGTH : VJ_FINISH_STOP,
+                                  (guint32) sqlite3_column_int64 (statement, 7), (guint32) sqlite3_column_int64 (statement, 8)};
+    g_ptr_array_add (draws, draw);
+  }
+  vj_sql_done (statement);
+  *ret_draws = g_steal_pointer (&draws);
+  return TRUE;
+}

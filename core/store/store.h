@@ -155,6 +155,18 @@ typedef struct {
 } VjReplyCounts;
 VJ_API gboolean vj_store_reply_counts (VjStore *store, VjReplyCounts *ret_counts, GError **error);
 
+/* One draw that a record asked for. */
+typedef struct {
+  char *key, *stage;
+  gint64 claims; /* times it was sent, at most                   */
+  gboolean answered;
+  VjStoredReply reply; /* when answered */
+} VjStoredDraw;
+
+VJ_API void vj_stored_draw_free (VjStoredDraw *draw);
+/* VjStoredDraw *, in the order claimed: what was asked for this record. */
+VJ_API gboolean vj_store_draws_of (VjStore *store, const char *record, GPtrArray **ret_draws, GError **error);
+
 /* -- images -------------------------------------------------------------------------------------- */
 
 /* Keeps the image's encoded bytes under its digest, once. */
