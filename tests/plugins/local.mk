@@ -155,3 +155,9 @@ tests_plugins_test_swap_number_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_swap_number_LDADD = $(CORE_LDADD)
 TESTS += tests/plugins/test-example.sh
 EXTRA_DIST += tests/plugins/test-example.sh doc/plugin-writing.md doc/examples/swap-number.c
+
+check_PROGRAMS += tests/plugins/test-native
+TESTS += tests/plugins/test-native
+tests_plugins_test_native_SOURCES = tests/plugins/test-native.c $(BENCH_SOURCES)
+tests_plugins_test_native_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_plugins_test_native_LDADD = $(CORE_LDADD)
