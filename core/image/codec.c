@@ -115,11 +115,20 @@ magick_take (Magick *magick, Image *image)
   magick->image = image;
 }
 
+/* What went wrong: some coders tell the caller, others the image, as the JPEG one does when it leaves half of the pixels
+ * unset and hands the image out all the same. The graver of the two. */
+static const ExceptionInfo *
+worst (const Magick *magick)
+{
+  const ExceptionInfo *own = magick->image != NULL ? &magick->image->exception : magick->exception;
+  return own->severity > magick->exception->severity ? own : magick->exception;
+}
+
 /* ImageMagick's words, when it has any: some broken files fail in silence. */
 static gboolean
 fail_magick (Magick *magick, VjImageFormat format, const char *where, GError **error)
 {
-  const char *reason = magick->exception->reason;
+  const char *reason = worst (magick)->reason;
   g_autofree char *words = NULL;
 
   if (reason == NULL || reason[0] == '\0')
@@ -134,9 +143,8 @@ fail_magick (Magick *magick, VjImageFormat format, const char *where, GError **e
 static gboolean
 pixels_are_wrong (Magick *magick)
 {
-  if (magick->image == NULL || magick->exception->severity >= ErrorException)
-    return TRUE;
-  return magick->exception->severity == CorruptImageWarning;
+  return magick->image == NULL || worst (magick)->severity >= ErrorException
+         || worst (magick)->severity == CorruptImageWarning;
 }
 
 static gboolean

@@ -1,1 +1,13 @@
 # tests of tests/fuzz
+# Each harness is linked with replay.c, which is told the folder of its corpus.
+EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus
+check_PROGRAMS += tests/fuzz/fuzz-image tests/fuzz/fuzz-record
+TESTS += tests/fuzz/fuzz-image tests/fuzz/fuzz-record
+tests_fuzz_fuzz_image_SOURCES = tests/fuzz/fuzz-image.c tests/fuzz/replay.c tests/fuzz/replay.h
+tests_fuzz_fuzz_image_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"image\"
+tests_fuzz_fuzz_image_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_image_LDADD = $(CORE_LDADD)
+tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz-record.c tests/fuzz/replay.c tests/fuzz/replay.h
+tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"record\"
+tests_fuzz_fuzz_record_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_record_LDADD = $(CORE_LDADD)

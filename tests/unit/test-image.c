@@ -104,8 +104,10 @@ test_wrong_crc (void)
 {
   g_autoptr (GByteArray) png = kit_two_halves ("PNG24", UndefinedColorspace);
   guint8 *idat = memmem (png->data, png->len, "IDAT", 4);
+  guint32 length;
   g_assert_nonnull (idat);
-  idat[4 + GUINT32_FROM_BE (*(guint32 *) (void *) (idat - 4))] ^= 1;
+  memcpy (&length, idat - 4, 4);
+  idat[4 + GUINT32_FROM_BE (length)] ^= 1;
   refused ("a PNG with a wrong checksum", png->data, png->len, VJ_EXIT_DATA, "not a readable PNG");
 }
 
