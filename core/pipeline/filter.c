@@ -57,14 +57,14 @@ read_trace (Reader *reader, const char *id, GError **error)
 }
 
 static gboolean
-observe_all (VjContext *context, VjInstance *filter, Reader *reader, const VjInputs *inputs, GError **error)
+observe_all (VjContext *context, const VjStep *step, VjInstance *filter, Reader *reader, const VjInputs *inputs, GError **error)
 {
   const VjFilterOps *ops = VJ_INSTANCE_OPS (filter, VjFilterOps);
   for (guint i = 0; ops->observe != NULL && i < inputs->open->len; i++) {
     const char *id = inputs->open->pdata[i];
     if (!read_trace (reader, id, error))
       return FALSE;
-    vj_run_aim (context->run, "filter/observe", id, 0, i, 0);
+    vj_run_aim (context->run, step->name, id, 1, i, 0);
     if (ops->observe (vj_instance_self (filter), context->run, &reader->trace, error) == VJ_FLOW_ERROR)
       return FALSE;
   }
@@ -129,7 +129,7 @@ vj_work_filter (VjContext *context, const VjStep *step, GError **error)
     kept = inputs.open->len;
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "traces", 0, (guint64) inputs.in, NULL);
   gboolean good = decided
-                  || (observe_all (context, filter, &reader, &inputs, error)
+                  || (observe_all (context, step, filter, &reader, &inputs, error)
                       && keep_all (context, step, filter, &reader, &inputs, &kept, error));
   reader_clear (&reader);
   if (!good)

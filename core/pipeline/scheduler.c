@@ -236,7 +236,7 @@ expand (State *state, Task *task, const VjRequest *request, GError **error)
   return TRUE;
 }
 
-/* A round of `ask`. A task that waits for nothing afterwards is ready. */
+/* A round of `ask`; the round's `tell` begins the same stream. A task that waits for nothing afterwards is ready. */
 static gboolean
 ask (State *state, Task *task, GError **error)
 {
@@ -245,7 +245,7 @@ ask (State *state, Task *task, GError **error)
   g_autoptr (VjAsk) asked = vj_ask_new ();
 
   if (work->ask != NULL) {
-    vj_run_aim (state->host->run, work->stage, stream_of (unit), 2 * task->round, 0, task->round);
+    vj_run_aim (state->host->run, work->stage, stream_of (unit), task->round, 0, task->round);
     VjFlow flow = work->ask (work->self, state->host->run, unit, task->round > 0 ? task->replies : NULL, asked, error);
     if (flow == VJ_FLOW_ERROR)
       return FALSE;
@@ -277,7 +277,7 @@ tell (State *state, Task *task, GError **error)
     task->flow = VJ_FLOW_SKIP;
     return TRUE;
   }
-  vj_run_aim (state->host->run, work->stage, stream_of (unit), 2 * task->round + 1, 0, task->round);
+  vj_run_aim (state->host->run, work->stage, stream_of (unit), task->round, 0, task->round);
   VjFlow flow = work->tell (work->self, state->host->run, unit, task->replies, error);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
