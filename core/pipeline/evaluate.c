@@ -304,7 +304,7 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
   }
   if (model == NULL)
     return vj_fail (error, VJ_EXIT_RECIPE, "%s: no model to evaluate; add `model:` to the evaluator", stage->step->title);
-  stage->model = vj_models_open (context->models, model, error);
+  stage->model = vj_context_model (context, model, error);
   return stage->model != NULL;
 }
 

@@ -84,7 +84,7 @@ vj_work_judge (VjContext *context, const VjStep *step, GError **error)
 
   vj_run_aim (context->run, "judge", "start", 0, 0, 0);
   judge = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
-  if (judge == NULL || (stage.model = vj_models_open (context->models, entry->model, error)) == NULL
+  if (judge == NULL || (stage.model = vj_context_model (context, entry->model, error)) == NULL
       || !vj_inputs_init (&stage.inputs, context, step, VJ_RECORD_PAIR, NULL, NULL, error))
     return FALSE;
   stage.judging = (VjJudging){.judge = judge, .samples = (guint) entry->samples, .both = entry->orders == VJ_ORDERS_BOTH,

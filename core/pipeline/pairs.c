@@ -156,7 +156,7 @@ vj_work_respond (VjContext *context, const VjStep *step, GError **error)
                                .tell = respond_tell, .settle = respond_settle, .unit_free = item_free};
   Stage stage = {.context = context, .step = step};
 
-  stage.model = vj_models_open (context->models, context->recipe->respond.model, error);
+  stage.model = vj_context_model (context, context->recipe->respond.model, error);
   gboolean good = stage.model != NULL && run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_open_form, error);
   vj_inputs_clear (&stage.inputs);
   return good;
@@ -270,7 +270,7 @@ inject_open (Stage *stage, GError **error)
     if (stage->instances[i] == NULL)
       return FALSE;
     if (entry->model != NULL
-        && (stage->models[i] = vj_models_open (stage->context->models, entry->model, error)) == NULL)
+        && (stage->models[i] = vj_context_model (stage->context, entry->model, error)) == NULL)
       return FALSE;
     stage->weight += entry->weight;
   }
@@ -357,7 +357,7 @@ vj_work_sample (VjContext *context, const VjStep *step, GError **error)
   vj_run_aim (context->run, "sample", "start", 0, 0, 0);
   instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (instance == NULL
-      || (entry->model != NULL && (stage.model = vj_models_open (context->models, entry->model, error)) == NULL))
+      || (entry->model != NULL && (stage.model = vj_context_model (context, entry->model, error)) == NULL))
     return FALSE;
   gboolean good = run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_closed_form, error);
   vj_inputs_clear (&stage.inputs);

@@ -66,6 +66,28 @@ vj_inputs_clear (VjInputs *inputs)
   g_clear_pointer (&inputs->open, g_ptr_array_unref);
 }
 
+VjModel *
+vj_context_model (VjContext *context, const char *name, GError **error)
+{
+  VjModel *model = vj_models_open (context->models, name, error);
+  const char *path = model != NULL ? vj_models_path (context->models, name) : NULL;
+  g_autofree char *key = NULL, *known = NULL;
+
+  /* What this run trains itself changes when its stage is done anew. */
+  if (path == NULL || g_str_has_prefix (path, vj_store_dir (context->store)))
+    return model;
+  key = g_strconcat ("identity ", path, NULL);
+  if (!vj_store_meta_get (context->store, key, &known, error))
+    return NULL;
+  if (known == NULL)
+    return vj_store_meta_set (context->store, key, model->identity, error) ? model : NULL;
+  if (strcmp (known, model->identity) == 0)
+    return model;
+  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with; put that one back, or start a new run "
+           "with --run-dir", name, path);
+  return NULL;
+}
+
 VjScheduler
 vj_context_scheduler (const VjContext *context)
 {

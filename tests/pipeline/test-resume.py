@@ -2,7 +2,7 @@
 """kill -9 at random moments of a run on canned replies, then the same command: the export is that of an uninterrupted
 run, byte for byte, and nothing that was answered is asked again. Prints TAP.
 
-VJ_KILLS sets the number of kills (default 25), VJ_KILL_SEED which moments."""
+VJ_KILLS sets the number of kills (default 40), VJ_KILL_SEED which moments."""
 import os
 import random
 import sqlite3
@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
-KILLS = int(os.environ.get("VJ_KILLS", "25"))
+KILLS = int(os.environ.get("VJ_KILLS", "40"))
 KILLS_A_RUN = 3  # one run survives several
 
 

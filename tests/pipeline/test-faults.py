@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""What can go wrong around a run: each ends with its documented exit code and is mended by the same command.
+Prints TAP."""
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import sqlite3
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+
+SLOW = ("--set", "models.base.delay=20", "--set", "models.judge.delay=20")
+
+
+def started(process):
+    """Reads stderr up to the line that says that the run has its directory."""
+    for line in process.stderr:
+        if "running in" in line:
+            return True
+    return False
+
+
+def test_second_run(tap, top, recipe):
+    run_dir = os.path.join(top, "busy")
+    first = harness.start(recipe, run_dir, *SLOW)
+    tap.check(started(first), "a slow run starts")
+    second = harness.run(recipe, run_dir)
+    harness.kill(first)
+    tap.check(second.returncode == 7, "a second run on the same directory ends with exit 7", second.stderr)
+    third = harness.run(recipe, run_dir)
+    tap.check(third.returncode == 0, "after a kill no stale lock is in the way", third.stderr)
+
+
+def test_signals(tap, top, recipe):
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        run_dir = os.path.join(top, f"signal-{code}")
+        process = harness.start(recipe, run_dir, *SLOW)
+        tap.check(started(process), "a slow run starts")
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        tap.check(process.returncode == code, f"{number.name} ends with exit {code}", err)
+        tap.check(f"to go on: vjrun run {recipe}" in err, "and the message tells the command that goes on", err)
+        tap.check(harness.run(recipe, run_dir).returncode == 0, "which does")
+
+
+def limit_file_size():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def test_disk_full(tap, top, recipe, expected):
+    run_dir = os.path.join(top, "full")
+    full = harness.run(recipe, run_dir, preexec_fn=limit_file_size, restore_signals=False)
+    tap.check(full.returncode == 6, "a write that fails ends with exit 6", full.stderr)
+    tap.check(run_dir in full.stderr and "; " in full.stderr, "and the message names the place and a remedy", full.stderr)
+    after = harness.run(recipe, run_dir)
+    tap.check(after.returncode == 0 and harness.export_bytes(run_dir) == expected, "with space again the run goes on to the same end",
+              after.stderr)
+
+
+def test_model(tap, top, recipe):
+    run_dir = os.path.join(top, "model")
+    missing = harness.run(recipe, run_dir, "--set", "models.base.path=/nonexistent/model")
+    tap.check(missing.returncode == 4 and "/nonexistent/model" in missing.stderr, "a missing model ends with exit 4", missing.stderr)
+    own = harness.recipe_copy(os.path.join(top, "model-changes"))
+    process = harness.start(own, run_dir, *SLOW)
+    started(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    replies = os.path.join(top, "model-changes", "replies.json")
+    with open(replies, "a", encoding="utf-8") as file:
+        file.write("\n")
+    changed = harness.run(own, run_dir)
+    tap.check(changed.returncode in (0, 4) and (changed.returncode == 4) == ("not the model this run began with" in changed.stderr),
+              "a model that changes under a run is refused", changed.stderr)
+
+
+def test_backend(tap, top, recipe, expected):
+    run_dir = os.path.join(top, "backend")
+    broken = harness.run(recipe, run_dir, "--set", "models.base.fail_after=100", "--set", "models.judge.fail_after=100")
+    tap.check(broken.returncode == 5, "a backend that breaks down ends with exit 5", broken.stderr)
+    after = harness.run(recipe, run_dir)
+    tap.check(after.returncode == 0 and harness.export_bytes(run_dir) == expected, "and the same command goes on", after.stderr)
+
+
+def test_trainer(tap, top, recipe):
+    run_dir = os.path.join(top, "trainer")
+    broken = harness.run(recipe, run_dir, "--set", "iteration.train.fail=true")
+    tap.check(broken.returncode == 9, "a loss that is not finite ends with exit 9", broken.stderr)
+    after = harness.run(recipe, run_dir)
+    tap.check(after.returncode == 0 and "iteration.train" in after.stderr, "with the recipe mended, training alone runs again",
+              after.stderr)
+
+
+def with_source(source):
+    return lambda text: text.replace("{ use: scenes, count: 40 }", source).replace("iterations: 2", "iterations: 1")
+
+
+def test_bad_records(tap, top):
+    folder = os.path.join(top, "records")
+    recipe = harness.recipe_copy(folder, change=with_source(
+        "{ use: jsonl, path: data.jsonl, prompt_field: q, image_field: image, id_field: id, form: closed }"))
+    images = os.path.join(top, "reference", "export", "images")
+    names = sorted(os.listdir(images))[:6]
+    rows = []
+    for i, name in enumerate(names):
+        shutil.copy(os.path.join(images, name), folder)
+        rows.append({"id": f"r{i}", "q": "how many shapes ?", "image": name})
+    with open(os.path.join(folder, names[2]), "r+b") as file:
+        file.truncate(60)
+    rows += [{"id": "r9", "q": "gone", "image": "no-such-file.png"}, {"id": "r1", "q": "twice", "image": names[0]},
+             {"id": "r8", "q": "\u001b[31mred", "image": "../../../etc/passwd"}]
+    with open(os.path.join(folder, "data.jsonl"), "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+        file.write("{broken\n")
+    run_dir = os.path.join(top, "records-run")
+    result = harness.run(recipe, run_dir)
+    tap.check(result.returncode == 1, "bad records end with exit 1", result.stderr + result.stdout)
+    tap.check("10 in       5 kept      5 dropped" in result.stdout, "each is counted", result.stdout)
+    tap.check("data.jsonl:3" in result.stdout, "and its reason names the place", result.stdout)
+    tap.check("\x1b" not in result.stdout + result.stderr, "nothing foreign reaches the terminal raw")
+    again = harness.run(recipe, run_dir)
+    tap.check(again.returncode == 1 and again.stdout == result.stdout, "the same command says the same again", again.stdout)
+
+
+def test_no_answer(tap, top):
+    folder = os.path.join(top, "no-answer")
+    recipe = harness.recipe_copy(folder)
+    with open(os.path.join(folder, "replies.json"), encoding="utf-8") as file:
+        replies = json.load(file)
+    replies["rules"].insert(0, {"when": "how many", "error": "the picture is too dark"})
+    with open(os.path.join(folder, "replies.json"), "w", encoding="utf-8") as file:
+        json.dump(replies, file)
+    result = harness.run(recipe, os.path.join(top, "no-answer-run"))
+    tap.check(result.returncode == 1 and "no answer: the picture is too dark" in result.stdout,
+              "a draw that is never answered drops its record, with the reason", result.stdout + result.stderr)
+
+
+def test_changed_recipe(tap, top, expected):
+    folder = os.path.join(top, "changed")
+    log = os.path.join(top, "changed-log")
+    sets = ("--set", f"models.base.log={log}", "--set", f"models.judge.log={log}")
+    recipe = harness.recipe_copy(folder)
+    run_dir = os.path.join(top, "changed-run")
+    harness.run(recipe, run_dir, *sets)
+    tap.check(harness.export_bytes(run_dir) == expected, "where a run lies changes nothing")
+    harness.recipe_copy(folder, change=lambda text: text.replace("    - { use: dedup }\n", ""))
+    second = harness.run(recipe, run_dir, *sets)
+    tap.check(second.returncode == 0, "a changed recipe goes on", second.stderr)
+    tap.check(re.search(r"the recipe changed \(.*\); these stages run again: iteration 1: filter:", second.stderr),
+              "and says what changed and which stages run again", second.stderr)
+    tap.check("iteration 1: judge:" not in second.stderr, "stages before the change do not run again", second.stderr)
+    fresh = os.path.join(top, "changed-fresh")
+    harness.run(recipe, fresh)
+    tap.check(harness.export_bytes(run_dir) == harness.export_bytes(fresh), "the result is that of a fresh run of the new recipe")
+
+
+def test_free_change(tap, top):
+    """A change behind the last request asks nothing at all. The trainer fails, so that no new model asks."""
+    folder, log, run_dir = os.path.join(top, "free"), os.path.join(top, "free-log"), os.path.join(top, "free-run")
+    sets = ("--set", f"models.base.log={log}", "--set", f"models.judge.log={log}", "--set", "iteration.train.fail=true")
+    recipe = harness.recipe_copy(folder)
+    first = harness.run(recipe, run_dir, *sets)
+    asked = len(harness.lines(log))
+    harness.recipe_copy(folder, change=lambda text: text.replace("    - { use: verdict }\n", ""))
+    second = harness.run(recipe, run_dir, *sets)
+    tap.check(first.returncode == second.returncode == 9 and "stages run again: iteration 1: filter:dedup" in second.stderr,
+              "a filter is taken out of a run", first.stderr + second.stderr)
+    tap.check(asked > 0 and len(harness.lines(log)) == asked, "which sends no request")
+
+
+def test_books(tap, top, recipe):
+    run_dir = os.path.join(top, "books")
+    harness.run(recipe, run_dir)
+    with sqlite3.connect(os.path.join(run_dir, "ledger.sqlite")) as ledger:
+        ledger.execute("UPDATE stages SET n_in = n_in + 1 WHERE iteration = 2 AND name = 'judge'")
+    result = harness.run(recipe, run_dir)
+    tap.check(result.returncode == 70 and "judge" in result.stderr, "books that do not balance end with exit 70", result.stderr)
+
+
+def main():
+    tap = harness.Tap()
+    keep, top = harness.scratch()
+    recipe = harness.recipe_copy(os.path.join(top, "recipe"))
+    harness.run(recipe, os.path.join(top, "reference"))
+    expected = harness.export_bytes(os.path.join(top, "reference"))
+    tap.check(len(expected) > 5, "the reference run exports")
+    test_second_run(tap, top, recipe)
+    test_signals(tap, top, recipe)
+    test_disk_full(tap, top, recipe, expected)
+    test_model(tap, top, recipe)
+    test_backend(tap, top, recipe, expected)
+    test_trainer(tap, top, recipe)
+    test_bad_records(tap, top)
+    test_no_answer(tap, top)
+    test_changed_recipe(tap, top, expected)
+    test_free_change(tap, top)
+    test_books(tap, top, recipe)
+    keep.cleanup()
+    tap.done()
+
+
+main()
