@@ -1,5 +1,5 @@
 /* Finding and opening a compute: see compute.h. */
-#include "compute/compute.h"
+#include "compute/cpu.h"
 
 #include <string.h>
 
@@ -18,12 +18,12 @@ find_ops (const char *name, GError **error)
   VjComputeFind find = g_atomic_pointer_get (&host_find);
   if (name == NULL || strcmp (name, "auto") == 0) {
     const VjComputeOps *ops = find == NULL ? NULL : find ("openblas", NULL);
-    return ops != NULL ? ops : &vj_compute_ref;
+    return ops != NULL ? ops : &vj_compute_cpu;
   }
   if (strcmp (name, "ref") == 0)
     return &vj_compute_ref;
   if (strcmp (name, "cpu") == 0)
-    return &vj_compute_ref;
+    return &vj_compute_cpu;
   if (find != NULL)
     return find (name, error);
   vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': not found: no compute plugins are loaded; use 'auto', 'cpu' or 'ref'", name);
@@ -41,11 +41,14 @@ vj_compute_open (const char *name, guint threads, GError **error)
              name, ops->abi, ops->size, VJ_COMPUTE_ABI, (guint) sizeof (VjComputeOps));
     return NULL;
   }
-  void *device = ops->open (threads, error);
+  const VjComputeOps *table = ops->open == NULL && ops->sgemm != NULL ? &vj_compute_cpu : ops;
+  void *device = table->open (threads, error);
   if (device == NULL)
     return NULL;
+  if (table != ops)
+    vj_cpu_set_sgemm (device, ops->sgemm);
   VjCompute *compute = g_new (VjCompute, 1);
-  *compute = (VjCompute) { ops, device };
+  *compute = (VjCompute) { table, device, ops->name };
   return compute;
 }
 

@@ -5,8 +5,9 @@
 #include <vj/compute.h>
 
 typedef struct {
-  const VjComputeOps *ops;
+  const VjComputeOps *ops; /* every slot filled */
   void *device;
+  const char *name;        /* of the table that was asked for */
 } VjCompute;
 
 /* Gives the table called `name`, or NULL with an error that says why there is none. */

@@ -101,11 +101,18 @@ typedef struct {
   float correction1, correction2;        /* 1 - beta1^t, 1 - beta2^t */
 } VjAdamw;
 
-/* The table. `device` is what `open` returned. No slot is optional. */
+/* c[M, N] = op(a) op(b) + beta c in host memory, on the calling thread alone, beta 0 or 1; as VjGemm. */
+typedef void (*VjSgemm) (gboolean ta, gboolean tb, gsize m, gsize n, gsize k, const float *a, gsize lda, const float *b,
+                         gsize ldb, float beta, float *c, gsize ldc);
+
+/* The table. `device` is what `open` returned. A table with `sgemm` and without `open` is a CPU backend: the
+ * host's threads, memory and kernels with that product in them, and it needs no other slot. In any other table
+ * no slot is optional but sgemm, which must be NULL. */
 typedef struct {
   guint32 abi;       /* VJ_COMPUTE_ABI */
   guint32 size;      /* sizeof (VjComputeOps) */
   const char *name;
+  VjSgemm sgemm;     /* (optional) called from several threads at once */
 
   /* threads: 0 = all processors of the process. VJ_EXIT_PLUGIN when this machine cannot run it. */
   void *(*open) (guint threads, GError **error);

@@ -163,7 +163,7 @@ test_notices (const char *compute, const char *name)
   model_done (&model);
 }
 
-static const char *const computes[] = { "ref" };
+static const char *const computes[] = { "ref", "cpu" };
 
 static void
 for_all (void (*test) (const char *, const char *))

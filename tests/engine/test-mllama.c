@@ -4,7 +4,7 @@
 
 #include <glib/gstdio.h>
 
-static const char *const computes[] = { "ref" };
+static const char *const computes[] = { "ref", "cpu" };
 
 static VjMllama *
 open_model (const Model *model, const char *compute, guint threads)

@@ -123,7 +123,7 @@ vj_mllama_peek_config (const VjMllama *model)
 const char *
 vj_mllama_peek_compute (const VjMllama *model)
 {
-  return model->compute->ops->name;
+  return model->compute->name;
 }
 
 const char *

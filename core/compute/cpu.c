@@ -1,0 +1,165 @@
+/* The CPU compute: memory, workers and the table. Plugins for CPUs take this table and bring a product. */
+#include "compute/cpu.h"
+
+#include <string.h>
+
+static void
+cpu_close (void *device)
+{
+  VjCpu *cpu = device;
+  for (guint i = 0; cpu->pool != NULL && i < vj_pool_threads (cpu->pool); i++)
+    free (cpu->scratch[i]);
+  g_free (cpu->scratch);
+  g_free (cpu->scratch_size);
+  free (cpu->shared);
+  vj_pool_free (cpu->pool);
+  g_free (cpu);
+}
+
+static void *
+cpu_open (guint threads, GError **error)
+{
+  VjPool *pool = vj_pool_new (threads, error);
+  if (pool == NULL)
+    return NULL;
+  VjCpu *cpu = g_new0 (VjCpu, 1);
+  cpu->pool = pool;
+  cpu->scratch = g_new0 (float *, vj_pool_threads (pool));
+  cpu->scratch_size = g_new0 (gsize, vj_pool_threads (pool));
+  return cpu;
+}
+
+void
+vj_cpu_set_sgemm (void *device, VjSgemm sgemm)
+{
+  VjCpu *cpu = device;
+  cpu->sgemm = sgemm;
+}
+
+static float *
+grow (float **memory, gsize *size, gsize n)
+{
+  if (n > *size) {
+    void *bigger = NULL;
+    free (*memory);
+    if (posix_memalign (&bigger, 64, (n + n / 4) * sizeof (float)) != 0)
+      g_error ("compute: %" G_GSIZE_FORMAT " bytes of scratch memory cannot be allocated", n * sizeof (float));
+    *memory = bigger;
+    *size = n + n / 4;
+  }
+  return *memory;
+}
+
+float *
+vj_cpu_scratch (VjCpu *cpu, guint worker, gsize n)
+{
+  return grow (&cpu->scratch[worker], &cpu->scratch_size[worker], n);
+}
+
+float *
+vj_cpu_shared (VjCpu *cpu, gsize n)
+{
+  return grow (&cpu->shared, &cpu->shared_size, n);
+}
+
+typedef struct {
+  gsize rows, chunk;
+  VjCpuRows work;
+  void *data;
+} Rows;
+
+static void
+run_chunk (void *data, gsize item, guint worker)
+{
+  const Rows *r = data;
+  gsize first = item * r->chunk;
+  r->work (r->data, first, MIN (r->chunk, r->rows - first), worker);
+}
+
+void
+vj_cpu_rows (VjCpu *cpu, gsize rows, gsize chunk, VjCpuRows work, void *data)
+{
+  Rows r = { rows, chunk, work, data };
+  vj_pool_run (cpu->pool, (rows + chunk - 1) / chunk, run_chunk, &r);
+}
+
+/* -- memory ---------------------------------------------------------------- */
+
+static void *
+cpu_alloc (G_GNUC_UNUSED void *device, gsize bytes, GError **error)
+{
+  void *memory = NULL;
+  if (bytes > G_MAXSSIZE || posix_memalign (&memory, 64, MAX (bytes, 64)) != 0) {
+    vj_fail (error, VJ_EXIT_LIMIT, "compute: 'memory': %" G_GSIZE_FORMAT " bytes cannot be allocated: out of memory; lower the batch or use a smaller model", bytes);
+    return NULL;
+  }
+  memset (memory, 0, MAX (bytes, 64));
+  return memory;
+}
+
+static void
+cpu_release (G_GNUC_UNUSED void *device, void *memory)
+{
+  free (memory);
+}
+
+static void
+cpu_copy (G_GNUC_UNUSED void *device, void *to, const void *from, gsize bytes)
+{
+  if (bytes > 0)
+    memcpy (to, from, bytes);
+}
+
+static void
+zero_part (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  memset ((char *) data + first, 0, n);
+}
+
+static void
+cpu_zero (void *device, void *memory, gsize bytes)
+{
+  vj_cpu_rows (device, bytes, 1 << 18, zero_part, memory);
+}
+
+static gboolean
+cpu_finish (G_GNUC_UNUSED void *device, G_GNUC_UNUSED GError **error)
+{
+  return TRUE;
+}
+
+const VjComputeOps vj_compute_cpu = {
+  .abi = VJ_COMPUTE_ABI,
+  .size = sizeof (VjComputeOps),
+  .name = "cpu",
+  .open = cpu_open,
+  .close = cpu_close,
+  .alloc = cpu_alloc,
+  .release = cpu_release,
+  .upload = cpu_copy,
+  .download = cpu_copy,
+  .zero = cpu_zero,
+  .finish = cpu_finish,
+  .gemm = vj_cpu_gemm,
+  .matrix_new = vj_cpu_matrix_new,
+  .matrix_free = vj_cpu_matrix_free,
+  .linear = vj_cpu_linear,
+  .layer_norm = vj_cpu_layer_norm,
+  .layer_norm_backward = vj_cpu_layer_norm_backward,
+  .rms_norm = vj_cpu_rms_norm,
+  .rms_norm_backward = vj_cpu_rms_norm_backward,
+  .rope = vj_cpu_rope,
+  .activation = vj_cpu_activation,
+  .activation_backward = vj_cpu_activation_backward,
+  .swiglu = vj_cpu_swiglu,
+  .swiglu_backward = vj_cpu_swiglu_backward,
+  .attention = vj_cpu_attention,
+  .attention_backward = vj_cpu_attention_backward,
+  .add_rows = vj_cpu_add_rows,
+  .add_rows_backward = vj_cpu_add_rows_backward,
+  .copy_2d = vj_cpu_copy_2d,
+  .sum_rows = vj_cpu_sum_rows,
+  .cross_entropy = vj_cpu_cross_entropy,
+  .sum_squares = vj_cpu_sum_squares,
+  .adamw = vj_cpu_adamw,
+};

@@ -1,0 +1,78 @@
+/* What the files of the CPU computes share; nobody else includes it. Device memory is host memory here. */
+#ifndef VJ_COMPUTE_CPU_H
+#define VJ_COMPUTE_CPU_H
+
+#include "compute/compute.h"
+#include "compute/pool.h"
+
+#define F(p) ((float *) (void *) (p))
+#define CF(p) ((const float *) (const void *) (p))
+#define CI(p) ((const gint32 *) (const void *) (p))
+
+typedef struct {
+  VjPool *pool;
+  VjSgemm sgemm;     /* of a plugin; NULL: the own product */
+  float **scratch;   /* per worker; grows */
+  gsize *scratch_size;
+  float *shared;
+  gsize shared_size;
+} VjCpu;
+
+/* Products of a device that vj_compute_cpu opened go to `sgemm` from now on. */
+void vj_cpu_set_sgemm (void *device, VjSgemm sgemm);
+
+/* At least n floats for this worker, 64-byte aligned; contents undefined. Aborts on no memory, as GLib does. */
+float *vj_cpu_scratch (VjCpu *cpu, guint worker, gsize n);
+
+/* Memory shared by the items of one operation: at least n floats, until the next call. */
+float *vj_cpu_shared (VjCpu *cpu, gsize n);
+
+/* Splits `rows` into chunks of `chunk` and runs work (data, first row, rows, worker) on each. */
+typedef void (*VjCpuRows) (void *data, gsize first, gsize n, guint worker);
+void vj_cpu_rows (VjCpu *cpu, gsize rows, gsize chunk, VjCpuRows work, void *data);
+
+/* -- products: cpu-gemm.c -- */
+
+#define VJ_PANEL 32 /* columns of a packed panel */
+
+/* c[m, PANEL] (+)= a[m, k] panel[k, PANEL], a by (row step, k step). */
+void vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *bias,
+                    gboolean add, float *c, gsize ldc);
+void vj_cpu_gemm (void *device, const VjGemm *gemm);
+VjMatrix *vj_cpu_matrix_new (void *device, gsize n, gsize k, const float *host, GError **error);
+void vj_cpu_matrix_free (void *device, VjMatrix *matrix);
+void vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *w, const VjF32 *bias, VjF32 *y, gsize ldy);
+
+/* -- attention: cpu-attention.c -- */
+void vj_cpu_attention (void *device, const VjAttention *attention);
+void vj_cpu_attention_backward (void *device, const VjAttention *attention);
+
+/* -- norms: cpu-norm.c -- */
+void vj_cpu_layer_norm (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, const VjF32 *b, VjF32 *y, VjF32 *stats);
+void vj_cpu_layer_norm_backward (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *w, const VjF32 *stats,
+                                 const VjF32 *dy, VjF32 *dx, VjF32 *dw, VjF32 *db);
+void vj_cpu_rms_norm (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, VjF32 *y, VjF32 *stats);
+void vj_cpu_rms_norm_backward (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *w, const VjF32 *stats,
+                               const VjF32 *dy, VjF32 *dx, VjF32 *dw);
+
+/* -- elementwise and rows: cpu-rows.c -- */
+void vj_cpu_rope (void *device, gsize rows, gsize heads, gsize head_dim, VjF32 *x, gsize ldx, const VjI32 *positions,
+                  const VjF32 *table, gboolean inverse);
+void vj_cpu_activation (void *device, VjAct act, gsize n, const VjF32 *x, VjF32 *y);
+void vj_cpu_activation_backward (void *device, VjAct act, gsize n, const VjF32 *x, const VjF32 *dy, VjF32 *dx);
+void vj_cpu_swiglu (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *y);
+void vj_cpu_swiglu_backward (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *dy, VjF32 *dx);
+void vj_cpu_add_rows (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
+                      const VjF32 *gate, VjF32 *y);
+void vj_cpu_add_rows_backward (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
+                               const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate);
+void vj_cpu_copy_2d (void *device, gsize rows, gsize cols, const VjF32 *from, gsize ld_from, gsize step_from, VjF32 *to,
+                     gsize ld_to, gsize step_to, gboolean add);
+void vj_cpu_sum_rows (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *sum);
+
+/* -- loss and optimizer: cpu-train.c -- */
+void vj_cpu_cross_entropy (void *device, gsize rows, gsize cols, VjF32 *logits, const VjI32 *target, const VjF32 *weight, VjF32 *loss);
+double vj_cpu_sum_squares (void *device, gsize n, const VjF32 *x);
+void vj_cpu_adamw (void *device, gsize n, const VjAdamw *adamw, VjF32 *param, const VjF32 *grad, VjF32 *m, VjF32 *v);
+
+#endif

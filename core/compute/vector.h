@@ -1,0 +1,104 @@
+/* Sixteen floats at once, in the compiler's vector extension, and the few functions the kernels need of them.
+ * No -ffast-math: sums keep the order written here, on every machine.
+ *
+ * VJ_CLONES builds a function once for each level of x86 and picks one at load time. */
+#ifndef VJ_COMPUTE_VECTOR_H
+#define VJ_COMPUTE_VECTOR_H
+
+#include <glib.h>
+#include <math.h>
+#include <string.h>
+
+#if defined (__x86_64__) && defined (__GNUC__) && !defined (__clang__) && !defined (__SANITIZE_ADDRESS__)
+#define VJ_CLONES __attribute__ ((target_clones ("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define VJ_CLONES
+#endif
+#define VJ_INLINE static inline __attribute__ ((always_inline))
+
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors pass between inlined functions only */
+
+#define LANES 16
+
+typedef float V __attribute__ ((vector_size (64)));
+typedef gint32 VI __attribute__ ((vector_size (64)));
+typedef float VU __attribute__ ((vector_size (64), aligned (4), may_alias)); /* in memory */
+
+VJ_INLINE V v_load (const float *p) { return *(const VU *) p; }
+VJ_INLINE void v_store (float *p, V v) { *(VU *) p = v; }
+VJ_INLINE V v_set (float x) { return x - (V) { 0 }; }
+VJ_INLINE V v_max (V a, V b) { return (V) (((VI) a & (a > b)) | ((VI) b & ~(a > b))); }
+VJ_INLINE V v_min (V a, V b) { return (V) (((VI) a & (a < b)) | ((VI) b & ~(a < b))); }
+
+/* The first n < LANES floats, zeros after them. */
+VJ_INLINE V
+v_load_part (const float *p, gsize n)
+{
+  float all[LANES] = { 0 };
+  memcpy (all, p, n * sizeof (float));
+  return v_load (all);
+}
+
+VJ_INLINE void
+v_store_part (float *p, V v, gsize n)
+{
+  float all[LANES];
+  v_store (all, v);
+  memcpy (p, all, n * sizeof (float));
+}
+
+/* Pairwise, in a fixed order. */
+VJ_INLINE float
+v_sum (V v)
+{
+  float x[LANES];
+  v_store (x, v);
+  for (guint step = LANES / 2; step > 0; step /= 2)
+    for (guint i = 0; i < step; i++)
+      x[i] += x[i + step];
+  return x[0];
+}
+
+VJ_INLINE float
+v_largest (V v)
+{
+  float x[LANES];
+  v_store (x, v);
+  for (guint step = LANES / 2; step > 0; step /= 2)
+    for (guint i = 0; i < step; i++)
+      x[i] = x[i] > x[i + step] ? x[i] : x[i + step];
+  return x[0];
+}
+
+/* exp, relative error below 2e-7. x = n ln 2 + r, |r| <= ln 2 / 2; 2^n by the exponent bits; a polynomial of
+ * degree 6 for exp r (its Taylor terms, adjusted by minimax). Arguments are held to [-87.3, 88.3]; NaN stays. */
+VJ_INLINE V
+v_exp (V x)
+{
+  V clamped = v_min (v_max (x, v_set (-87.3f)), v_set (88.3f));
+  V shifted = clamped * 1.44269504f + 12582912.0f; /* 1.5 x 2^23: the sum's low bits are the nearest integer */
+  VI n = (VI) shifted - 0x4b400000;
+  V whole = shifted - 12582912.0f;
+  V r = clamped - whole * 0.693359375f - whole * -2.12194440e-4f;
+  V p = ((((r * 1.9875691500e-4f + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;
+  V e = p * r * r + r + 1.0f;
+  V scaled = (V) ((VI) e + (n << 23));
+  return (V) (((VI) scaled & (x == x)) | ((VI) x & (x != x)));
+}
+
+/* 1 / (1 + exp (-x)) */
+VJ_INLINE V
+v_sigmoid (V x)
+{
+  return 1.0f / (1.0f + v_exp (-x));
+}
+
+/* erf (|z|) from e = exp (-z z): Abramowitz and Stegun 7.1.26, error below 1.5e-7. */
+VJ_INLINE V
+v_erf_positive (V z, V e)
+{
+  V t = 1.0f / (1.0f + 0.3275911f * z);
+  return 1.0f - ((((1.061405429f * t - 1.453152027f) * t + 1.421413741f) * t - 0.284496736f) * t + 0.254829592f) * t * e;
+}
+
+#endif
