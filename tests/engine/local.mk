@@ -18,12 +18,15 @@ EXTRA_DIST += tests/peers/make_tokenizer_vectors.py tests/peers/make_preprocess_
 	tests/vectors/tokenizer/ignore-merges/tokenizer.json tests/vectors/tokenizer/ignore-merges/vectors.json \
 	tests/vectors/preprocess/vectors.json tests/vectors/chat/vectors.json
 
-engine_model_tests = tests/engine/test-engine
+engine_model_tests = tests/engine/test-engine tests/engine/test-sample
 check_PROGRAMS += $(engine_model_tests)
 TESTS += $(engine_model_tests)
 tests_engine_test_engine_SOURCES = tests/engine/test-engine.c
 tests_engine_test_engine_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_engine_LDADD = $(CORE_LDADD)
-EXTRA_DIST += tests/peers/make_generate_vectors.py tests/vectors/engine/config.json tests/vectors/engine/expected.json \
+tests_engine_test_sample_SOURCES = tests/engine/test-sample.c
+tests_engine_test_sample_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_sample_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/check_generate.py tests/peers/make_generate_vectors.py tests/vectors/engine/config.json tests/vectors/engine/expected.json \
 	tests/vectors/engine/generation_config.json tests/vectors/engine/model.safetensors tests/vectors/engine/preprocessor_config.json \
 	tests/vectors/engine/tokenizer.json
