@@ -318,8 +318,16 @@ vj_dir_rename (const char *from, const char *to, GError **error)
 gboolean
 vj_dir_exchange (const char *a, const char *b, GError **error)
 {
-  if (syscall (SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2u /* RENAME_EXCHANGE */) != 0)
-    return fail_store (error, b, "exchanging", errno);
+  if (syscall (SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2u /* RENAME_EXCHANGE */) != 0) {
+    g_autofree char *aside = g_strconcat (a, "-old", NULL);
+    if (errno != EINVAL && errno != ENOSYS)
+      return fail_store (error, b, "exchanging", errno);
+    /* A file system without that flag: in three steps. */
+    if (!vj_dir_remove (aside, error))
+      return FALSE;
+    if (rename (b, aside) != 0 || rename (a, b) != 0 || rename (aside, a) != 0)
+      return fail_store (error, b, "exchanging", errno);
+  }
   return sync_parent (b, error);
 }
 

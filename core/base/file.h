@@ -37,7 +37,8 @@ VJ_API gboolean vj_dir_make (const char *dir, GError **error);
 /* Renames the synced `from` to `to` (which must not exist; VJ_EXIT_STORE if it does) and syncs the parent. */
 VJ_API gboolean vj_dir_rename (const char *from, const char *to, GError **error);
 
-/* Lets `a` and `b`, in one directory, change names in one step, and syncs the directory. */
+/* Lets `a` and `b`, in one directory, change names, and syncs the directory. In one step, but for file systems that
+ * cannot: there a crash may leave `b` under the name of `a` with "-old". */
 VJ_API gboolean vj_dir_exchange (const char *a, const char *b, GError **error);
 
 /* Removes `path` and everything below it, without following symbolic links. No error if it is absent. */

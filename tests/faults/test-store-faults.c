@@ -449,6 +449,7 @@ test_empty_file (Place *place, gconstpointer unused G_GNUC_UNUSED)
 int
 main (int argc, char **argv)
 {
+  place_in_memory ();
   g_test_init (&argc, &argv, NULL);
 #define ADD(path, function) g_test_add ("/store/" path, Place, NULL, place_init, function, place_done)
   ADD ("kills", test_kills);

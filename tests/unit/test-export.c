@@ -233,6 +233,7 @@ test_write_is_whole (Place *place, gconstpointer unused G_GNUC_UNUSED)
 int
 main (int argc, char **argv)
 {
+  place_in_memory ();
   g_test_init (&argc, &argv, NULL);
 #define ADD(path, function) g_test_add (path, Place, NULL, place_init, function, place_done)
   ADD ("/export/layouts", test_layouts);
