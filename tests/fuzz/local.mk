@@ -11,3 +11,15 @@ tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz-record.c tests/fuzz/replay.c te
 tests_fuzz_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"record\"
 tests_fuzz_fuzz_record_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_fuzz_fuzz_record_LDADD = $(CORE_LDADD)
+
+# Parsers that plugins share (plugins/text).
+check_PROGRAMS += tests/fuzz/fuzz-data tests/fuzz/fuzz-text
+TESTS += tests/fuzz/fuzz-data tests/fuzz/fuzz-text
+tests_fuzz_fuzz_data_SOURCES = tests/fuzz/fuzz-data.c tests/fuzz/replay.c tests/fuzz/replay.h $(JSON_SOURCES)
+tests_fuzz_fuzz_data_CPPFLAGS = $(TEXT_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"data\"
+tests_fuzz_fuzz_data_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_data_LDADD = $(CORE_LDADD)
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz-text.c tests/fuzz/replay.c tests/fuzz/replay.h $(TEXT_SOURCES)
+tests_fuzz_fuzz_text_CPPFLAGS = $(TEXT_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"text\"
+tests_fuzz_fuzz_text_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_text_LDADD = $(CORE_LDADD)
