@@ -208,7 +208,8 @@ vj_step_adopt (VjContext *context, const VjStep *step)
 
   if (step->work == vj_work_train) {
     g_autofree char *dir = vj_context_model_dir (context, step->iteration, FALSE);
-    vj_models_set_path (context->models, recipe->trainer.model, dir);
+    if (g_file_test (dir, G_FILE_TEST_IS_DIR)) /* else nothing was kept to train on */
+      vj_models_set_path (context->models, recipe->trainer.model, dir);
   } else if (step->work == vj_work_course && step->index + 1 == recipe->n_courses) {
     g_autofree char *dir = vj_context_model_dir (context, step->iteration, TRUE);
     if (recipe->judge.model != NULL)

@@ -140,15 +140,18 @@ count_failed (VjStore *store, gint64 *ret_failed, GError **error)
   return TRUE;
 }
 
+/* An iteration that kept no trace made no model. */
 static char *
 last_model (const VjContext *context, const GPtrArray *plan)
 {
   for (guint i = plan->len; i > 0; i--) {
     const VjStep *step = plan->pdata[i - 1];
-    if (step->work == vj_work_train)
-      return vj_context_model_dir (context, step->iteration, FALSE);
-    if (step->work == vj_work_course)
-      return vj_context_model_dir (context, step->iteration, step->index + 1 == context->recipe->n_courses);
+    if (step->work != vj_work_train && step->work != vj_work_course)
+      continue;
+    gboolean last = step->work == vj_work_course && step->index + 1 == context->recipe->n_courses;
+    g_autofree char *dir = vj_context_model_dir (context, step->iteration, last);
+    if (g_file_test (dir, G_FILE_TEST_IS_DIR))
+      return g_steal_pointer (&dir);
   }
   return NULL;
 }

@@ -270,9 +270,12 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
 
   if (!kept_traces (context, step, &ids, error) || !vj_step_begin (context, step, ids->len, error))
     return FALSE;
-  if (ids->len == 0)
-    return vj_fail (error, VJ_EXIT_DATA, "%s: no trace was kept, so there is nothing to train on; `vjrun status` says what "
-                    "dropped them; ask more questions or loosen the filters", step->title);
+  if (ids->len == 0) {
+    /* The judge stays as it is; evaluation and later iterations go on with it. */
+    vj_log_write (context->log, VJ_LOG_WARNING, "train", "%s: no trace was kept, so nothing is trained and the judge stays as it "
+                  "is; ask more questions or loosen the filters", step->title);
+    return remove_dir (output, error) && vj_step_end (context, step, 0, 0, error);
+  }
   VjCourseConfig config = {.model = vj_models_path (context->models, entry->model), .output = output, .checkpoint = state,
                            .dtype = entry->dtype, .seed = context->recipe->seed};
   if (config.model == NULL)
