@@ -113,6 +113,16 @@ vj_text_inert (const char *text, gssize length)
   return g_string_free (out, FALSE);
 }
 
+char *
+vj_text_excerpt (const char *text, guint most)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, (gssize) strnlen (text, 4 * (gsize) most + 4));
+  if (g_utf8_strlen (valid, -1) <= (glong) most)
+    return g_steal_pointer (&valid);
+  g_autofree char *head = g_utf8_substring (valid, 0, most);
+  return g_strconcat (head, "...", NULL);
+}
+
 static void
 append_json_string (GString *out, const char *text)
 {

@@ -35,6 +35,9 @@ VJ_API void vj_log_event (VjLog *log, VjLogLevel level, const char *area, const 
  * characters and bad UTF-8 written as \xNN or \u{NNNN}: safe on a terminal. `length` -1: up to NUL. Owned. */
 VJ_API char *vj_text_inert (const char *text, gssize length);
 
+/* The first `most` characters of `text`, "..." after them when there are more, bad UTF-8 replaced. Owned. */
+VJ_API char *vj_text_excerpt (const char *text, guint most);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjLog, vj_log_free)
 
 #endif

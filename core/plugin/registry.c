@@ -1,5 +1,6 @@
 /* Which plugins there are, and where each comes from. */
 #include "plugin/registry.h"
+#include "base/log.h"
 #include "base/nearest.h"
 
 #include <string.h>
@@ -112,7 +113,8 @@ fail_unknown (VjRegistry *registry, VjRole role, const char *name, GError **erro
       return;
     }
   }
-  vj_fail (error, VJ_EXIT_RECIPE, "no %s plugin is called '%.64s'%s%s", vj_role_name (role), name, hint,
+  g_autofree char *shown = vj_text_excerpt (name, 64);
+  vj_fail (error, VJ_EXIT_RECIPE, "no %s plugin is called '%s'%s%s", vj_role_name (role), shown, hint,
            names[0] == NULL ? "; there is none of that role: check --plugin-path" : "");
 }
 

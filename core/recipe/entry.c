@@ -244,7 +244,10 @@ find_plugin (VjChecker *checker, const VjNode *use, VjRole role)
   const VjPlugin *plugin = checker->plugins->find (checker->plugins->self, role, use->text, &error);
   if (plugin != NULL)
     return plugin;
-  if (vj_error_exit (error) == VJ_EXIT_RECIPE) {
+  if (use->expanded) { /* the message would show the variable's value */
+    vj_problem_at (&checker->problems, use, "the variable's value names no %s plugin that can be used", vj_role_name (role));
+    g_error_free (error);
+  } else if (vj_error_exit (error) == VJ_EXIT_RECIPE) {
     vj_problem_at (&checker->problems, use, "%s", error->message);
     g_error_free (error);
   } else {

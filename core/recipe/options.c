@@ -1,5 +1,6 @@
 /* Option tables at work: presets, then the recipe, then the host's overrides. */
 #include "recipe/options.h"
+#include "base/log.h"
 #include "base/nearest.h"
 #include "recipe/options-private.h"
 #include "recipe/problems.h"
@@ -81,11 +82,12 @@ choice_index (const VjOption *option, const char *text)
   return -1;
 }
 
+/* `shown` stands in the message for `text`, which may be the value of a variable. */
 static char *
-wrong_choice (const VjOption *option, const char *text)
+wrong_choice (const VjOption *option, const char *text, const char *shown)
 {
   g_autofree char *hint = vj_nearest_hint (text, option->choices);
-  return g_strdup_printf ("'%.60s'%s", text, hint);
+  return g_strconcat (shown, hint, NULL);
 }
 
 static char *
@@ -110,36 +112,48 @@ set_string (const VjOption *option, void *instance, char *text)
 }
 
 /* Takes the list. */
-static char *
+static void
 set_list (const VjOption *option, void *instance, char **list)
 {
-  for (guint i = 0; option->choices != NULL && list[i] != NULL; i++) {
-    if (choice_index (option, list[i]) < 0) {
-      char *fault = wrong_choice (option, list[i]);
-      g_strfreev (list);
-      return fault;
-    }
-  }
   char ***at = member (instance, option);
   g_strfreev (*at);
   *at = list;
+}
+
+static gboolean
+item_fits (const VjOption *option, const char *item)
+{
+  return option->choices == NULL || choice_index (option, item) >= 0;
+}
+
+static char *
+set_choice (const VjOption *option, void *instance, const char *text, const char *shown)
+{
+  int64_t index = choice_index (option, text);
+  if (index < 0)
+    return wrong_choice (option, text, shown);
+  *(int64_t *) member (instance, option) = index;
   return NULL;
 }
 
 static char *
-set_choice (const VjOption *option, void *instance, const char *text)
+set_list_text (const VjOption *option, void *instance, const char *text)
 {
-  int64_t index = choice_index (option, text);
-  if (index < 0)
-    return wrong_choice (option, text);
-  *(int64_t *) member (instance, option) = index;
+  g_auto (GStrv) list = *text != '\0' ? g_strsplit (text, ",", -1) : g_new0 (char *, 1);
+  for (guint i = 0; list[i] != NULL; i++) {
+    if (item_fits (option, g_strstrip (list[i])))
+      continue;
+    g_autofree char *item = vj_text_excerpt (list[i], 60), *shown = g_strdup_printf ("'%s'", item);
+    return wrong_choice (option, list[i], shown);
+  }
+  set_list (option, instance, g_steal_pointer (&list));
   return NULL;
 }
 
 char *
 vj_option_set_text (const VjOption *option, void *instance, const char *text, const char *directory)
 {
-  g_autofree char *shown = g_strdup_printf ("'%.60s'", text);
+  g_autofree char *head = vj_text_excerpt (text, 60), *shown = g_strdup_printf ("'%s'", head);
   gint64 integer = 0;
   char *end = NULL;
   double real;
@@ -165,13 +179,9 @@ vj_option_set_text (const VjOption *option, void *instance, const char *text, co
     set_string (option, instance, g_canonicalize_filename (text, directory));
     return NULL;
   case VJ_OPTION_CHOICE:
-    return set_choice (option, instance, text);
-  case VJ_OPTION_LIST: {
-    char **list = *text != '\0' ? g_strsplit (text, ",", -1) : g_new0 (char *, 1);
-    for (guint i = 0; list[i] != NULL; i++)
-      g_strstrip (list[i]);
-    return set_list (option, instance, list);
-  }
+    return set_choice (option, instance, text, shown);
+  case VJ_OPTION_LIST:
+    return set_list_text (option, instance, text);
   }
   return wrong (option, shown);
 }
@@ -203,13 +213,15 @@ set_list_node (const VjOption *option, void *instance, const VjNode *node)
   g_autoptr (GStrvBuilder) list = g_strv_builder_new ();
   for (guint i = 0; i < node->children->len; i++) {
     const VjNode *item = node->children->pdata[i];
-    if (item->kind != VJ_NODE_STRING) {
-      g_autofree char *shown = vj_problem_value (item);
+    g_autofree char *shown = vj_problem_value (item);
+    if (item->kind != VJ_NODE_STRING)
       return g_strdup_printf ("item %u is %s; expected text%s", i, shown, item->children == NULL ? "; quote it" : "");
-    }
+    if (!item_fits (option, item->text))
+      return wrong_choice (option, item->text, shown);
     g_strv_builder_add (list, item->text);
   }
-  return set_list (option, instance, g_strv_builder_end (list));
+  set_list (option, instance, g_strv_builder_end (list));
+  return NULL;
 }
 
 char *
@@ -243,7 +255,7 @@ vj_option_set_node (const VjOption *option, void *instance, const VjNode *node)
   case VJ_OPTION_CHOICE:
     if (node->children != NULL || node->kind == VJ_NODE_NULL)
       return wrong_kind (option, node);
-    return set_choice (option, instance, node->text);
+    return set_choice (option, instance, node->text, shown);
   case VJ_OPTION_LIST:
     if (node->kind != VJ_NODE_SEQUENCE)
       return wrong_kind (option, node);

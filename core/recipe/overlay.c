@@ -1,4 +1,5 @@
 /* Files into trees, and what is laid over them: a deployment file, then --set. */
+#include "base/log.h"
 #include "recipe/node-private.h"
 
 #include <errno.h>
@@ -142,7 +143,8 @@ fail_set (const char *assignment, GError **error, const char *format, ...)
   va_start (args, format);
   g_autofree char *text = g_strdup_vprintf (format, args);
   va_end (args);
-  return vj_fail (error, VJ_EXIT_RECIPE, "--set: '%.80s': %s", assignment, text);
+  g_autofree char *shown = vj_text_excerpt (assignment, 80);
+  return vj_fail (error, VJ_EXIT_RECIPE, "--set: '%s': %s", shown, text);
 }
 
 /* The child that `word` names, or NULL where one may be put at the end; FALSE when neither. */
@@ -202,11 +204,11 @@ assign (VjTree *tree, char **words, const char *assignment, VjNode *value, GErro
 gboolean
 vj_tree_set (VjTree *tree, const char *assignment, const char *directory, GError **error)
 {
+  if (!g_utf8_validate (assignment, -1, NULL))
+    return fail_set (assignment, error, "not UTF-8; type it in a UTF-8 locale");
   const char *equals = strchr (assignment, '=');
   if (equals == NULL || equals == assignment)
     return fail_set (assignment, error, "expected KEY.KEY=VALUE, e.g. repeat.iterations=2");
-  if (!g_utf8_validate (assignment, -1, NULL))
-    return fail_set (assignment, error, "not UTF-8; type it in a UTF-8 locale");
   g_autofree char *path = g_strndup (assignment, (gsize) (equals - assignment));
   g_auto (GStrv) words = g_strsplit (path, ".", -1);
   if (g_strv_length (words) >= VJ_NODE_DEPTH / 2 || g_strv_contains ((const char *const *) words, ""))

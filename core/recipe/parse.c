@@ -1,5 +1,6 @@
 /* From YAML events to nodes, under limits. libyaml itself has none: its document loader is quadratic in
  * anchors, and it accepts duplicate keys, aliases to the node around them and second documents. */
+#include "base/log.h"
 #include "recipe/node-private.h"
 
 #include <string.h>
@@ -122,11 +123,12 @@ static gboolean
 check_properties (const Builder *b, const yaml_event_t *event, const yaml_char_t *anchor, const yaml_char_t *tag,
                   GError **error)
 {
+  const yaml_char_t *property = anchor != NULL ? anchor : tag;
+  g_autofree char *shown = property != NULL ? vj_text_excerpt ((const char *) property, 60) : NULL;
   if (anchor != NULL)
-    return fail_at (b, event->start_mark, error, "'&%.40s': anchors and aliases are not read; write the values out",
-                    (const char *) anchor);
+    return fail_at (b, event->start_mark, error, "'&%s': anchors and aliases are not read; write the values out", shown);
   if (core_tag (tag) == NULL)
-    return fail_at (b, event->start_mark, error, "'%.60s': this tag is not known; remove it", (const char *) tag);
+    return fail_at (b, event->start_mark, error, "'%s': this tag is not known; remove it", shown);
   return TRUE;
 }
 
@@ -158,7 +160,7 @@ take_scalar (Builder *b, const yaml_event_t *event, GError **error)
   gboolean ok = vj_scalar_resolve (node, plain || (*tag != '\0' && strcmp (tag, "str") != 0), error);
   g_clear_pointer (&node->key, g_free);
   if (ok && !tag_fits (tag, node->kind))
-    ok = fail_at (b, event->start_mark, error, "'%.40s' is not what its tag !!%s says; remove the tag", node->text, tag);
+    ok = fail_at (b, event->start_mark, error, "this is %s, but its tag says !!%s; remove the tag", vj_node_kind_name (node->kind), tag);
   if (!ok) {
     vj_node_free (node);
     return FALSE;
@@ -199,8 +201,8 @@ take_event (Builder *b, const yaml_event_t *event, GError **error)
       return fail_at (b, event->start_mark, error, "a second document begins here; keep one recipe in one file");
     return TRUE;
   case YAML_ALIAS_EVENT:
-    return fail_at (b, event->start_mark, error, "'*%.40s': anchors and aliases are not read; write the values out",
-                    (const char *) event->data.alias.anchor);
+    return fail_at (b, event->start_mark, error, "'*%s': anchors and aliases are not read; write the values out",
+                    (const char *) event->data.alias.anchor); /* libyaml allows a-z, 0-9, _ and - in it */
   case YAML_SCALAR_EVENT:
     return take_scalar (b, event, error);
   case YAML_SEQUENCE_START_EVENT:
@@ -290,7 +292,7 @@ run_parser (Builder *b, yaml_parser_t *parser, GError **error)
 VjNode *
 vj_parse_document (const char *bytes, gsize length, const VjNodeOrigin *origin, gboolean placeless, GError **error)
 {
-  Builder b = {.origin = origin, .placeless = placeless, .bytes = bytes, .length = length};
+  Builder b = {.origin = origin, .placeless = placeless, .bytes = bytes != NULL ? bytes : "", .length = length};
   if (!check_bytes (&b, error))
     return NULL;
   yaml_parser_t parser;
@@ -299,7 +301,7 @@ vj_parse_document (const char *bytes, gsize length, const VjNodeOrigin *origin, 
     return NULL;
   }
   yaml_parser_set_encoding (&parser, YAML_UTF8_ENCODING);
-  yaml_parser_set_input_string (&parser, (const unsigned char *) bytes, length);
+  yaml_parser_set_input_string (&parser, (const unsigned char *) b.bytes, length);
   gboolean ok = run_parser (&b, &parser, error);
   yaml_parser_delete (&parser);
   while (b.depth > 0)

@@ -1,5 +1,6 @@
 /* Gathering faults. */
 #include "recipe/problems.h"
+#include "base/log.h"
 #include "recipe/node-private.h"
 
 static void
@@ -84,6 +85,6 @@ vj_problem_value (const VjNode *node)
     return g_strdup ("the variable's value");
   if (node->kind == VJ_NODE_NULL && *node->text == '\0')
     return g_strdup ("nothing");
-  g_autofree char *head = g_utf8_strlen (node->text, -1) > 60 ? g_utf8_substring (node->text, 0, 60) : NULL;
-  return head != NULL ? g_strdup_printf ("'%s...'", head) : g_strdup_printf ("'%s'", node->text);
+  g_autofree char *text = vj_text_excerpt (node->text, 60);
+  return g_strdup_printf ("'%s'", text);
 }

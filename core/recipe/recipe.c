@@ -127,7 +127,7 @@ check_compute (VjChecker *checker, VjRecipe *recipe)
     return;
   GError *error = NULL;
   if (checker->plugins->find (checker->plugins->self, VJ_ROLE_COMPUTE, use->text, &error) == NULL) {
-    vj_problem_at (&checker->problems, use, "%s", error->message);
+    vj_problem_at (&checker->problems, use, "%s", use->expanded ? "the variable's value names no compute plugin" : error->message);
     g_error_free (error);
   }
 }

@@ -23,3 +23,9 @@ tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz-text.c tests/fuzz/replay.c tests/
 tests_fuzz_fuzz_text_CPPFLAGS = $(TEXT_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"text\"
 tests_fuzz_fuzz_text_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_fuzz_fuzz_text_LDADD = $(CORE_LDADD)
+check_PROGRAMS += tests/fuzz/fuzz-recipe
+TESTS += tests/fuzz/fuzz-recipe
+tests_fuzz_fuzz_recipe_SOURCES = tests/fuzz/fuzz-recipe.c tests/fuzz/replay.c tests/fuzz/replay.h tests/tools/stub-plugins.h
+tests_fuzz_fuzz_recipe_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"recipe\" -I$(srcdir)/tests/tools
+tests_fuzz_fuzz_recipe_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_recipe_LDADD = $(CORE_LDADD)

@@ -12,7 +12,8 @@ tests_unit_test_store_LDADD = $(CORE_LDADD)
 
 check_PROGRAMS += tests/unit/test-recipe tests/unit/test-log
 TESTS += tests/unit/test-recipe tests/unit/test-log
-tests_unit_test_recipe_SOURCES = tests/unit/test-recipe.c
+tests_unit_test_recipe_SOURCES = tests/unit/test-recipe.c tests/tools/stub-plugins.h
+tests_unit_test_recipe_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/tests/tools
 tests_unit_test_recipe_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_unit_test_recipe_LDADD = $(CORE_LDADD)
 tests_unit_test_log_SOURCES = tests/unit/test-log.c
