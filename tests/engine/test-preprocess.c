@@ -131,6 +131,37 @@ test_broken_file_is_refused (gconstpointer data)
   g_assert_cmpuint (p.tile_size, ==, 77); /* untouched on failure */
 }
 
+/* Seeded byte changes: refused or read into range, never a crash. */
+static void
+test_mangled_bytes_do_no_harm (void)
+{
+  static const char sound[] = "{\"size\":{\"height\":16,\"width\":16},\"max_image_tiles\":4,\"image_mean\":[0.5,0.4,0.3],"
+                              "\"image_std\":[0.2,0.2,0.2],\"resample\":2,\"do_pad\":true,\"rescale_factor\":0.003}";
+  g_autoptr (GRand) rand = g_rand_new_with_seed (4);
+  static const guint8 rgb[12];
+  guint read = 0;
+  for (int i = 0; i < 3000; i++) {
+    char copy[sizeof sound];
+    memcpy (copy, sound, sizeof sound);
+    for (int k = i % 3; k >= 0; k--)
+      copy[g_rand_int_range (rand, 0, sizeof sound - 1)] = "0123456789-.eE\"{}[]:,tfn"[g_rand_int_range (rand, 0, 24)];
+    g_autoptr (GError) error = NULL;
+    g_auto (VjTiles) tiles = {0};
+    VjPreprocess p;
+    if (!vj_preprocess_parse ("here", copy, sizeof sound - 1, &p, &error)) {
+      g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
+      continue;
+    }
+    g_assert_cmpuint (p.tile_size, >=, 1);
+    g_assert_cmpuint (p.tile_size, <=, 4096);
+    read++;
+    VjPixels pixels = {rgb, 2, 2, "x"};
+    if (p.tile_size < 200)
+      g_assert_true (vj_preprocess_image (&p, &pixels, &tiles, NULL));
+  }
+  g_assert_cmpuint (read, >, 20);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -138,6 +169,7 @@ main (int argc, char **argv)
   g_test_add_func ("/preprocess/equals-transformers", test_equals_transformers);
   g_test_add_func ("/preprocess/ratios-are-counted", test_ratios_are_counted);
   g_test_add_func ("/preprocess/absurd-images-are-refused", test_absurd_images_are_refused);
+  g_test_add_func ("/preprocess/mangled-bytes-do-no-harm", test_mangled_bytes_do_no_harm);
   for (gsize i = 0; i < G_N_ELEMENTS (faults); i++) {
     g_autofree char *path = g_strdup_printf ("/preprocess/refused/%s", faults[i].name);
     g_test_add_data_func (path, &faults[i], test_broken_file_is_refused);
