@@ -1,1 +1,7 @@
 # tests of tests/bench
+
+# Built on demand: make tests/bench/bench-generate
+EXTRA_PROGRAMS += tests/bench/bench-generate
+tests_bench_bench_generate_SOURCES = tests/bench/bench-generate.c
+tests_bench_bench_generate_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_bench_bench_generate_LDADD = $(CORE_LDADD)
