@@ -5,6 +5,7 @@
 #include "store/internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,34 +86,73 @@ harden (sqlite3 *db)
   sqlite3_busy_timeout (db, 5000);
 }
 
+/* Refuses what is no regular file; makes an empty ledger that only its owner can read. */
+static gboolean
+prepare_ledger (VjStore *store, GError **error)
+{
+  struct stat info;
+  int fd;
+
+  if (lstat (store->ledger, &info) == 0)
+    return S_ISREG (info.st_mode)
+             ? TRUE
+             : vj_fail (error, VJ_EXIT_STORE, "%s: not a regular file; choose another --run-dir", store->shown);
+  if (store->mode == VJ_STORE_READ)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: there is no run; check --run-dir, or start one with `vjrun run`", store->shown);
+  fd = open (store->ledger, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: cannot make it: %s; make the run directory writable, free some space, or choose "
+                    "another --run-dir", store->shown, g_strerror (errno));
+  close (fd);
+  return TRUE;
+}
+
+static int
+connect_database (VjStore *store, const char *name, int flags)
+{
+  int code = sqlite3_open_v2 (name, &store->db, flags | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE,
+                              NULL);
+  if (code == SQLITE_OK)
+    harden (store->db);
+  return code;
+}
+
+/* A closed run on a read-only medium: SQLite cannot make the files by which readers and writers meet, and need not,
+ * for nobody writes. While there is a log of changes (-wal) the file alone is not the whole truth. */
+static int
+open_immutable (VjStore *store)
+{
+  g_autofree char *log = g_strconcat (store->ledger, "-wal", NULL);
+  g_autofree char *base = g_filename_to_uri (store->ledger, NULL, NULL), *uri = g_strconcat (base, "?immutable=1", NULL);
+  struct stat info;
+
+  if (lstat (log, &info) == 0 && info.st_size > 0)
+    return SQLITE_CANTOPEN;
+  sqlite3_close (store->db);
+  store->db = NULL;
+  return connect_database (store, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+}
+
+static gboolean
+connect_any (VjStore *store, GError **error)
+{
+  int code = connect_database (store, store->ledger, SQLITE_OPEN_READWRITE);
+
+  if (code == SQLITE_OK && store->mode == VJ_STORE_READ)
+    code = sqlite3_exec (store->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
+  if (store->mode == VJ_STORE_READ && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_READONLY))
+    code = open_immutable (store);
+  return code == SQLITE_OK ? TRUE : vj_sql_fail (store, code, "opening", error);
+}
+
 static gboolean
 open_database (VjStore *store, GError **error)
 {
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_EXRESCODE;
-  gboolean writes = store->mode == VJ_STORE_WRITE, empty;
-  struct stat info;
-  int code;
+  gboolean reads = store->mode == VJ_STORE_READ, empty;
 
-  if (lstat (store->ledger, &info) != 0) {
-    if (!writes)
-      return vj_fail (error, VJ_EXIT_STORE, "%s: holds no run (no %s); check --run-dir, or start one with `vjrun run`",
-                      store->dir, VJ_LEDGER_NAME);
-  } else if (!S_ISREG (info.st_mode))
-    return vj_fail (error, VJ_EXIT_STORE, "%s: not a regular file; choose another --run-dir", store->shown);
-  code = sqlite3_open_v2 (store->ledger, &store->db, flags | (writes ? SQLITE_OPEN_CREATE : 0), NULL);
-  /* Somebody else's run, or a read-only medium: reading needs no right to write. */
-  if (code != SQLITE_OK && !writes) {
-    sqlite3_close (store->db);
-    store->db = NULL;
-    flags = (flags & ~SQLITE_OPEN_READWRITE) | SQLITE_OPEN_READONLY;
-    code = sqlite3_open_v2 (store->ledger, &store->db, flags, NULL);
-  }
-  if (code != SQLITE_OK)
-    return vj_sql_fail (store, code, "opening", error);
-  harden (store->db);
-  if (!check_format (store, &empty, error))
+  if (!prepare_ledger (store, error) || !connect_any (store, error) || !check_format (store, &empty, error))
     return FALSE;
-  if (!writes) {
+  if (reads) {
     if (empty)
       return vj_fail (error, VJ_EXIT_STORE, "%s: holds no run yet; start one with `vjrun run`", store->shown);
     return vj_sql_exec (store, "PRAGMA query_only=1", "opening", error) && vj_schema_check (store, error);

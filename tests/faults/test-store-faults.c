@@ -256,6 +256,13 @@ test_full_disk (Place *place, gconstpointer unused G_GNUC_UNUSED)
   assert_ok (vj_store_meta_set (store, "space", "again", &error_));
 }
 
+/* In a mount namespace of this process, so that nothing stays behind however the test ends. */
+static gboolean
+may_mount (void)
+{
+  return unshare (CLONE_NEWNS) == 0 && mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 /* The same on a file system that really is full, where we may mount one. */
 static void
 test_full_tmpfs (Place *place, gconstpointer unused G_GNUC_UNUSED)
@@ -264,9 +271,7 @@ test_full_tmpfs (Place *place, gconstpointer unused G_GNUC_UNUSED)
   VjStoreQuery all = VJ_STORE_QUERY_ALL;
   gint64 acknowledged, n;
 
-  /* In a mount namespace of this process, so that nothing stays behind however the test ends. */
-  if (unshare (CLONE_NEWNS) != 0 || mount ("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0
-      || mount ("none", place->dir, "tmpfs", 0, "size=400k") != 0) {
+  if (!may_mount () || mount ("none", place->dir, "tmpfs", 0, "size=400k") != 0) {
     g_test_skip ("may not mount a tmpfs here");
     return;
   }
@@ -399,6 +404,27 @@ test_zeroed_page (Place *place, gconstpointer unused G_GNUC_UNUSED)
   g_assert_cmpint (read_until_damage (place->dir), ==, -1);
 }
 
+/* A run can be looked at where nothing can be written; going on with it says what to do. */
+static void
+test_read_only (Place *place, gconstpointer unused G_GNUC_UNUSED)
+{
+  g_autofree char *ledger = make_ledger (place);
+  VjStoreQuery all = VJ_STORE_QUERY_ALL;
+  gint64 n;
+
+  if (!may_mount () || mount (place->dir, place->dir, NULL, MS_BIND, NULL) != 0
+      || mount ("none", place->dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
+    g_test_skip ("may not make a read-only mount here");
+    return;
+  }
+  VjStore *store = open_store (place->dir, VJ_STORE_READ);
+  assert_ok (vj_store_count (store, &all, &n, &error_));
+  g_assert_cmpint (n, ==, 400);
+  vj_store_close (store);
+  assert_fails (VJ_EXIT_STORE, "writable", vj_store_open (place->dir, VJ_STORE_WRITE, &error_) != NULL);
+  g_assert_cmpint (umount (place->dir), ==, 0);
+}
+
 static void
 test_truncated (Place *place, gconstpointer unused G_GNUC_UNUSED)
 {
@@ -423,6 +449,8 @@ test_paths (Place *place, gconstpointer unused G_GNUC_UNUSED)
   vj_store_close (open_store (fresh, VJ_STORE_WRITE));
   g_assert_cmpint (stat (fresh, &info), ==, 0);
   g_assert_cmpuint (info.st_mode & 0777, ==, 0700);
+  g_assert_cmpint (stat (ledger, &info), ==, 0);
+  g_assert_cmpuint (info.st_mode & 0777, ==, 0600);
   assert_fails (VJ_EXIT_STORE, "cannot open the run directory", vj_store_open (none, VJ_STORE_READ, &error_) != NULL);
   assert_fails (VJ_EXIT_STORE, "", vj_store_open (ledger, VJ_STORE_WRITE, &error_) != NULL);
   /* A directory reached by a link is fine; a ledger that is one is not. */
@@ -430,7 +458,7 @@ test_paths (Place *place, gconstpointer unused G_GNUC_UNUSED)
   vj_store_close (open_store (link, VJ_STORE_WRITE));
   unlink (link);
   g_assert_cmpint (rename (ledger, moved), ==, 0);
-  assert_fails (VJ_EXIT_STORE, "holds no run", vj_store_open (place->dir, VJ_STORE_READ, &error_) != NULL);
+  assert_fails (VJ_EXIT_STORE, "there is no run", vj_store_open (place->dir, VJ_STORE_READ, &error_) != NULL);
   g_assert_cmpint (symlink (moved, ledger), ==, 0);
   refused (place->dir, "not a regular file");
 }
@@ -459,6 +487,7 @@ main (int argc, char **argv)
   ADD ("foreign", test_foreign);
   ADD ("zeroed-page", test_zeroed_page);
   ADD ("truncated", test_truncated);
+  ADD ("read-only", test_read_only);
   ADD ("paths", test_paths);
   ADD ("empty-file", test_empty_file);
   return g_test_run ();
