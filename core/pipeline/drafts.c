@@ -2,6 +2,7 @@
 #include "pipeline/context.h"
 
 #include <string.h>
+#include "base/file.h"
 
 #define KEY_BYTES 64
 
@@ -22,6 +23,36 @@ id_part (const char *key, guint64 index)
   return g_strdup_printf ("x%.16s", digest);
 }
 
+/* The run's first reading of a data file fixes its content: a later stage that found another would number other records
+ * alike. Files are the plugin's path options that name one; folders of images are held to by the images' digests. */
+static gboolean
+pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, GError **error)
+{
+  g_autofree char *key = g_strconcat ("data ", path, NULL), *known = NULL, *digest = NULL;
+
+  if (!g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    return TRUE;
+  if (!(digest = vj_sha256_file (path, error)) || !vj_store_meta_get (context->store, key, &known, error))
+    return FALSE;
+  if (known == NULL)
+    return vj_store_meta_set (context->store, key, digest, error);
+  return strcmp (known, digest) == 0
+         || vj_fail (error, VJ_EXIT_DATA, "%s.%s: '%s': the data set changed since this run began with it; put the old one back, "
+                     "or start a new run with --run-dir", entry->path, option->name, path);
+}
+
+static gboolean
+pin_files (VjContext *context, const VjRecipePlugin *entry, VjInstance *instance, GError **error)
+{
+  const char *self = vj_instance_self (instance);
+  for (const VjOption *option = entry->plugin->options; option != NULL && option->name != NULL; option++) {
+    const char *path = option->type == VJ_OPTION_PATH ? *(char *const *) (gconstpointer) (self + option->offset) : NULL;
+    if (path != NULL && !pin_file (context, entry, option, path, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean
 vj_drafter_init (VjDrafter *drafter, VjContext *context, const VjRecipePlugin *entry, const char *stream, const char *prefix,
                  GError **error)
@@ -30,6 +61,10 @@ vj_drafter_init (VjDrafter *drafter, VjContext *context, const VjRecipePlugin *e
   VjInstance *instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (instance == NULL)
     return FALSE;
+  if (!pin_files (context, entry, instance, error)) {
+    vj_instance_free (instance);
+    return FALSE;
+  }
   *drafter = (VjDrafter){.instance = instance,
                          .draft = vj_draft_new (),
                          .keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),

@@ -30,6 +30,7 @@ iteration:
   judge: { use: pairwise, model: judge, samples: 6, prompt: "JUDGE {question} A: {answer_a} B: {answer_b}" }
   filters: [ { use: verdict }, { use: dedup }, { use: both-orders }, { use: balance } ]
   train: { use: canned, model: judge }
+repeat: { iterations: 1 }
 """
 # A rewrite names the kind it was asked for, so that what is recorded can be held against what was asked.
 REPLIES = {"rules": [
@@ -101,6 +102,11 @@ def main():
     asked = len(harness.lines(os.path.join(top, "asked")))
     again = harness.run(recipe, run_dir, *log)
     tap.check(again.stdout == result.stdout and len(harness.lines(os.path.join(top, "asked"))) == asked, "the same command again asks nothing", again.stderr)
+    with open(os.path.join(folder, "data.jsonl"), "a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps({"id": "r99", "n": "thing 99", "image": "1.png", "gold": "CANARY"}))
+    more = harness.run(recipe, run_dir, *log, "--set", "repeat.iterations=2")
+    tap.check(more.returncode == 4 and "data.jsonl" in more.stderr and "the data set changed" in more.stderr,
+              "a data set that changed before the next iteration ends with exit 4 and is named", more.stderr)
     for name, value, code in (("path", "none.jsonl", 4), ("form", "ajar", 3)):
         bad = harness.run(recipe, os.path.join(top, name), "--set", f"iteration.questions.0.{name}={value}")
         tap.check(bad.returncode == code, f"a wrong {name} ends with exit {code}", bad.stderr)
