@@ -1,4 +1,5 @@
 /* What all subcommands share: options, the registry, the recipe, how errors are told. */
+#include "compute/compute.h"
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -74,6 +75,14 @@ vj_cli_options (VjCli *cli, const GOptionEntry *entries, const char *arguments, 
   return go_on;
 }
 
+/* The engine knows no plugins; it asks here. */
+static const VjComputeOps *
+find_compute (void *data, const char *name, GError **error)
+{
+  const VjPlugin *plugin = vj_registry_find (data, VJ_ROLE_COMPUTE, name, error);
+  return plugin == NULL ? NULL : plugin->ops;
+}
+
 VjRegistry *
 vj_cli_registry (VjCli *cli, GError **error)
 {
@@ -83,7 +92,9 @@ vj_cli_registry (VjCli *cli, GError **error)
   for (guint i = 0; cli->plugin_paths != NULL && cli->plugin_paths[i] != NULL; i++)
     g_ptr_array_add (directories, cli->plugin_paths[i]);
   g_ptr_array_add (directories, NULL);
-  return vj_registry_new ((const char *const *) directories->pdata, NULL, error);
+  VjRegistry *registry = vj_registry_new ((const char *const *) directories->pdata, NULL, error);
+  vj_compute_set_find (registry == NULL ? NULL : find_compute, registry);
+  return registry;
 }
 
 VjRecipe *

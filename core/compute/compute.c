@@ -4,28 +4,31 @@
 #include <string.h>
 
 /* Set once by the host before any engine opens, so no two threads or instances can disagree about it. */
-static VjComputeFind host_find;
+static struct {
+  VjComputeFind find;
+  void *data;
+} host;
 
 void
-vj_compute_set_find (VjComputeFind find)
+vj_compute_set_find (VjComputeFind find, void *data)
 {
-  g_atomic_pointer_set (&host_find, find);
+  host.find = find;
+  host.data = data;
 }
 
 static const VjComputeOps *
 find_ops (const char *name, GError **error)
 {
-  VjComputeFind find = g_atomic_pointer_get (&host_find);
   if (name == NULL || strcmp (name, "auto") == 0) {
-    const VjComputeOps *ops = find == NULL ? NULL : find ("openblas", NULL);
+    const VjComputeOps *ops = host.find == NULL ? NULL : host.find (host.data, "openblas", NULL);
     return ops != NULL ? ops : &vj_compute_cpu;
   }
   if (strcmp (name, "ref") == 0)
     return &vj_compute_ref;
   if (strcmp (name, "cpu") == 0)
     return &vj_compute_cpu;
-  if (find != NULL)
-    return find (name, error);
+  if (host.find != NULL)
+    return host.find (host.data, name, error);
   vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': not found: no compute plugins are loaded; use 'auto', 'cpu' or 'ref'", name);
   return NULL;
 }
@@ -42,6 +45,8 @@ vj_compute_open (const char *name, guint threads, GError **error)
     return NULL;
   }
   const VjComputeOps *table = ops->open == NULL && ops->sgemm != NULL ? &vj_compute_cpu : ops;
+  if (ops->prepare != NULL && !ops->prepare (error))
+    return NULL;
   void *device = table->open (threads, error);
   if (device == NULL)
     return NULL;

@@ -11,11 +11,12 @@ typedef struct {
 } VjCompute;
 
 /* Gives the table called `name`, or NULL with an error that says why there is none. */
-typedef const VjComputeOps *(*VjComputeFind) (const char *name, GError **error);
+typedef const VjComputeOps *(*VjComputeFind) (void *data, const char *name, GError **error);
 
 /* Where vj_compute_open looks for what is not built in: the host sets it once, before any engine opens
- * (cli/ hands in its plugin loader, tests a table of their own). NULL: built-in tables only. */
-VJ_API void vj_compute_set_find (VjComputeFind find);
+ * (cli/ hands in its plugin registry, tests a table of their own). NULL: built-in tables only. `data` outlives
+ * the last engine opened. */
+VJ_API void vj_compute_set_find (VjComputeFind find, void *data);
 
 /* Opens `name`; "auto" and NULL mean `openblas` when it is found, else `cpu`. VJ_EXIT_PLUGIN when
  * there is none of that name or its table does not fit. Close with vj_compute_close. */

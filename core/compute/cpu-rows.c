@@ -240,14 +240,14 @@ dot_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
     const float *x = t->table + (gsize) from * t->cols, *y = t->dy + r * t->cols;
     if (from < 0)
       continue;
-    V sum = v_set (0);
+    VD sum = { 0 }; /* f64, because such sums are small beside their terms */
     gsize c = 0;
     for (; c + LANES <= t->cols; c += LANES)
-      sum += v_load (x + c) * v_load (y + c);
-    float rest = v_sum (sum);
+      sum += __builtin_convertvector (v_load (x + c), VD) * __builtin_convertvector (v_load (y + c), VD);
+    for (guint l = 0; l < LANES; l++)
+      total += sum[l];
     for (; c < t->cols; c++)
-      rest += x[c] * y[c];
-    total += rest;
+      total += (double) x[c] * y[c];
   }
   t->dots[first / t->chunk] = total;
 }

@@ -4,8 +4,6 @@
 
 #define CHUNK 16384
 
-typedef double VD __attribute__ ((vector_size (128)));
-
 /* -- cross-entropy --------------------------------------------------------- */
 
 typedef struct {

@@ -22,6 +22,7 @@
 
 typedef float V __attribute__ ((vector_size (64)));
 typedef gint32 VI __attribute__ ((vector_size (64)));
+typedef double VD __attribute__ ((vector_size (128)));
 typedef float VU __attribute__ ((vector_size (64), aligned (4), may_alias)); /* in memory */
 
 VJ_INLINE V v_load (const float *p) { return *(const VU *) p; }

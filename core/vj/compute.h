@@ -109,10 +109,11 @@ typedef void (*VjSgemm) (gboolean ta, gboolean tb, gsize m, gsize n, gsize k, co
  * host's threads, memory and kernels with that product in them, and it needs no other slot. In any other table
  * no slot is optional but sgemm, which must be NULL. */
 typedef struct {
-  guint32 abi;       /* VJ_COMPUTE_ABI */
   guint32 size;      /* sizeof (VjComputeOps) */
+  guint32 abi;       /* VJ_COMPUTE_ABI */
   const char *name;
   VjSgemm sgemm;     /* (optional) called from several threads at once */
+  gboolean (*prepare) (GError **error); /* (optional) before each open; VJ_EXIT_PLUGIN: this machine cannot run it */
 
   /* threads: 0 = all processors of the process. VJ_EXIT_PLUGIN when this machine cannot run it. */
   void *(*open) (guint threads, GError **error);
@@ -189,6 +190,10 @@ typedef struct {
   /* p -= lr decay p; m, v moments; p -= lr (m / c1) / (sqrt (v / c2) + eps) (Loshchilov and Hutter, 2019). */
   void (*adamw) (void *device, gsize n, const VjAdamw *adamw, VjF32 *param, const VjF32 *grad, VjF32 *m, VjF32 *v);
 } VjComputeOps;
+
+/* For plugins, after <vj/plugin.h>: VJ_DEFINE_COMPUTE ((.name = "x", .sgemm = ...), .name = "x", .version = ...). */
+#define VJ__COMPUTE_OPS(...) { .size = sizeof (VjComputeOps), .abi = VJ_COMPUTE_ABI, __VA_ARGS__ }
+#define VJ_DEFINE_COMPUTE(ops_, ...) VJ__DEFINE (VJ_ROLE_COMPUTE, char, VjComputeOps, VJ__COMPUTE_OPS ops_, __VA_ARGS__)
 
 G_END_DECLS
 #endif

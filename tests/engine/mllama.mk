@@ -1,11 +1,11 @@
 # tests of the model itself
-check_PROGRAMS += tests/engine/test-mllama tests/engine/test-mllama-train
-TESTS += tests/engine/test-mllama tests/engine/test-mllama-train
-tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h
+check_PROGRAMS += tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
+TESTS += tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
+tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/openblas.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_mllama_LDADD = $(CORE_LDADD)
-tests_engine_test_mllama_train_SOURCES = tests/engine/test-mllama-train.c tests/engine/mllama-cases.h
+tests_engine_test_mllama_train_SOURCES = tests/engine/test-mllama-train.c tests/engine/mllama-cases.h tests/engine/openblas.h
 tests_engine_test_mllama_train_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_train_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_mllama_train_LDADD = $(CORE_LDADD)
@@ -13,3 +13,7 @@ EXTRA_DIST += tests/peers/make_mllama_vectors.py \
 	tests/vectors/mllama/one-tile/config.json tests/vectors/mllama/one-tile/model.safetensors tests/vectors/mllama/one-tile/expected.safetensors \
 	tests/vectors/mllama/four-tiles/config.json tests/vectors/mllama/four-tiles/model.safetensors tests/vectors/mllama/four-tiles/expected.safetensors \
 	tests/vectors/mllama/tied/config.json tests/vectors/mllama/tied/model.safetensors tests/vectors/mllama/tied/expected.safetensors
+tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/openblas.h
+tests_engine_test_compute_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_compute_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_compute_LDADD = $(CORE_LDADD)

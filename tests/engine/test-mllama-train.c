@@ -1,6 +1,7 @@
 /* The trainer against transformers: activations, loss, gradients, ten AdamW steps. And that these tests can
  * fail: every weight, spoiled, is noticed. */
 #include "tests/engine/mllama-cases.h"
+#include "tests/engine/openblas.h"
 
 static const VjTunerConfig plain = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.1, .max_grad_norm = 1 };
 
@@ -163,12 +164,12 @@ test_notices (const char *compute, const char *name)
   model_done (&model);
 }
 
-static const char *const computes[] = { "ref", "cpu" };
+static const char *const computes[] = { "ref", "cpu", "openblas" };
 
 static void
 for_all (void (*test) (const char *, const char *))
 {
-  for (guint c = 0; c < G_N_ELEMENTS (computes); c++)
+  for (guint c = 0; c < G_N_ELEMENTS (computes) - (openblas_available () ? 0 : 1); c++)
     for (guint m = 0; m < G_N_ELEMENTS (model_names); m++)
       test (computes[c], model_names[m]);
 }
@@ -181,6 +182,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  openblas_offer ();
   g_test_add_func ("/mllama/train/equals-transformers", all_gradients);
   g_test_add_func ("/mllama/train/ten-steps", all_curves);
   g_test_add_func ("/mllama/train/notices-every-weight", all_notices);
