@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #define REASONS 4 /* shown per stage; the rest is summed */
+#define COLUMNS 3 /* evaluations side by side */
 
 /* -- comparison ---------------------------------------------------------------------- */
 
@@ -130,18 +131,6 @@ interval_of (const VjStoredScore *score)
   return vj_statistics_wilson (score->right * share, score->total * share, VJ_Z95);
 }
 
-static void
-append_score (GString *out, const VjStoredScore *score)
-{
-  VjInterval interval = interval_of (score);
-  g_string_append (out, "    ");
-  g_autoptr (GString) metric = g_string_new (NULL);
-  append_inert (metric, score->metric, 36);
-  g_string_append_printf (out, "%-36s %.3f  [%.3f, %.3f]  %g of %g\n", metric->str,
-                          score->total > 0 ? score->right / score->total : 0.0, interval.low, interval.high, score->right,
-                          score->total);
-}
-
 /* The iteration of a label: "iteration 3" is 3, any other 0. */
 static guint
 iteration_of (const char *label)
@@ -149,38 +138,105 @@ iteration_of (const char *label)
   return g_str_has_prefix (label, "iteration ") ? (guint) g_ascii_strtoull (label + strlen ("iteration "), NULL, 10) : 0;
 }
 
-static gboolean
-append_comparison (GString *out, VjStore *store, const VjStoredScore *score, GError **error)
-{
-  VjComparison comparison;
-  guint iteration = iteration_of (score->label);
+/* The distinct values of one member, in order of first mention; borrowed. `evaluator` NULL: of all. */
+typedef enum { BY_EVALUATOR, BY_LABEL, BY_METRIC } Member;
 
-  if (iteration == 0 || strcmp (score->metric, VJ_METRIC_STRICT) != 0)
-    return TRUE;
-  if (!vj_summary_compare (store, score->evaluator, iteration, &comparison, error))
-    return FALSE;
-  if (comparison.cases > 0)
-    g_string_append_printf (out, "    against before: %" G_GUINT64_FORMAT " pairs gained, %" G_GUINT64_FORMAT
-                            " lost of %" G_GUINT64_FORMAT " (strict; exact McNemar p = %.3g)\n", comparison.gained,
-                            comparison.lost, comparison.cases, comparison.p);
-  return TRUE;
+static const char *
+member_of (const VjStoredScore *score, Member member)
+{
+  return member == BY_EVALUATOR ? score->evaluator : member == BY_LABEL ? score->label : score->metric;
+}
+
+static GPtrArray *
+distinct (const GPtrArray *scores, Member member, const char *evaluator)
+{
+  GPtrArray *values = g_ptr_array_new ();
+  for (guint i = 0; i < scores->len; i++) {
+    const VjStoredScore *score = scores->pdata[i];
+    const char *value = member_of (score, member);
+    if ((evaluator == NULL || strcmp (score->evaluator, evaluator) == 0)
+        && !g_ptr_array_find_with_equal_func (values, value, g_str_equal, NULL))
+      g_ptr_array_add (values, (gpointer) value);
+  }
+  return values;
+}
+
+static const VjStoredScore *
+find_score (const GPtrArray *scores, const char *evaluator, const char *label, const char *metric)
+{
+  for (guint i = 0; i < scores->len; i++) {
+    const VjStoredScore *score = scores->pdata[i];
+    if (strcmp (score->evaluator, evaluator) == 0 && strcmp (score->label, label) == 0 && strcmp (score->metric, metric) == 0)
+      return score;
+  }
+  return NULL;
+}
+
+static void
+append_padded (GString *out, const char *text, guint width)
+{
+  gsize before = out->len;
+  append_inert (out, text, width - 1);
+  for (glong n = g_utf8_strlen (out->str + before, -1); n < (glong) width; n++)
+    g_string_append_c (out, ' ');
+}
+
+static void
+append_row (GString *out, const GPtrArray *scores, const char *evaluator, const char *metric, const GPtrArray *labels, guint from,
+            guint to)
+{
+  g_string_append (out, "  ");
+  append_padded (out, metric, 28);
+  for (guint i = from; i < to; i++) {
+    const VjStoredScore *score = find_score (scores, evaluator, labels->pdata[i], metric);
+    VjInterval interval = score != NULL ? interval_of (score) : (VjInterval){0};
+    if (score != NULL && score->total > 0)
+      g_string_append_printf (out, "%.3f [%.3f, %.3f]  ", score->right / score->total, interval.low, interval.high);
+    else
+      g_string_append_printf (out, "%-22s", "-");
+  }
+  g_string_truncate (out, out->len - 2);
+  g_string_append_c (out, '\n');
 }
 
 static gboolean
+append_comparisons (GString *out, VjStore *store, const char *evaluator, const GPtrArray *labels, GError **error)
+{
+  for (guint i = 0; i < labels->len; i++) {
+    VjComparison comparison;
+    const char *label = labels->pdata[i];
+    if (iteration_of (label) == 0)
+      continue;
+    if (!vj_summary_compare (store, evaluator, iteration_of (label), &comparison, error))
+      return FALSE;
+    if (comparison.cases > 0)
+      g_string_append_printf (out, "  %s against before, both orders right: %" G_GUINT64_FORMAT " pairs gained, %" G_GUINT64_FORMAT
+                              " lost of %" G_GUINT64_FORMAT "; exact McNemar p = %.3g\n", label, comparison.gained,
+                              comparison.lost, comparison.cases, comparison.p);
+  }
+  return TRUE;
+}
+
+/* A table per evaluator: metrics down, evaluations across. */
+static gboolean
 append_scores (GString *out, VjStore *store, const GPtrArray *scores, GError **error)
 {
-  const VjStoredScore *last = NULL;
-  for (guint i = 0; i < scores->len; i++) {
-    const VjStoredScore *score = scores->pdata[i];
-    if (last == NULL || strcmp (last->label, score->label) != 0 || strcmp (last->evaluator, score->evaluator) != 0) {
-      g_string_append_printf (out, "\n  %s, ", score->label);
-      append_inert (out, score->evaluator, 40);
+  g_autoptr (GPtrArray) evaluators = distinct (scores, BY_EVALUATOR, NULL);
+  for (guint e = 0; e < evaluators->len; e++) {
+    const char *evaluator = evaluators->pdata[e];
+    g_autoptr (GPtrArray) labels = distinct (scores, BY_LABEL, evaluator), metrics = distinct (scores, BY_METRIC, evaluator);
+    for (guint from = 0; from < labels->len; from += COLUMNS) {
+      guint to = MIN (from + COLUMNS, labels->len);
       g_string_append_c (out, '\n');
+      append_padded (out, evaluator, 30);
+      for (guint i = from; i < to; i++)
+        g_string_append_printf (out, i + 1 < to ? "%-22s" : "%s", (const char *) labels->pdata[i]);
+      g_string_append_c (out, '\n');
+      for (guint m = 0; m < metrics->len; m++)
+        append_row (out, scores, evaluator, metrics->pdata[m], labels, from, to);
     }
-    append_score (out, score);
-    if (!append_comparison (out, store, score, error))
+    if (!append_comparisons (out, store, evaluator, labels, error))
       return FALSE;
-    last = score;
   }
   return TRUE;
 }
@@ -196,7 +252,7 @@ vj_summary_text (VjStore *store, GError **error)
     return NULL;
   append_funnel (out, stages, drops);
   if (scores->len > 0) {
-    g_string_append (out, "\naccuracy (share, 95 % Wilson interval)");
+    g_string_append (out, "\nscores: share [95 % Wilson interval]\n");
     if (!append_scores (out, store, scores, error))
       return NULL;
   }

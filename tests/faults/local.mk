@@ -9,3 +9,4 @@ TESTS += tests/faults/test-io-faults
 tests_faults_test_io_faults_SOURCES = tests/faults/test-io-faults.c tests/unit/store-kit.h
 tests_faults_test_io_faults_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_faults_test_io_faults_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/faults/kill-quickstart.sh

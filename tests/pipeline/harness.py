@@ -63,22 +63,25 @@ def command(recipe, run_dir, *more):
 
 def run(recipe, run_dir, *more, **options):
     """Runs to the end: .returncode, .stdout, .stderr."""
-    return subprocess.run(command(recipe, run_dir, *more), capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(command(recipe, run_dir, *more), capture_output=True, text=True, timeout=1800, check=False, **options)
 
 
 def start(recipe, run_dir, *more, **options):
     return subprocess.Popen(command(recipe, run_dir, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
-def export_bytes(run_dir):
-    """name -> bytes of every file of the run's export."""
+def file_bytes(top):
+    """name -> bytes of every file below `top`."""
     found = {}
-    top = os.path.join(run_dir, "export")
     for folder, _, names in os.walk(top):
         for name in names:
             with open(os.path.join(folder, name), "rb") as file:
                 found[os.path.relpath(os.path.join(folder, name), top)] = file.read()
     return found
+
+
+def export_bytes(run_dir):
+    return file_bytes(os.path.join(run_dir, "export"))
 
 
 def lines(path):
