@@ -11,8 +11,8 @@ tests_plugins_trainers_canned_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 tests_plugins_trainers_canned_so_LDADD = $(GLIB_LIBS) $(JANSSON_LIBS)
 
 check_PROGRAMS += tests/plugins/test-scene
-TESTS += tests/plugins/test-scene tests/plugins/test-vj-tiny.py
-EXTRA_DIST += tests/plugins/test-vj-tiny.py
+TESTS += tests/plugins/test-scene tests/plugins/test-vj-tiny.py tests/plugins/test-vj-tiny-skills.py
+EXTRA_DIST += tests/plugins/test-vj-tiny.py tests/plugins/test-vj-tiny-skills.py
 tests_plugins_test_scene_SOURCES = tests/plugins/test-scene.c $(SCENE_SOURCES)
 tests_plugins_test_scene_CPPFLAGS = $(SCENE_CPPFLAGS)
 tests_plugins_test_scene_LDFLAGS = $(WHOLE_LINK_FLAGS)
