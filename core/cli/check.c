@@ -96,6 +96,39 @@ print_plan (const VjRecipe *recipe)
   }
 }
 
+/* -- what the run will need ---------------------------------------------------- */
+
+/* Paths that are not there: no fault of the recipe, but a run would end at them. */
+static void
+warn_of_paths (VjCli *cli, const VjRecipePlugin *entries, gsize n)
+{
+  for (gsize i = 0; i < n; i++) {
+    for (const VjOption *option = entries[i].plugin != NULL ? entries[i].plugin->options : NULL; option != NULL && option->name != NULL; option++) {
+      const VjNode *node = option->type == VJ_OPTION_PATH ? vj_node_get (entries[i].node, option->name) : NULL;
+      if (node == NULL || node->text == NULL)
+        continue;
+      g_autofree char *path = g_canonicalize_filename (node->text, node->origin->directory), *where = vj_node_where (node);
+      if (!g_file_test (path, G_FILE_TEST_EXISTS))
+        vj_log_write (cli->log, VJ_LOG_WARNING, NULL, "%s: '%s' is not there; the run will need it", where, path);
+    }
+  }
+}
+
+static void
+warn_of_all_paths (VjCli *cli, const VjRecipe *recipe)
+{
+  for (gsize i = 0; i < recipe->n_models; i++)
+    warn_of_paths (cli, &recipe->models[i].backend, 1);
+  for (gsize i = 0; i < recipe->n_courses; i++)
+    warn_of_paths (cli, recipe->courses[i].lessons, recipe->courses[i].n_lessons);
+  warn_of_paths (cli, recipe->questions, recipe->n_questions);
+  warn_of_paths (cli, recipe->injectors, recipe->n_injectors);
+  warn_of_paths (cli, recipe->filters, recipe->n_filters);
+  warn_of_paths (cli, recipe->evaluators, recipe->n_evaluators);
+  if (recipe->pretrain_init != NULL && !g_file_test (recipe->pretrain_init, G_FILE_TEST_IS_DIR))
+    vj_log_write (cli->log, VJ_LOG_WARNING, NULL, "pretrain.init: '%s' is not there; the run will need it", recipe->pretrain_init);
+}
+
 int
 vj_cli_check (VjCli *cli, int argc, char **argv)
 {
@@ -109,6 +142,7 @@ vj_cli_check (VjCli *cli, int argc, char **argv)
   g_autoptr (VjRecipe) recipe = registry != NULL ? vj_cli_recipe (cli, registry, argv[1], &error) : NULL;
   if (recipe == NULL)
     return vj_cli_fail (cli, error);
+  warn_of_all_paths (cli, recipe);
   print_plan (recipe);
   return VJ_EXIT_DONE;
 }

@@ -12,3 +12,4 @@ regenerate: all
 	mv recipe.schema.tmp $(srcdir)/schemas/recipe.schema.json
 	./vjrun describe --pages $(srcdir)/doc/plugins
 .PHONY: regenerate
+dist_man_MANS += doc/vjrun.1

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "config.h"
 
+#include <locale.h>
 #include <string.h>
 
 /* vjrun RECIPE is vjrun run RECIPE. */
@@ -78,6 +79,7 @@ dispatch (VjCli *cli, int argc, char **argv)
 int
 main (int argc, char **argv)
 {
+  setlocale (LC_CTYPE, "C.UTF-8"); /* what is read and written is UTF-8 everywhere; GLib would ask the locale */
   VjCli cli = {.log = vj_log_new (VJ_LOG_HUMAN, VJ_LOG_INFO, NULL, NULL)};
   int code = dispatch (&cli, argc, argv);
   vj_log_free (cli.log);

@@ -47,6 +47,22 @@ case_ "describe as Markdown" 0 out '^\| `' describe --markdown scenes
 printf 'recipe: 1\nname: "\\e[2J"\n' >escape.yaml
 case_ "escapes stay out of messages" 3 err "control character .x1b" check escape.yaml
 case_ "foreign file names are inert" 3 err 'x1b\[2J.yaml: cannot be opened' check $'\033[2J.yaml'
+cp right.yaml é.yaml
+LC_ALL=C case_ "results are UTF-8 in any locale" 0 out 'right \(é\.yaml\)' check --plugin-path "$test_plugins" é.yaml
+rm é.yaml
+n=$((n + 1))
+vjrun check --plugin-path "$test_plugins" right.yaml --set models.base.path=absent
+if [ $? -eq 0 ] && grep -q "warning: --set: models.base.path: '.*/absent' is not there" err; then echo "ok $n - a missing path is told"
+else echo "not ok $n - a missing path is told"; fi
 n=$((n + 1))
 if [ "$(ls)" = "$(printf 'err\nescape.yaml\nout\nright.yaml')" ]; then echo "ok $n - nothing is left behind"; else echo "not ok $n - nothing is left behind"; ls | sed 's/^/# /'; fi
+# The manual knows every command, every exit code and every shared option.
+n=$((n + 1)); missing=
+for word in $("$VJ_BUILDDIR/vjrun" --help | sed -n '/^Commands/,/^$/s/^  \([a-z]*\) .*/\1/p') $("$VJ_BUILDDIR/vjrun" check --help | grep -oE -- '--[a-z-]+'); do
+  sed 's/\\-/-/g' "$VJ_SRCDIR/doc/vjrun.1" | grep -qwF -- "$word" || missing="$missing $word"
+done
+for code in $("$VJ_BUILDDIR/vjrun" --help | sed -n '/Exit codes/,$s/^ *\([0-9]*\)  .*/\1/p'); do
+  grep -qE "^\.B.* ?\b$code\b" "$VJ_SRCDIR/doc/vjrun.1" || missing="$missing $code"
+done
+if [ -z "$missing" ]; then echo "ok $n - the manual is whole"; else echo "not ok $n - the manual is whole"; echo "# it lacks:$missing"; fi
 echo "1..$n"
