@@ -2,6 +2,7 @@
  * checked; no verb runs before the descriptor is. A plugin is trusted code: this keeps out accidents and files that
  * others could have put there, not malice. */
 #include "plugin/registry.h"
+#include "vj/compute.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -92,7 +93,7 @@ role_shape (VjRole role)
     [VJ_ROLE_TRAINER] = {sizeof (VjTrainerOps), {VERB (VjTrainerOps, train)}},
     [VJ_ROLE_EVALUATOR] = {sizeof (VjEvaluatorOps), {VERB (VjEvaluatorOps, next)}},
     [VJ_ROLE_BACKEND] = {sizeof (VjBackendOps), {VERB (VjBackendOps, submit), VERB (VjBackendOps, poll), VERB (VjBackendOps, identity)}},
-    [VJ_ROLE_COMPUTE] = {0, {{NULL, 0}}}, /* the engine knows this table, and checks it */
+    [VJ_ROLE_COMPUTE] = {sizeof (VjComputeOps), {{NULL, 0}}}, /* the conformance table looks at each op */
   };
   return &shapes[role];
 }
@@ -105,7 +106,7 @@ check_ops (const VjPlugin *plugin, const char *where, GError **error)
   if (plugin->ops == NULL)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: has no ops; define it by VJ_DEFINE_...", where);
   uint32_t size = *(const uint32_t *) plugin->ops;
-  if (shape->size != 0 && size != shape->size)
+  if (size != shape->size)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: its %s ops have %u bytes, expected %zu; rebuild it with this vjrun's headers", where, role,
                     size, shape->size);
   for (guint i = 0; i < G_N_ELEMENTS (shape->verbs) && shape->verbs[i].name != NULL; i++) {
