@@ -1,6 +1,6 @@
 # tests of the model itself
-check_PROGRAMS += tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
-TESTS += tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
+check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
+TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
 tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/openblas.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
@@ -17,3 +17,6 @@ tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/ope
 tests_engine_test_compute_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_compute_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_compute_LDADD = $(CORE_LDADD)
+tests_engine_test_safetensors_SOURCES = tests/engine/test-safetensors.c
+tests_engine_test_safetensors_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_safetensors_LDADD = $(CORE_LDADD)

@@ -3,6 +3,9 @@
 #include "tests/engine/mllama-cases.h"
 #include "tests/engine/openblas.h"
 
+#include <glib/gstdio.h>
+#include <stdlib.h>
+
 static const VjTunerConfig plain = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.1, .max_grad_norm = 1 };
 
 typedef struct {
@@ -164,6 +167,134 @@ test_notices (const char *compute, const char *name)
   model_done (&model);
 }
 
+static VjMllamaTrainer *
+steps_taken (const Model *model, const char *compute, guint threads, guint freeze, guint n, const char *restored)
+{
+  g_autoptr (GError) error = NULL;
+  VjTunerConfig config = plain;
+  VjMllamaExample examples[MAX_CASES];
+  guint64 seed = 3;
+  config.freeze = freeze;
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, threads, &config, &seed, &error);
+  g_assert_no_error (error);
+  model_examples (model, examples);
+  if (restored != NULL) {
+    g_assert_true (vj_mllama_trainer_restore (trainer, restored, &error));
+    g_assert_no_error (error);
+  }
+  while (vj_mllama_trainer_steps (trainer) < n) { /* another choice of examples in each step */
+    VjTunerStep step;
+    guint64 at = vj_mllama_trainer_steps (trainer);
+    g_assert_true (vj_mllama_trainer_step (trainer, examples + at % 2, model->n - at % 2, 0.01, &step, &error));
+    g_assert_true (step.finite);
+  }
+  return trainer;
+}
+
+static void
+assert_same_state (VjMllamaTrainer *a, VjMllamaTrainer *b)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (a);
+  for (guint i = 0; i < plan->weights->len; i++)
+    for (guint s = 0; s < 4; s++) {
+      gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+      g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+      if (s == VJ_STATE_GRAD)
+        continue;
+      vj_mllama_trainer_get (a, (VjMllamaState) s, i, x);
+      vj_mllama_trainer_get (b, (VjMllamaState) s, i, y);
+      g_assert_cmpmem (x, n * 4, y, n * 4);
+    }
+}
+
+/* Six steps from fresh weights: the same bits on 1, 2 and 3 threads, and when stopped and resumed in the middle. */
+static void
+test_exact (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *file = g_build_filename (dir, "checkpoint", NULL);
+  model_load (name, &model);
+  for (guint freeze = 0; freeze < 7; freeze += 3) { /* nothing; vision and cross; cross and text */
+    g_autoptr (VjMllamaTrainer) one = steps_taken (&model, compute, 1, freeze, 6, NULL), three = steps_taken (&model, compute, 3, freeze, 6, NULL);
+    assert_same_state (one, three);
+    g_autoptr (VjMllamaTrainer) half = steps_taken (&model, compute, 2, freeze, 3, NULL);
+    g_assert_true (vj_mllama_trainer_checkpoint (half, file, NULL));
+    g_autoptr (VjMllamaTrainer) resumed = steps_taken (&model, compute, 2, freeze, 6, file);
+    assert_same_state (one, resumed);
+  }
+  g_unlink (file);
+  g_rmdir (dir);
+  model_done (&model);
+}
+
+/* Freezing a part leaves the gradients of the others as they were, makes none for it, and changes none of its weights. */
+static void
+test_freeze (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  for (guint freeze = 1; freeze < 7; freeze++) {
+    g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, freeze), start = open_trainer (&model, compute, 0);
+    const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+    g_assert_true (vj_mllama_trainer_step (trainer, examples, model.n, 0.01, &step, NULL));
+    for (guint i = 0; i < plan->weights->len - (plan->tied ? 1 : 0); i++) {
+      const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+      g_autofree float *have = g_new (float, weight->n_elements), *before = g_new (float, weight->n_elements);
+      if (freeze >> weight->part & 1) {
+        vj_mllama_trainer_get (trainer, VJ_STATE_PARAM, i, have);
+        vj_mllama_trainer_get (start, VJ_STATE_PARAM, i, before);
+        g_assert_cmpmem (have, weight->n_elements * 4, before, weight->n_elements * 4);
+      } else {
+        vj_mllama_trainer_get (trainer, VJ_STATE_GRAD, i, have);
+        g_assert_cmpfloat (distance (have, expect (&model, "grad.%s", weight->key)->data, weight->n_elements), <=, TOLERANCE);
+      }
+    }
+  }
+  model_done (&model);
+}
+
+/* A weight that is not finite is noticed and nothing changes; the saved directory opens with equal weights. */
+static void
+test_save (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *bf16 = g_build_filename (dir, "bf16", NULL);
+  g_autoptr (VjMllamaTrainer) trainer = steps_taken (&model, compute, 2, 0, 2, NULL);
+  g_assert_true (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error));
+  g_assert_true (vj_mllama_trainer_save (trainer, bf16, VJ_DTYPE_BF16, &error));
+  g_assert_false (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error)); /* exists */
+  g_assert_error (error, VJ_ERROR, VJ_EXIT_STORE);
+  g_clear_error (&error);
+  g_autoptr (VjMllamaTrainer) opened = vj_mllama_trainer_open (saved, compute, 2, &plain, NULL, &error);
+  g_assert_no_error (error);
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  g_assert_cmpint (vj_mllama_trainer_peek_plan (opened)->tied, ==, plan->tied);
+  for (guint i = 0; i < plan->weights->len; i++) {
+    gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+    vj_mllama_trainer_get (trainer, VJ_STATE_PARAM, i, x);
+    vj_mllama_trainer_get (opened, VJ_STATE_PARAM, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+  }
+  g_autofree float *bad = g_new0 (float, vj_mllama_plan_at (plan, plan->norm)->n_elements);
+  bad[1] = NAN;
+  vj_mllama_trainer_set (trainer, VJ_STATE_PARAM, plan->norm, bad);
+  g_assert_true (vj_mllama_trainer_step (trainer, examples, model.n, 0.01, &step, &error));
+  g_assert_false (step.finite);
+  g_assert_cmpuint (vj_mllama_trainer_steps (trainer), ==, 2);
+  g_autofree char *remove = g_strdup_printf ("rm -r '%s'", dir);
+  g_assert_cmpint (system (remove), ==, 0);
+  model_done (&model);
+}
+
 static const char *const computes[] = { "ref", "cpu", "openblas" };
 
 static void
@@ -176,6 +307,9 @@ for_all (void (*test) (const char *, const char *))
 
 static void all_gradients (void) { for_all (test_gradients); }
 static void all_curves (void) { for_all (test_curve); }
+static void all_exact (void) { for_all (test_exact); }
+static void all_freeze (void) { for_all (test_freeze); }
+static void all_save (void) { for_all (test_save); }
 static void all_notices (void) { for_all (test_notices); }
 
 int
@@ -185,6 +319,9 @@ main (int argc, char **argv)
   openblas_offer ();
   g_test_add_func ("/mllama/train/equals-transformers", all_gradients);
   g_test_add_func ("/mllama/train/ten-steps", all_curves);
+  g_test_add_func ("/mllama/train/exact", all_exact);
+  g_test_add_func ("/mllama/train/freeze", all_freeze);
+  g_test_add_func ("/mllama/train/save", all_save);
   g_test_add_func ("/mllama/train/notices-every-weight", all_notices);
   return g_test_run ();
 }
