@@ -180,7 +180,7 @@ test_race (Place *place, gconstpointer unused G_GNUC_UNUSED)
     }
   }
   /* The winner died without a word: nothing stale is left. */
-  g_autoptr (VjStore) next = open_store (place->dir, VJ_STORE_WRITE);
+  vj_store_close (open_store (place->dir, VJ_STORE_WRITE));
 }
 
 /* -- full disk -------------------------------------------------------------------------------------- */
@@ -408,10 +408,10 @@ test_zeroed_page (Place *place, gconstpointer unused G_GNUC_UNUSED)
 static void
 test_read_only (Place *place, gconstpointer unused G_GNUC_UNUSED)
 {
-  g_autofree char *ledger = make_ledger (place);
   VjStoreQuery all = VJ_STORE_QUERY_ALL;
   gint64 n;
 
+  g_free (make_ledger (place));
   if (!may_mount () || mount (place->dir, place->dir, NULL, MS_BIND, NULL) != 0
       || mount ("none", place->dir, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
     g_test_skip ("may not make a read-only mount here");

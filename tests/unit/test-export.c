@@ -187,8 +187,8 @@ test_hostile_manifest (Place *place, gconstpointer unused G_GNUC_UNUSED)
 {
   static const char *const rows[] = {
     "", "[]", "{\"manifest\":2,\"files\":{}}", "{\"manifest\":1}", "{\"manifest\":1,\"files\":{\"a\":7}}",
-    "{\"manifest\":1,\"files\":{\"../../../etc/passwd\":{\"size\":1,\"sha256\":"
-    "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}}}"};
+    ("{\"manifest\":1,\"files\":{\"../../../etc/passwd\":{\"size\":1,\"sha256\":"
+     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}}}")};
   g_autofree char *manifest = at (place->dir, VJ_MANIFEST_NAME);
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
     g_file_set_contents (manifest, rows[i], -1, NULL);
