@@ -8,14 +8,13 @@
 enum { KIND_COLOR, KIND_NUMBER, KIND_POSITION, KIND_SIZE };
 static const char *const kinds[] = {"color", "number", "position", "size", NULL};
 
-/* A word is replaced by another one of its row; it belongs to the first row that has it. */
+/* A word is replaced by another one of its row; it belongs to the first row that has it. Numbers stand in order.
+ * Colors are not here: the recipe lists them. */
 static const struct {
   int kind;
   const char *const *words;
 } groups[] = {
 #define ROW(kind_, ...) {KIND_##kind_, (const char *const[]){__VA_ARGS__, NULL}}
-  ROW (COLOR, "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray"),
-  ROW (COLOR, "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"),
   ROW (NUMBER, "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
   ROW (NUMBER, "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"),
   ROW (POSITION, "left", "right"),
@@ -50,14 +49,16 @@ static const struct {
 };
 
 typedef struct {
-  char **kinds;
+  char **kinds, **colors;
   int64_t distance;
   gboolean everywhere;
 } SwapWords;
 
 static const VjOption options[] = {
   VJ_OPTION_LIST (SwapWords, kinds, "color,number,position,size", kinds, "What may be swapped."),
-  VJ_OPTION_INT (SwapWords, distance, "3", 1, 1000, "units", "Farthest a numeral may move."),
+  VJ_OPTION_LIST (SwapWords, colors, "red,orange,yellow,green,blue,purple,pink,brown,black,white,gray", NULL,
+                  "Colors that are swapped for one another, in lower case; grey counts as gray."),
+  VJ_OPTION_INT (SwapWords, distance, "3", 1, 1000, "units", "Farthest a number may move: so many up or down, or so many words of its row."),
   VJ_OPTION_BOOL (SwapWords, everywhere, "false", "Swap all occurrences of the word instead of one."),
   VJ_OPTION_END
 };
@@ -65,8 +66,9 @@ static const VjOption options[] = {
 /* A word that can be swapped: bytes [at, at + length) of the response. */
 typedef struct {
   size_t at, length;
-  int kind, group; /* group -1: a numeral */
+  int kind, group; /* group: row of `groups`; or one of these */
 } Spot;
+enum { GROUP_NUMERAL = -1, GROUP_COLORS = -2, GROUP_NONE = -3 };
 
 static gboolean
 wants (const SwapWords *self, int kind)
@@ -74,15 +76,22 @@ wants (const SwapWords *self, int kind)
   return self->kinds && g_strv_contains ((const char *const *) self->kinds, kinds[kind]);
 }
 
-/* The row of `word`, or -1. */
-static int
-group_of (const char *word)
+static const char *
+color_of (const char *word)
 {
+  return strcmp (word, "grey") == 0 ? "gray" : word;
+}
+
+static int
+group_of (const SwapWords *self, const char *word)
+{
+  if (self->colors && g_strv_contains ((const char *const *) self->colors, color_of (word)))
+    return GROUP_COLORS;
   for (size_t i = 0; i < G_N_ELEMENTS (groups); i++)
     for (const char *const *other = groups[i].words; *other; other++)
       if (strcmp (*other, word) == 0)
         return (int) i;
-  return -1;
+  return GROUP_NONE;
 }
 
 /* A whole number from 2 to a million that stands alone: no decimals, no ordinals, no part of a name. */
@@ -107,11 +116,11 @@ find_spots (const SwapWords *self, const char *text)
       at++;
       continue;
     }
-    Spot spot = {.at = at, .length = n, .kind = KIND_NUMBER, .group = -1};
+    Spot spot = {.at = at, .length = n, .kind = KIND_NUMBER, .group = GROUP_NUMERAL};
     g_autofree char *raw = g_strndup (text + at, n), *word = g_ascii_strdown (raw, -1);
     if (digits != n) {
-      spot.group = group_of (word);
-      spot.kind = spot.group < 0 ? -1 : groups[spot.group].kind;
+      spot.group = group_of (self, word);
+      spot.kind = spot.group >= 0 ? groups[spot.group].kind : spot.group == GROUP_COLORS ? KIND_COLOR : -1;
     } else if (!is_numeral (text, at, n))
       spot.kind = -1;
     if (spot.kind >= 0 && wants (self, spot.kind))
@@ -131,15 +140,29 @@ other_numeral (const SwapWords *self, VjRun *run, const char *word)
   return g_strdup_printf ("%" G_GINT64_FORMAT, pick + (pick >= number));
 }
 
+/* Another word of the row `words`, at most `distance` places away. NULL when there is none. */
 static char *
-other_word (VjRun *run, int group, const char *word)
+other_word (VjRun *run, const char *const *words, const char *word, int64_t distance)
 {
-  const char *const *words = groups[group].words;
-  guint n = g_strv_length ((char **) words), own = 0;
+  gint64 n = g_strv_length ((char **) words), own = 0;
   while (strcmp (words[own], word) != 0)
     own++;
-  guint pick = vj_run_random (run, n - 1);
-  return g_strdup (words[pick + (pick >= own ? 1 : 0)]);
+  gint64 low = MAX (0, own - distance), high = MIN (n - 1, own + distance);
+  if (high == low)
+    return NULL;
+  gint64 pick = low + vj_run_random (run, (uint32_t) (high - low));
+  return g_strdup (words[pick + (pick >= own)]);
+}
+
+/* What takes the place of `word`. NULL: nothing, the recipe lists a single color. */
+static char *
+other_than (const SwapWords *self, VjRun *run, const Spot *spot, const char *word)
+{
+  if (spot->group == GROUP_NUMERAL)
+    return other_numeral (self, run, word);
+  if (spot->group == GROUP_COLORS)
+    return other_word (run, (const char *const *) self->colors, color_of (word), G_MAXINT32);
+  return other_word (run, groups[spot->group].words, word, spot->kind == KIND_NUMBER ? self->distance : G_MAXINT32);
 }
 
 /* `word` with the capitals of `like`: none, the first, or all. */
@@ -212,7 +235,11 @@ swap_words_tell (const void *instance, VjRun *run, const VjQuestion *question, c
   guint at = vj_run_random (run, spots->len);
   const Spot *spot = &g_array_index (spots, Spot, at);
   g_autofree char *raw = g_strndup (response + spot->at, spot->length), *word = g_ascii_strdown (raw, -1);
-  g_autofree char *other = spot->group < 0 ? other_numeral (self, run, word) : other_word (run, spot->group, word);
+  g_autofree char *other = other_than (self, run, spot, word);
+  if (!other) {
+    ret_injection->reason = g_strdup ("no other word of its kind");
+    return VJ_FLOW_SKIP;
+  }
   ret_injection->text = replace (self, response, spots, at, word, other);
   ret_injection->kind = kinds[spot->kind];
   ret_injection->change = g_strdup_printf ("%s -> %s", word, other);

@@ -12,7 +12,7 @@ test_swaps (void)
     {"size", "a huge dog", "a tiny dog", "size"},
     {"color", "An orange hat", "(A (red|yellow|green|blue|purple|pink|brown|black|white|gray)) hat", "color"},
     {"color", "grey", "(red|orange|yellow|green|blue|purple|pink|brown|black|white)", "color"},
-    {"number", "seven cats", "(two|three|four|five|six|eight|nine|ten|eleven|twelve) cats", "number"},
+    {"number", "seven cats", "(four|five|six|eight|nine|ten) cats", "number"},
     {"number", "12 cats", "(9|10|11|13|14|15) cats", "number"},
     {"number", "2 cats.", "[345] cats\\.", "number"},
     {"color,size", "2 cats on the left", NULL, NULL},
@@ -45,12 +45,16 @@ test_many_streams (void)
     g_assert_cmpstr (got.text, !=, "two small red cups left of an old box");
     g_hash_table_add (seen, g_strdup (got.change));
   }
-  g_assert_cmpuint (g_hash_table_size (seen), ==, 10 + 1 + 10 + 1); /* numbers, size, colors, position */
+  g_assert_cmpuint (g_hash_table_size (seen), ==, 3 + 1 + 10 + 1); /* numbers, size, colors, position */
 }
 
 static void
-test_everywhere (void)
+test_options (void)
 {
+  g_autoptr (Bench) few = bench_new (VJ_ROLE_INJECTOR, "swap-words", "colors", "red,mauve", NULL);
+  g_assert_cmpstr (bench_inject (few, "?", "a red and blue cup", NULL).text, ==, "a mauve and blue cup");
+  g_autoptr (Bench) lone = bench_new (VJ_ROLE_INJECTOR, "swap-words", "colors", "red", NULL);
+  g_assert_cmpstr (bench_inject (lone, "?", "a red cup", NULL).reason, ==, "no other word of its kind");
   g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "swap-words", "everywhere", "true", "kinds", "position", NULL);
   BenchInjection got = bench_inject (bench, "?", "Left is left, top is top", NULL);
   g_assert_true (g_str_equal (got.text, "Right is right, top is top") || g_str_equal (got.text, "Left is left, bottom is bottom"));
@@ -61,5 +65,5 @@ add_swap_words_tests (void)
 {
   g_test_add_func ("/plugins/swap-words/swaps", test_swaps);
   g_test_add_func ("/plugins/swap-words/many-streams", test_many_streams);
-  g_test_add_func ("/plugins/swap-words/everywhere", test_everywhere);
+  g_test_add_func ("/plugins/swap-words/options", test_options);
 }
