@@ -93,7 +93,7 @@ model_examples (const Model *model, VjMllamaExample *ret_examples)
 }
 
 /* Largest difference, relative to the largest expected value. */
-static double
+static G_GNUC_UNUSED double
 distance (const float *have, const float *want, gsize n)
 {
   double worst = 0, scale = 1e-6;

@@ -20,3 +20,10 @@ tests_engine_test_compute_LDADD = $(CORE_LDADD)
 tests_engine_test_safetensors_SOURCES = tests/engine/test-safetensors.c
 tests_engine_test_safetensors_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_safetensors_LDADD = $(CORE_LDADD)
+# Built on demand, for tests/peers/check_mllama_reverse.py.
+EXTRA_PROGRAMS += tests/peers/save-mllama
+tests_peers_save_mllama_SOURCES = tests/peers/save-mllama.c tests/engine/mllama-cases.h
+tests_peers_save_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_peers_save_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_peers_save_mllama_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/check_mllama_reverse.py
