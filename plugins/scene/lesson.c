@@ -156,14 +156,16 @@ pair_lesson (SceneLesson *lesson, SceneSkill skill, SceneDice *dice)
 }
 
 static void
-answer_lesson (SceneLesson *lesson, SceneDice *dice)
+answer_lesson (SceneLesson *lesson, gboolean count, SceneDice *dice)
 {
   SceneAsk ask;
 
-  if (scene_roll (dice, 3) == 0)
-    scene_ask_sample (&ask, dice);
-  else
-    scene_ask_about (&ask, &lesson->scene, dice);
+  do
+    if (scene_roll (dice, 3) == 0)
+      scene_ask_sample (&ask, dice);
+    else
+      scene_ask_about (&ask, &lesson->scene, dice);
+  while (count && ask.form != SCENE_ASK_COUNT);
   lesson->prompt = scene_ask_text (&ask);
   lesson->target = g_strdup (scene_ask_answer (&ask, &lesson->scene));
 }
@@ -184,13 +186,14 @@ scene_lesson_sample (SceneLesson *lesson, SceneSkill skill, SceneDice *dice)
   memset (lesson, 0, sizeof *lesson);
   scene_sample (&lesson->scene, dice);
   lesson->shown = skill >= SCENE_SKILL_DESCRIBE;
-  lesson->open = skill != SCENE_SKILL_ANSWER;
+  lesson->open = skill != SCENE_SKILL_ANSWER && skill != SCENE_SKILL_COUNT;
   switch (skill) {
   case SCENE_SKILL_COPY: copy_lesson (lesson, dice); break;
   case SCENE_SKILL_RECITE: recite_lesson (lesson); break;
   case SCENE_SKILL_REWRITE: rewrite_lesson (lesson, dice); break;
   case SCENE_SKILL_DESCRIBE: describe_lesson (lesson); break;
-  case SCENE_SKILL_ANSWER: answer_lesson (lesson, dice); break;
+  case SCENE_SKILL_ANSWER:
+  case SCENE_SKILL_COUNT: answer_lesson (lesson, skill == SCENE_SKILL_COUNT, dice); break;
   default: pair_lesson (lesson, skill, dice); break;
   }
 }

@@ -17,7 +17,8 @@
   X (DESCRIBE, "describe", TRUE, "describes the picture")                                          \
   X (ANSWER, "answer", TRUE, "answers a closed question")                                          \
   X (CHOOSE, "choose", TRUE, "says which of two words, each with its letter, the picture shows")   \
-  X (JUDGE, "judge", TRUE, "names the difference, the word seen, and the better answer")
+  X (JUDGE, "judge", TRUE, "names the difference, the word seen, and the better answer")         \
+  X (COUNT, "count", TRUE, "answers how many there are, the hardest of the closed questions")
 
 typedef enum {
 #define SCENE__SKILL(name, recipe, shown, what) SCENE_SKILL_##name,

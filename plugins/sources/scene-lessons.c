@@ -31,7 +31,7 @@ add_share (Lessons *lessons, const char *item, GError **error)
     }
   return vj_fail (error, VJ_EXIT_RECIPE,
                   "scene-lessons: skills: '%s': no such skill: expected copy, recite, differ, rewrite, describe, answer, "
-                  "choose or judge, each with an optional =SHARE",
+                  "choose, judge or count, each with an optional =SHARE",
                   item);
 }
 
@@ -76,7 +76,7 @@ next (void *self, VjRun *run, VjDraft *draft, GError **error)
 
 static const VjOption options[] = {
   VJ_OPTION_LIST (Lessons, skills, "describe,answer", NULL,
-                  "What is taught: copy, recite, differ, rewrite, describe, answer, choose, judge, each with an optional =SHARE."),
+                  "What is taught: copy, recite, differ, rewrite, describe, answer, choose, judge, count, each with an optional =SHARE."),
   VJ_OPTION_END,
 };
 
