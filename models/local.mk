@@ -3,4 +3,4 @@ vjtinydir = $(vjdatadir)/models/vj-tiny
 dist_vjtiny_DATA = models/vj-tiny/README.md models/vj-tiny/config.json models/vj-tiny/generation_config.json \
 	models/vj-tiny/preprocessor_config.json models/vj-tiny/chat_template.json models/vj-tiny/special_tokens_map.json \
 	models/vj-tiny/tokenizer.json models/vj-tiny/tokenizer_config.json models/vj-tiny/model.safetensors
-EXTRA_DIST += models/vj-tiny/make-tokenizer.py
+EXTRA_DIST += tests/tools/vj-tiny-tokenizer.py tests/tools/vj-tiny-figures.py

@@ -9,7 +9,7 @@ import tempfile
 
 TOP = os.environ.get("VJ_SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("VJ_BUILDDIR") or TOP
-SCENES, PAIRS = 150, 150
+SCENES, PAIRS = 400, 150
 
 # metric: floor, ceiling
 BOUNDS = {

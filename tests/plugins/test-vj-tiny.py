@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""models/vj-tiny hangs together: its tokenizer is what make-tokenizer.py makes, its sizes agree, it is small."""
+"""models/vj-tiny hangs together: its tokenizer is what vj-tiny-tokenizer.py makes, its sizes agree, it is small."""
 import json
 import os
 import subprocess
@@ -18,7 +18,7 @@ def load(name):
 def tokenizer_is_fresh():
     with tempfile.TemporaryDirectory() as folder:
         made = os.path.join(folder, "tokenizer.json")
-        subprocess.run([sys.executable, os.path.join(MODEL, "make-tokenizer.py"), made], check=True)
+        subprocess.run([sys.executable, os.path.join(TOP, "tests", "tools", "vj-tiny-tokenizer.py"), made], check=True)
         with open(made, "rb") as a, open(os.path.join(MODEL, "tokenizer.json"), "rb") as b:
             return a.read() == b.read()
 
@@ -45,7 +45,7 @@ def is_small():
     return sum(os.path.getsize(os.path.join(MODEL, name)) for name in os.listdir(MODEL)) <= 8 << 20
 
 
-TESTS = [("tokenizer.json is what make-tokenizer.py writes", tokenizer_is_fresh),
+TESTS = [("tokenizer.json is what vj-tiny-tokenizer.py writes", tokenizer_is_fresh),
          ("token ids of config, generation and tokenizer agree", ids_agree),
          ("picture sizes agree", sizes_agree), ("the model is at most 8 MiB", is_small)]
 

@@ -3,7 +3,7 @@
 every word of the scene language, with and without a space before it, is one token,
 and every byte is a token, so that any text can be read.
 
-Usage: make-tokenizer.py [FILE]     (default: tokenizer.json beside this script)
+Usage: vj-tiny-tokenizer.py [FILE]     (default: models/vj-tiny/tokenizer.json of this tree)
 
 Only the standard library. The merges are found as a BPE trainer finds them, over the
 list of words below, until each of them is one token.
@@ -104,7 +104,8 @@ def build():
 
 
 def main():
-    target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "tokenizer.json")
+    top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(top, "models", "vj-tiny", "tokenizer.json")
     with open(target, "w", encoding="utf-8") as file:
         json.dump(build(), file, ensure_ascii=False, indent=1)
         file.write("\n")
