@@ -25,9 +25,7 @@ pack_transposed (const float *from, gsize ld, gsize n, gsize dim, float *to)
     gsize part = MIN (VJ_PANEL, n - p * VJ_PANEL);
     if (part < VJ_PANEL)
       memset (to, 0, dim * VJ_PANEL * sizeof (float));
-    for (gsize j = 0; j < part; j++)
-      for (gsize d = 0; d < dim; d++)
-        to[d * VJ_PANEL + j] = from[(p * VJ_PANEL + j) * ld + d];
+    vj_cpu_transpose (from + p * VJ_PANEL * ld, ld, part, dim, to, VJ_PANEL);
   }
 }
 
@@ -66,30 +64,36 @@ block_end (const VjAttention *a, const VjAttentionSegment *s, gsize row, gsize n
   return end;
 }
 
+/* The lanes of the block at `j` that lie in [first, last). */
+VJ_INLINE VI
+seen_lanes (gsize j, gsize first, gsize last)
+{
+  return v_lanes (first > j ? (guint) (first - j) : 0, last - j < LANES ? (guint) (last - j) : LANES);
+}
+
 /* Scores of one row [0, width) become probabilities in place: zero outside [first, last). With `lse` given they
  * are exp (score - lse); else the softmax is taken and its lse returned. */
 VJ_CLONES static float
 softmax_row (float *x, gsize width, gsize first, gsize last, float scale, const float *lse)
 {
-  VI lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
   gsize begin = first / LANES * LANES, end = MIN (width, (last + LANES - 1) / LANES * LANES);
-  V best = v_set (-3e38f), total = v_set (0);
-  memset (x, 0, begin * sizeof (float));
-  memset (x + end, 0, (width - end) * sizeof (float));
+  VI lowest = (VI) v_set (-3e38f);
+  V best = (V) lowest, total = v_set (0);
   if (first >= last) {
     memset (x, 0, width * sizeof (float));
     return 0;
   }
+  for (gsize j = 0; j < begin; j += LANES)
+    v_store (x + j, v_set (0));
+  for (gsize j = end; j < width; j += LANES)
+    v_store (x + j, v_set (0));
   for (gsize j = begin; lse == NULL && j < end; j += LANES) {
-    VI at = lane + (gint32) j;
-    VI in = (at >= (gint32) first) & (at < (gint32) last);
-    best = v_max (best, (V) (((VI) (v_load (x + j) * scale) & in) | ((VI) v_set (-3e38f) & ~in)));
+    VI in = seen_lanes (j, first, last);
+    best = v_max (best, (V) (((VI) (v_load (x + j) * scale) & in) | (lowest & ~in)));
   }
   float top = lse == NULL ? v_largest (best) : *lse;
   for (gsize j = begin; j < end; j += LANES) {
-    VI at = lane + (gint32) j;
-    VI in = (at >= (gint32) first) & (at < (gint32) last);
-    V p = (V) ((VI) v_exp (v_load (x + j) * scale - top) & in);
+    V p = (V) ((VI) v_exp (v_load (x + j) * scale - top) & seen_lanes (j, first, last));
     total += p;
     v_store (x + j, p);
   }

@@ -4,7 +4,7 @@
 #include "compute/cpu.h"
 #include "compute/vector.h"
 
-#define K_BLOCK 512    /* rows of a packed panel: 64 KiB */
+#define K_BLOCK 256    /* rows of a packed panel: 32 KiB */
 #define ROW_CHUNK 256  /* rows of one item of work */
 
 struct VjMatrix {
@@ -18,7 +18,7 @@ struct VjMatrix {
   typedef float TYPE##U __attribute__ ((vector_size (WIDTH * 4), aligned (4), may_alias));                            \
   TARGET static inline __attribute__ ((always_inline)) void                                                           \
   NAME##_tile (const gsize rows, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel,           \
-               const float *start, gsize start_step, float *out)                                                      \
+               const float *start, gsize start_step, float *out, gsize out_step)                                      \
   {                                                                                                                   \
     TYPE sum[ROWS][VECTORS];                                                                                          \
     _Pragma ("GCC unroll 16") for (gsize r = 0; r < rows; r++)                                                        \
@@ -34,26 +34,27 @@ struct VjMatrix {
     }                                                                                                                 \
     _Pragma ("GCC unroll 16") for (gsize r = 0; r < rows; r++)                                                        \
       _Pragma ("GCC unroll 4") for (gsize v = 0; v < VECTORS; v++)                                                    \
-        *(TYPE##U *) (out + r * VJ_PANEL + v * WIDTH) = sum[r][v];                                                    \
+        *(TYPE##U *) (out + r * out_step + v * WIDTH) = sum[r][v];                                                    \
   }                                                                                                                   \
   TARGET static void                                                                                                  \
   NAME (gsize m, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *start,       \
-        gsize start_step, float *out)                                                                                 \
+        gsize start_step, float *out, gsize out_step)                                                                 \
   {                                                                                                                   \
     for (gsize v = 0; v < VJ_PANEL; v += WIDTH * VECTORS) {                                                           \
       const float *s = start == NULL ? NULL : start + v;                                                              \
       gsize r = 0; /* the common case first, with nothing left to decide inside */                                    \
       for (; r + ROWS <= m; r += ROWS)                                                                                \
-        NAME##_tile (ROWS, k, a + r * row_step, row_step, k_step, panel + v, s, start_step, out + r * VJ_PANEL + v);  \
+        NAME##_tile (ROWS, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,   \
+                     start_step, out + r * out_step + v, out_step);                                                   \
       for (; r + 4 <= m; r += 4)                                                                                      \
         NAME##_tile (4, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,      \
-                     start_step, out + r * VJ_PANEL + v);                                                             \
+                     start_step, out + r * out_step + v, out_step);                                                   \
       for (; r + 2 <= m; r += 2)                                                                                      \
         NAME##_tile (2, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,      \
-                     start_step, out + r * VJ_PANEL + v);                                                             \
-      for (; r < m; r++)                                                                                              \
+                     start_step, out + r * out_step + v, out_step);                                                   \
+      for (; r + 1 <= m; r += 1)                                                                                      \
         NAME##_tile (1, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,      \
-                     start_step, out + r * VJ_PANEL + v);                                                             \
+                     start_step, out + r * out_step + v, out_step);                                                   \
     }                                                                                                                 \
   }
 
@@ -65,49 +66,98 @@ KERNEL (kernel_plain, , V128, 4, 4, 2)
 KERNEL (kernel_plain, , V128, 4, 6, 4)
 #endif
 
-typedef void (*Kernel) (gsize, gsize, const float *, gsize, gsize, const float *, const float *, gsize, float *);
+typedef void (*Kernel) (gsize, gsize, const float *, gsize, gsize, const float *, const float *, gsize, float *, gsize);
 
-/* The best kernel of this machine, and its rows. */
-static Kernel
-choose_kernel (gsize *ret_rows)
+gboolean
+vj_cpu_is_wide (void)
 {
 #if defined (__x86_64__)
-  *ret_rows = 8;
-  if (__builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512vl"))
+  return __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512vl");
+#else
+  return FALSE;
+#endif
+}
+
+/* The best kernel of this machine. */
+static Kernel
+choose_kernel (void)
+{
+#if defined (__x86_64__)
+  if (vj_cpu_is_wide ())
     return kernel_avx512;
-  *ret_rows = 6;
   if (__builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"))
     return kernel_avx2;
-  *ret_rows = 4;
-#else
-  *ret_rows = 6;
 #endif
   return kernel_plain;
 }
 
+/* A whole panel goes straight to c; the last one, when it is narrower, through a buffer. Sums start from the bias,
+ * or from what is in c. */
 void
 vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *bias,
                gboolean add, float *c, gsize ldc)
 {
-  gsize rows;
-  Kernel kernel = choose_kernel (&rows);
+  Kernel kernel = choose_kernel ();
+  if (n == VJ_PANEL) {
+    kernel (m, k, a, row_step, k_step, panel, add ? c : bias, add ? ldc : 0, c, ldc);
+    return;
+  }
   float out[8 * VJ_PANEL] __attribute__ ((aligned (64)));
-  float start[8 * VJ_PANEL] __attribute__ ((aligned (64)));
-  for (gsize r = 0; r < m; r += rows) {
-    gsize part = MIN (rows, m - r);
+  float start[8 * VJ_PANEL] __attribute__ ((aligned (64))) = { 0 };
+  for (gsize i = 0; bias != NULL && i < 8; i++)
+    memcpy (start + i * VJ_PANEL, bias, n * sizeof (float));
+  for (gsize r = 0; r < m; r += 8) {
+    gsize part = MIN (8, m - r);
     for (gsize i = 0; add && i < part; i++)
       memcpy (start + i * VJ_PANEL, c + (r + i) * ldc, n * sizeof (float));
-    kernel (part, k, a + r * row_step, row_step, k_step, panel, add ? start : NULL, VJ_PANEL, out);
-    for (gsize i = 0; i < part; i++) {
-      float *to = c + (r + i) * ldc;
-      const float *from = out + i * VJ_PANEL;
-      if (bias != NULL)
-        for (gsize j = 0; j < n; j++)
-          to[j] = from[j] + bias[j];
-      else
-        memcpy (to, from, n * sizeof (float));
-    }
+    kernel (part, k, a + r * row_step, row_step, k_step, panel, add || bias != NULL ? start : NULL, VJ_PANEL, out, VJ_PANEL);
+    for (gsize i = 0; i < part; i++)
+      memcpy (c + (r + i) * ldc, out + i * VJ_PANEL, n * sizeof (float));
   }
+}
+
+/* For rows i and i + STEP of a square of 16 x 16: exchanges the off-diagonal blocks of STEP x STEP. */
+#define EXCHANGE(STEP, LOW, HIGH)                                       \
+  _Pragma ("GCC unroll 16") for (guint i = 0; i < LANES; i++)           \
+    if ((i & STEP) == 0) {                                              \
+      V a = r[i], b = r[i + STEP];                                      \
+      r[i] = __builtin_shufflevector (a, b, LOW);                       \
+      r[i + STEP] = __builtin_shufflevector (a, b, HIGH);               \
+    }
+#define LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define LOW_4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HIGH_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define LOW_2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define LOW_1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HIGH_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+
+VJ_CLONES static void
+transpose_square (const float *from, gsize ld_from, float *to, gsize ld_to)
+{
+  V r[LANES];
+  _Pragma ("GCC unroll 16") for (guint i = 0; i < LANES; i++)
+    r[i] = v_load (from + i * ld_from);
+  EXCHANGE (8, LOW_8, HIGH_8)
+  EXCHANGE (4, LOW_4, HIGH_4)
+  EXCHANGE (2, LOW_2, HIGH_2)
+  EXCHANGE (1, LOW_1, HIGH_1)
+  _Pragma ("GCC unroll 16") for (guint i = 0; i < LANES; i++)
+    v_store (to + i * ld_to, r[i]);
+}
+
+void
+vj_cpu_transpose (const float *from, gsize ld_from, gsize rows, gsize cols, float *to, gsize ld_to)
+{
+  for (gsize i = 0; i < rows; i += LANES)
+    for (gsize j = 0; j < cols; j += LANES)
+      if (i + LANES <= rows && j + LANES <= cols)
+        transpose_square (from + i * ld_from + j, ld_from, to + j * ld_to + i, ld_to);
+      else
+        for (gsize x = i; x < MIN (i + LANES, rows); x++)
+          for (gsize y = j; y < MIN (j + LANES, cols); y++)
+            to[y * ld_to + x] = from[x * ld_from + y];
 }
 
 /* Columns [first, first + n) of op(b), rows [k0, k0 + k), as a panel. */
@@ -117,11 +167,7 @@ pack (const float *b, gsize ldb, gboolean transposed, gsize first, gsize n, gsiz
   if (n < VJ_PANEL)
     memset (panel, 0, k * VJ_PANEL * sizeof (float));
   if (transposed)
-    for (gsize j = 0; j < n; j++) {
-      const float *from = b + (first + j) * ldb + k0;
-      for (gsize l = 0; l < k; l++)
-        panel[l * VJ_PANEL + j] = from[l];
-    }
+    vj_cpu_transpose (b + first * ldb + k0, ldb, n, k, panel, VJ_PANEL);
   else
     for (gsize l = 0; l < k; l++)
       memcpy (panel + l * VJ_PANEL, b + (k0 + l) * ldb + first, n * sizeof (float));
@@ -144,10 +190,9 @@ gemm_panel (void *data, gsize item, guint worker)
   float *panel = vj_cpu_scratch (p->cpu, worker, K_BLOCK * VJ_PANEL);
   for (gsize k0 = 0; k0 < g->k || k0 == 0; k0 += K_BLOCK) {
     gsize k = MIN (K_BLOCK, g->k - k0);
-    gboolean last = k0 + k == g->k;
     pack (CF (g->b), g->ldb, g->tb, first, n, k0, k, panel);
     vj_cpu_kernel (g->m, n, k, CF (g->a) + (g->ta ? k0 * g->lda : k0), g->ta ? 1 : g->lda, g->ta ? g->lda : 1, panel,
-                   last && g->bias != NULL ? CF (g->bias) + first : NULL, g->beta != 0 || k0 > 0, F (g->c) + first, g->ldc);
+                   k0 == 0 && g->bias != NULL ? CF (g->bias) + first : NULL, g->beta != 0 || k0 > 0, F (g->c) + first, g->ldc);
   }
 }
 

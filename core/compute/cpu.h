@@ -21,6 +21,9 @@ typedef struct {
 /* Products of a device that vj_compute_cpu opened go to `sgemm` from now on. */
 void vj_cpu_set_sgemm (void *device, VjSgemm sgemm);
 
+/* Whether this processor has AVX-512, where the own product beats OpenBLAS's. */
+gboolean vj_cpu_is_wide (void);
+
 /* At least n floats for this worker, 64-byte aligned; contents undefined. Aborts on no memory, as GLib does. */
 float *vj_cpu_scratch (VjCpu *cpu, guint worker, gsize n);
 
@@ -35,7 +38,10 @@ void vj_cpu_rows (VjCpu *cpu, gsize rows, gsize chunk, VjCpuRows work, void *dat
 
 #define VJ_PANEL 32 /* columns of a packed panel */
 
-/* c[m, PANEL] (+)= a[m, k] panel[k, PANEL], a by (row step, k step). */
+/* to[cols, rows] = from[rows, cols]^T. */
+void vj_cpu_transpose (const float *from, gsize ld_from, gsize rows, gsize cols, float *to, gsize ld_to);
+
+/* c[m, n] = (add: c, else bias or 0) + a[m, k] panel[k, PANEL], a by (row step, k step), n <= PANEL. */
 void vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *bias,
                     gboolean add, float *c, gsize ldc);
 void vj_cpu_gemm (void *device, const VjGemm *gemm);

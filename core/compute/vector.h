@@ -48,27 +48,40 @@ v_store_part (float *p, V v, gsize n)
   memcpy (p, all, n * sizeof (float));
 }
 
+/* Lanes [low, high) set: a mask read from a table, because compilers turn comparisons of integer vectors into
+ * sixteen scalar ones. */
+VJ_INLINE VI
+v_lanes (guint low, guint high)
+{
+  static const gint32 table[3 * LANES] = { [LANES] = -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 };
+  return (VI) v_load ((const float *) (const void *) (table + LANES - low)) & (VI) v_load ((const float *) (const void *) (table + 2 * LANES - high));
+}
+
+/* Lane i of the result is lane i + step of v (for i < step; the others do not matter). */
+#define V_DOWN_8(v) __builtin_shufflevector (v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define V_DOWN_4(v) __builtin_shufflevector (v, v, 4, 5, 6, 7, 0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15)
+#define V_DOWN_2(v) __builtin_shufflevector (v, v, 2, 3, 0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+#define V_DOWN_1(v) __builtin_shufflevector (v, v, 1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
+
 /* Pairwise, in a fixed order. */
 VJ_INLINE float
 v_sum (V v)
 {
-  float x[LANES];
-  v_store (x, v);
-  for (guint step = LANES / 2; step > 0; step /= 2)
-    for (guint i = 0; i < step; i++)
-      x[i] += x[i + step];
-  return x[0];
+  v += V_DOWN_8 (v);
+  v += V_DOWN_4 (v);
+  v += V_DOWN_2 (v);
+  v += V_DOWN_1 (v);
+  return v[0];
 }
 
 VJ_INLINE float
 v_largest (V v)
 {
-  float x[LANES];
-  v_store (x, v);
-  for (guint step = LANES / 2; step > 0; step /= 2)
-    for (guint i = 0; i < step; i++)
-      x[i] = x[i] > x[i + step] ? x[i] : x[i + step];
-  return x[0];
+  v = v_max (v, V_DOWN_8 (v));
+  v = v_max (v, V_DOWN_4 (v));
+  v = v_max (v, V_DOWN_2 (v));
+  v = v_max (v, V_DOWN_1 (v));
+  return v[0];
 }
 
 /* exp, relative error below 2e-7. x = n ln 2 + r, |r| <= ln 2 / 2; 2^n by the exponent bits; a polynomial of

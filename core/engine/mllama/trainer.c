@@ -7,7 +7,7 @@
 
 /* Text rows of a micro-batch: enough for products to run at full speed, few enough for activations to stay
  * in cache. How a step is cut depends on its examples alone. */
-#define MICRO_BATCH_ROWS 1024
+#define MICRO_BATCH_ROWS 256
 
 static gboolean
 alloc_states (VjMllamaTrainer *trainer, GError **error)
