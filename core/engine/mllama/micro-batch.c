@@ -477,8 +477,9 @@ vj_mllama_micro_batch (VjMllamaTrainer *trainer, const VjMllamaExample *const *e
   VjArena arena = { 0 };
   b->trainer = trainer;
   b->c = &trainer->plan->config;
-  g_autofree VjMllamaText *layers = b->layers = g_new0 (VjMllamaText, b->c->num_hidden_layers + 1);
+  g_autofree VjMllamaText *layers = g_new0 (VjMllamaText, b->c->num_hidden_layers + 1);
   g_autofree VjAttentionSegment *segments = g_new0 (VjAttentionSegment, 2 * n);
+  b->layers = layers;
   b->rows.self = segments;
   b->rows.cross = segments + n;
   gboolean ok = count (b, examples, n, error);
