@@ -48,6 +48,7 @@ typedef struct {
   char **kinds, *instruction;
   int64_t tries, max_changed;
   double ratio;
+  gboolean images;
   VjSampling sampling;
 } Rewrite;
 
@@ -59,6 +60,7 @@ static const VjOption options[] = {
   VJ_OPTION_INT (Rewrite, tries, "3", 1, 100, "rounds", "How often the model is asked before the answer is given up."),
   VJ_OPTION_INT (Rewrite, max_changed, "8", 1, 1e6, "words", "Most words that may differ from the answer."),
   VJ_OPTION_REAL (Rewrite, ratio, "0.7", 0, 1, "", "Least ratio of the shorter text's number of words to the longer's."),
+  VJ_OPTION_BOOL (Rewrite, images, "true", "Whether the model is shown the question's images along with the answer."),
   VJ_OPTIONS_SAMPLING (Rewrite, "0.8", "0", "0.95", "1024"),
   VJ_OPTION_END
 };
@@ -106,7 +108,9 @@ rewrite_ask (const void *instance, VjRun *run, const VjQuestion *question, const
   g_autofree char *unknown = NULL, *text = fill (self, question->prompt, response, choose_kind (self, run), &unknown);
   (void) so_far, (void) error;
   sampling.n = 1;
-  vj_ask_text (ask, question, text, &sampling);
+  VjMessage message = {.speaker = VJ_SPEAKER_USER, .text = text, .images = question->images,
+                       .n_images = self->images ? question->n_images : 0};
+  vj_ask_messages (ask, &message, 1, &sampling);
   return VJ_FLOW_OK;
 }
 
