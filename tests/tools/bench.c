@@ -161,7 +161,8 @@ aim (Bench *bench, guint round)
 static VjQuestion
 question_of (const Bench *bench, const char *prompt)
 {
-  return (VjQuestion){.id = bench->record, .prompt = prompt, .category = "", .form = VJ_FORM_OPEN};
+  return (VjQuestion){.id = bench->record, .prompt = prompt, .category = "", .form = VJ_FORM_OPEN,
+                       .images = &bench->image, .n_images = bench->image ? 1 : 0};
 }
 
 static void
@@ -171,6 +172,7 @@ note_asked (Bench *bench, const VjAsk *ask, guint before)
   const VjRequest *request = g_ptr_array_index (ask->requests, ask->requests->len - 1);
   g_free (bench->asked);
   bench->asked = g_strdup (request->messages[request->n_messages - 1].text);
+  bench->shown = request->messages[request->n_messages - 1].n_images;
   bench->sampling = request->sampling;
 }
 

@@ -23,6 +23,8 @@ typedef struct {
   uint64_t calls;     /* of bench_next */
   guint rounds;       /* ask rounds of the last injection or sampling */
   char *asked;        /* text of the last message asked, NULL: nothing was asked */
+  gsize shown;         /* images shown with it */
+  const VjImage *image; /* of every question; NULL: none; borrowed */
   VjSampling sampling; /* of the last request */
 } Bench;
 

@@ -1,5 +1,7 @@
 #include "roles.h"
 
+#include "image/image.h"
+
 #define LONG "A red cup stands to the left of two plates."
 
 static void
@@ -39,6 +41,23 @@ test_asks_again (void)
   g_assert_cmpstr (bench_inject (bench, "?", "a red cup", "a red cup", "", "a red cup", NULL).reason, ==, "the rewrite changed nothing");
 }
 
+/* A model that rewrites from text alone is shown no image, any other one is. */
+static void
+test_images (void)
+{
+  static const guint8 pixels[3] = {255, 0, 0};
+  g_autoptr (GError) error = NULL;
+  VjImage *image = vj_image_new_from_rgb (pixels, 1, 1, &error);
+  g_assert_no_error (error);
+  for (gsize shown = 0; shown < 2; shown++) {
+    g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "images", shown ? "true" : "false", NULL);
+    bench->image = image;
+    bench_inject (bench, "?", "a red cup", "a blue cup", NULL);
+    g_assert_cmpuint (bench->shown, ==, shown);
+  }
+  vj_image_unref (image);
+}
+
 /* The kind told is the kind asked for, and every kind comes up. */
 static void
 test_kinds (void)
@@ -65,4 +84,5 @@ add_rewrite_tests (void)
   g_test_add_func ("/plugins/rewrite/checks", test_checks);
   g_test_add_func ("/plugins/rewrite/asks-again", test_asks_again);
   g_test_add_func ("/plugins/rewrite/kinds", test_kinds);
+  g_test_add_func ("/plugins/rewrite/images", test_images);
 }
