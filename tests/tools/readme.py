@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""README.md and the pages it leads to keep their word: links lead somewhere, commands and recipes exist. Prints TAP."""
+import glob
+import os
+import re
+import subprocess
+import sys
+
+TOP = os.environ["VJ_SRCDIR"]
+VJRUN = os.path.join(os.environ["VJ_BUILDDIR"], "vjrun")
+PAGES = ["README.md", "HACKING.md", "SECURITY.md", "doc/architecture.md", "doc/plugin-writing.md", "models/vj-tiny/README.md"]
+
+
+def read(page):
+    with open(os.path.join(TOP, page), encoding="utf-8") as file:
+        return file.read()
+
+
+def dead_links():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", read(page)):
+            if not os.path.exists(os.path.join(TOP, os.path.dirname(page), target)):
+                yield f"{page}: {target} is not there"
+
+
+def unknown_commands():
+    """Each `vjrun WORD` at the start of a line of README's blocks that is no recipe is a subcommand."""
+    words = set(re.findall(r"^vjrun ([a-z]+)\b(?!\.)", read("README.md"), re.M))
+    if len(words) < 5:
+        yield f"only {sorted(words)} found: the README no longer shows the commands as this test reads them"
+    for word in sorted(words):
+        if subprocess.run([VJRUN, word, "--help"], capture_output=True).returncode != 0:
+            yield f"README.md: vjrun {word} is no command"
+
+
+def bad_recipes():
+    named = {r for page in PAGES for r in re.findall(r"\brecipes/[\w-]+\.yaml", read(page))}
+    named |= {os.path.relpath(path, TOP) for path in glob.glob(os.path.join(TOP, "recipes", "*.yaml"))}
+    for recipe in sorted(named):
+        done = subprocess.run([VJRUN, "check", os.path.join(TOP, recipe)], capture_output=True, text=True)
+        if done.returncode != 0:
+            yield f"{recipe}: vjrun check ends with {done.returncode}: {done.stderr.strip()}"
+
+
+def main():
+    bad = False
+    checks = [("links lead somewhere", dead_links), ("commands exist", unknown_commands), ("recipes are valid", bad_recipes)]
+    print(f"1..{len(checks)}")
+    for number, (name, check) in enumerate(checks, 1):
+        faults = list(check())
+        for fault in faults:
+            print("# " + fault.replace("\n", "\n# "))
+        print(f"{'not ok' if faults else 'ok'} {number} - {name}")
+        bad |= bool(faults)
+    sys.exit(bad)
+
+
+main()
