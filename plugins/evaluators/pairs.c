@@ -51,8 +51,9 @@ pairs_stop (void *instance)
 }
 
 static gboolean
-draft_record (const Pairs *self, json_t *record, VjDraft *draft, char **ret_problem)
+draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_problem)
 {
+  const Pairs *self = instance;
   g_autofree char *question = NULL, *chosen = NULL, *rejected = NULL, *how = NULL, *category = NULL;
   gsize n_images;
   if (!vj_json_field_text (record, self->question_field, &question, ret_problem)
@@ -75,19 +76,7 @@ static VjFlow
 pairs_next (void *instance, VjRun *run, VjDraft *draft, GError **error)
 {
   Pairs *self = instance;
-  g_autoptr (json_t) record = NULL;
-  g_autofree char *id = NULL, *problem = NULL;
-  VjFlow flow = vj_json_next_id (self->json, vj_run_index (run), self->id_field, self->ids, &record, &id, &problem, error);
-  if (flow == VJ_FLOW_SKIP)
-    vj_draft_reason (draft, "%s", problem);
-  if (flow != VJ_FLOW_OK)
-    return flow;
-  if (id)
-    vj_draft_key (draft, id);
-  if (draft_record (self, record, draft, &problem))
-    return VJ_FLOW_OK;
-  vj_draft_reason (draft, "%s: %s", vj_json_place (self->json), problem);
-  return VJ_FLOW_SKIP;
+  return vj_json_draft (self->json, run, self->id_field, self->ids, draft_record, self, draft, error);
 }
 
 VJ_DEFINE_EVALUATOR (Pairs, pairs_next, NULL, NULL,

@@ -91,8 +91,9 @@ make_prompt (const Jsonl *self, json_t *record, char **ret_prompt, char **ret_pr
 }
 
 static gboolean
-draft_record (const Jsonl *self, json_t *record, VjDraft *draft, char **ret_problem)
+draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_problem)
 {
+  const Jsonl *self = instance;
   g_autofree char *prompt = NULL, *category = g_strdup (self->category), *gold = NULL;
   gsize n_images;
   if (!make_prompt (self, record, &prompt, ret_problem)
@@ -114,19 +115,7 @@ static VjFlow
 jsonl_next (void *instance, VjRun *run, VjDraft *draft, GError **error)
 {
   Jsonl *self = instance;
-  g_autoptr (json_t) record = NULL;
-  g_autofree char *id = NULL, *problem = NULL;
-  VjFlow flow = vj_json_next_id (self->json, vj_run_index (run), self->id_field, self->ids, &record, &id, &problem, error);
-  if (flow == VJ_FLOW_SKIP)
-    vj_draft_reason (draft, "%s", problem);
-  if (flow != VJ_FLOW_OK)
-    return flow;
-  if (id)
-    vj_draft_key (draft, id);
-  if (draft_record (self, record, draft, &problem))
-    return VJ_FLOW_OK;
-  vj_draft_reason (draft, "%s: %s", vj_json_place (self->json), problem);
-  return VJ_FLOW_SKIP;
+  return vj_json_draft (self->json, run, self->id_field, self->ids, draft_record, self, draft, error);
 }
 
 VJ_DEFINE_SOURCE (Jsonl, jsonl_next,

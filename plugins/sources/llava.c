@@ -86,8 +86,9 @@ without_placeholders (const Llava *self, const char *text, gsize *ret_n)
 }
 
 static gboolean
-draft_record (const Llava *self, json_t *record, VjDraft *draft, char **ret_problem)
+draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_problem)
 {
+  const Llava *self = instance;
   const json_t *turns = json_object_get (record, "conversations");
   gsize at = 0, n_images = 0, n_placeholders;
   const char *human = turn_of (turns, &at, "human", "user"), *gold = human ? turn_of (turns, &at, "gpt", "assistant") : NULL;
@@ -117,19 +118,7 @@ static VjFlow
 llava_next (void *instance, VjRun *run, VjDraft *draft, GError **error)
 {
   Llava *self = instance;
-  g_autoptr (json_t) record = NULL;
-  g_autofree char *id = NULL, *problem = NULL;
-  VjFlow flow = vj_json_next_id (self->json, vj_run_index (run), self->id_field, self->ids, &record, &id, &problem, error);
-  if (flow == VJ_FLOW_SKIP)
-    vj_draft_reason (draft, "%s", problem);
-  if (flow != VJ_FLOW_OK)
-    return flow;
-  if (id)
-    vj_draft_key (draft, id);
-  if (draft_record (self, record, draft, &problem))
-    return VJ_FLOW_OK;
-  vj_draft_reason (draft, "%s: %s", vj_json_place (self->json), problem);
-  return VJ_FLOW_SKIP;
+  return vj_json_draft (self->json, run, self->id_field, self->ids, draft_record, self, draft, error);
 }
 
 VJ_DEFINE_SOURCE (Llava, llava_next,

@@ -219,9 +219,9 @@ note_id (VjJson *json, json_t *record, const char *id_field, GHashTable *seen, c
   return VJ_FLOW_OK;
 }
 
-VjFlow
-vj_json_next_id (VjJson *json, guint64 index, const char *id_field, GHashTable *seen, json_t **ret_record, char **ret_id,
-                 char **ret_problem, GError **error)
+static VjFlow
+next_id (VjJson *json, guint64 index, const char *id_field, GHashTable *seen, json_t **ret_record, char **ret_id,
+         char **ret_problem, GError **error)
 {
   for (;;) {
     g_autoptr (json_t) record = NULL;
@@ -238,6 +238,25 @@ vj_json_next_id (VjJson *json, guint64 index, const char *id_field, GHashTable *
       *ret_problem = g_steal_pointer (&problem);
     return flow;
   }
+}
+
+VjFlow
+vj_json_draft (VjJson *json, VjRun *run, const char *id_field, GHashTable *seen, VjJsonFill fill, const void *self,
+               VjDraft *draft, GError **error)
+{
+  g_autoptr (json_t) record = NULL;
+  g_autofree char *id = NULL, *problem = NULL;
+  VjFlow flow = next_id (json, vj_run_index (run), id_field, seen, &record, &id, &problem, error);
+  if (flow == VJ_FLOW_SKIP)
+    vj_draft_reason (draft, "%s", problem);
+  if (flow != VJ_FLOW_OK)
+    return flow;
+  if (id)
+    vj_draft_key (draft, id);
+  if (fill (self, record, draft, &problem))
+    return VJ_FLOW_OK;
+  vj_draft_reason (draft, "%s: %s", vj_json_place (json), problem);
+  return VJ_FLOW_SKIP;
 }
 
 /* -- fields -------------------------------------------------------------------------- */

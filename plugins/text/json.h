@@ -25,12 +25,17 @@ VjFlow vj_json_next (VjJson *json, json_t **ret_record, char **ret_problem, GErr
 /* "file:line" of the record last read. Borrowed until the next one is read. */
 const char *vj_json_place (const VjJson *json);
 
-/* The like, that also finds records whose field `id_field` repeats an earlier one's (SKIP, naming both
- * places), and skips to record `index` when earlier ones were not asked for. `seen`: a table made by
- * vj_json_ids_new. `id_field` NULL: no ids. *ret_id: owned, NULL without id_field. */
+/* A table of the ids seen so far. Free by g_hash_table_unref. */
 GHashTable *vj_json_ids_new (void);
-VjFlow vj_json_next_id (VjJson *json, guint64 index, const char *id_field, GHashTable *seen, json_t **ret_record,
-                        char **ret_id, char **ret_problem, GError **error);
+
+/* Fills a draft from one record, or says in *ret_problem (owned) why that cannot be. */
+typedef gboolean (*VjJsonFill) (const void *self, json_t *record, VjDraft *draft, char **ret_problem);
+
+/* A whole `next` verb: the record at vj_run_index, skipping to it when earlier ones were not asked for, as a
+ * draft filled by `fill`. A broken record, or one whose field `id_field` (NULL: no ids) repeats an earlier one's
+ * in `seen`, is SKIP with a reason that names its place. */
+VjFlow vj_json_draft (VjJson *json, VjRun *run, const char *id_field, GHashTable *seen, VjJsonFill fill,
+                      const void *self, VjDraft *draft, GError **error);
 
 /* The field `name` of a record, or NULL; "a.b" and "a.0" reach into objects and arrays where no field
  * has that very name. JSON null counts as absent. Borrowed. */
