@@ -308,6 +308,19 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
   return stage->model != NULL;
 }
 
+/* How many cases to expect: what the recipe says, else what the same evaluator yielded before the first iteration. Only
+ * progress depends on it; 0: not known. */
+static guint64
+expected_cases (const Stage *stage)
+{
+  g_autoptr (VjStage) before = NULL;
+  if (stage->entry->count > 0)
+    return (guint64) stage->entry->count;
+  if (stage->step->iteration == 0 || !vj_store_stage_get (stage->context->store, 0, stage->step->name, &before, NULL))
+    return 0;
+  return before != NULL ? (guint64) before->n_in : 0;
+}
+
 gboolean
 vj_work_evaluate (VjContext *context, const VjStep *step, GError **error)
 {
@@ -320,7 +333,7 @@ vj_work_evaluate (VjContext *context, const VjStep *step, GError **error)
   gboolean good = open_stage (&stage, &judge, error) && vj_step_begin (context, step, 0, error);
   if (good) {
     VjWork work = {.stage = "evaluate", .title = step->title, .unit = "cases", .self = &stage,
-                   .total = stage.entry->count > 0 ? (guint64) stage.entry->count : 0, .next = next_case, .ask = case_ask,
+                   .total = expected_cases (&stage), .next = next_case, .ask = case_ask,
                    .tell = case_tell, .settle = case_settle, .unit_free = item_free};
     good = vj_scheduler_run (&scheduler, &work, error) && put_scores (&stage, error)
            && vj_step_end (context, step, stage.in, stage.kept, error);
