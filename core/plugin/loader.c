@@ -5,6 +5,7 @@
 #include "vj/compute.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -34,6 +35,23 @@ check_hands (const char *path, const struct stat *st, GError **error)
   return TRUE;
 }
 
+/* Whether every segment lies inside the file: mapping a file that was cut short would end in SIGBUS. */
+static gboolean
+is_whole (int fd, guint64 size)
+{
+  ElfW (Ehdr) head;
+  if (pread (fd, &head, sizeof head, 0) != (ssize_t) sizeof head || head.e_phentsize != sizeof (ElfW (Phdr)))
+    return FALSE;
+  for (guint i = 0; i < head.e_phnum; i++) {
+    ElfW (Phdr) segment;
+    if (head.e_phoff > size
+        || pread (fd, &segment, sizeof segment, (off_t) (head.e_phoff + i * sizeof segment)) != (ssize_t) sizeof segment
+        || segment.p_offset > size || segment.p_filesz > size - segment.p_offset)
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean
 check_open_file (int fd, const char *file, GError **error)
 {
@@ -47,6 +65,8 @@ check_open_file (int fd, const char *file, GError **error)
     return FALSE;
   if (pread (fd, head, sizeof head, 0) != (ssize_t) sizeof head || memcmp (head, "\177ELF", 4) != 0)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: is no shared object (no ELF header); build it with cc -shared -fPIC", file);
+  if (!is_whole (fd, (guint64) st.st_size))
+    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: is cut short: its segments reach past its end; build or copy it again", file);
   return TRUE;
 }
 

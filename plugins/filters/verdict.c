@@ -1,4 +1,4 @@
-/* verdict: keeps the traces that end in the right verdict (METHOD.md: keep only judgments
+/* verdict: keeps the traces that end in the right verdict (arXiv 2512.05145: keep only judgments
  * that agree with the construction). An unparsed verdict is never a tie and never a guess. */
 #include <vj/plugin.h>
 

@@ -1,4 +1,4 @@
-/* rewrite: asks a model to alter a detail of the answer in the same style and length (METHOD.md,
+/* rewrite: asks a model to alter a detail of the answer in the same style and length (arXiv 2512.05145,
  * "detail alteration"), and checks what comes back: it must be whole, changed in words rather than
  * in order or punctuation, near in length, and changed in few words only. What fails is asked again. */
 #include "text/text.h"

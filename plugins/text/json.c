@@ -1,6 +1,7 @@
 #include "text/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,7 +30,8 @@ vj_json_open (const char *path, VjJsonForm form, gsize limit, GError **error)
   json->limit = limit;
   json->line = 1;
   json->text = g_string_new (NULL);
-  if (!(json->file = fopen (path, "rbe")) || fstat (fileno (json->file), &json->opened) != 0) {
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
+  if (fd < 0 || !(json->file = fdopen (fd, "rb")) || fstat (fileno (json->file), &json->opened) != 0) {
     vj_fail (error, VJ_EXIT_DATA, "'%s': cannot open the data set: %s; check `path`", path, g_strerror (errno));
     return NULL;
   }

@@ -270,6 +270,8 @@ vj_mllama_config_load (const char *dir, VjMllamaConfig *ret_config, GError **err
   gsize length;
   g_autoptr (GError) fault = NULL;
   json_error_t where;
+  if (g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR))
+    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': is not a regular file; check the path of the model directory", path);
   if (!g_file_get_contents (path, &text, &length, &fault))
     return vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be read: %s; check the path of the model directory", path, fault->message);
   json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &where);
