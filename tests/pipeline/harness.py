@@ -48,7 +48,7 @@ def scratch():
 def recipe_copy(folder, name="recipe.yaml", change=lambda text: text):
     """The canned recipe, its replies beside it, in `folder`; the recipe's path."""
     os.makedirs(folder, exist_ok=True)
-    shutil.copy(os.path.join(CANNED, "replies.json"), folder)
+    shutil.copyfile(os.path.join(CANNED, "replies.json"), os.path.join(folder, "replies.json"))
     with open(os.path.join(CANNED, "recipe.yaml"), encoding="utf-8") as file:
         text = change(file.read())
     path = os.path.join(folder, name)

@@ -108,7 +108,7 @@ def test_bad_records(tap, top):
     names = sorted(os.listdir(images))[:6]
     rows = []
     for i, name in enumerate(names):
-        shutil.copy(os.path.join(images, name), folder)
+        shutil.copyfile(os.path.join(images, name), os.path.join(folder, name))
         rows.append({"id": f"r{i}", "q": "how many shapes ?", "image": name})
     with open(os.path.join(folder, names[2]), "r+b") as file:
         file.truncate(60)

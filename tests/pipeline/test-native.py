@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""recipes/quickstart.yaml with small counts, on the real engine and the embedded model: no stub anywhere. Prints TAP."""
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import harness  # noqa: E402
+
+RECIPE = os.path.join(harness.SOURCE, "recipes", "quickstart.yaml")
+SMALL = ("--set", "iteration.questions.0.count=60", "--set", "evaluate.0.count=20", "--set", "iteration.train.epochs=1")
+
+
+def test_run(tap, top):
+    run_dir = os.path.join(top, "run")
+    result = harness.run(RECIPE, run_dir, *SMALL)
+    tap.check(result.returncode == 0, "the quickstart runs", result.stderr)
+    tap.check("60 in      60 kept" in result.stdout and "before                iteration 1" in result.stdout,
+              "it ends with the funnel and the scores before and after", result.stdout)
+    model = os.path.join(run_dir, "models", "iteration-1")
+    tap.check(os.path.exists(os.path.join(model, "model.safetensors")) and model in result.stdout, "and with a new judge", result.stdout)
+    return run_dir
+
+
+def test_judge(tap, run_dir):
+    images = os.path.join(run_dir, "export", "images")
+    image = os.path.join(images, sorted(os.listdir(images))[0])
+    result = subprocess.run(
+        [harness.VJRUN, "judge", os.path.join(run_dir, "models", "iteration-1"), "--recipe", RECIPE, "--image", image, "--question",
+         "describe the image", "--answer-a", "one shape ; center large red square", "--answer-b", "two shapes ; center large red square"],
+        capture_output=True, text=True, timeout=300, check=False)
+    tap.check(result.returncode == 0 and result.stdout.count("verdict") == 2 and result.stdout.count("trace") == 2,
+              "which judges one pair in both orders", result.stdout + result.stderr)
+
+
+def test_look(tap, run_dir):
+    for name, words in (("status", ["ledger"]), ("explain", ["what became of it", "image"])):
+        arguments = ["q1.0.000000", run_dir] if name == "explain" else [run_dir]
+        result = subprocess.run([harness.VJRUN, name, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        tap.check(result.returncode == 0 and all(word in result.stdout for word in words), f"vjrun {name} tells of it", result.stdout + result.stderr)
+    for layout in ("jsonl", "llama-factory", "trl"):
+        result = subprocess.run([harness.VJRUN, "export", run_dir, "--format", layout], capture_output=True, text=True, timeout=60, check=False)
+        tap.check(result.returncode == 0 and os.path.isdir(os.path.join(run_dir, f"export-{layout}")), f"vjrun export writes {layout}",
+                  result.stderr)
+
+
+def main():
+    tap = harness.Tap()
+    keep, top = harness.scratch()
+    run_dir = test_run(tap, top)
+    test_judge(tap, run_dir)
+    test_look(tap, run_dir)
+    keep.cleanup()
+    tap.done()
+
+
+main()
