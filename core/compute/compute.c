@@ -28,7 +28,7 @@ find_ops (const char *name, GError **error)
   }
   if (strcmp (name, "ref") == 0)
     return &vj_compute_ref;
-  if (strcmp (name, "cpu") == 0)
+  if (strcmp (name, "cpu") == 0 || g_str_has_prefix (name, "cpu:"))
     return &vj_compute_cpu;
   if (host.find != NULL)
     return host.find (host.data, name, error);
@@ -55,8 +55,12 @@ vj_compute_open (const char *name, guint threads, GError **error)
     return NULL;
   if (table != ops)
     vj_cpu_set_sgemm (device, ops->sgemm);
+  if (name != NULL && g_str_has_prefix (name, "cpu:") && !vj_cpu_set_kernel (device, name + 4, error)) {
+    table->close (device);
+    return NULL;
+  }
   VjCompute *compute = g_new (VjCompute, 1);
-  *compute = (VjCompute) { table, device, ops->name };
+  *compute = (VjCompute) { table, device, ops->name, table == &vj_compute_cpu ? vj_cpu_peek_kernel (device) : NULL };
   return compute;
 }
 

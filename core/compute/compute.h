@@ -8,6 +8,7 @@ typedef struct {
   const VjComputeOps *ops; /* every slot filled */
   void *device;
   const char *name;        /* of the table that was asked for */
+  const char *kernel;      /* what multiplies bf16 numbers on a CPU: "amx", "avx512", "generic"; NULL elsewhere */
 } VjCompute;
 
 /* Gives the table called `name`, or NULL with an error that says why there is none. */
@@ -23,7 +24,9 @@ VJ_API void vj_compute_set_find (VjComputeFind find, void *data);
 VJ_API VjCompute *vj_compute_open (const char *name, guint threads, GError **error);
 VJ_API void vj_compute_close (VjCompute *compute);
 
-/* Built in: `ref`, plain C, one thread, the definition of correctness; `cpu`, the shared kernels with a
+/* "cpu:amx", "cpu:avx512" and "cpu:generic" are `cpu` with one kernel of bf16 products, where the processor has it.
+ *
+ * Built in: `ref`, plain C, one thread, the definition of correctness; `cpu`, the shared kernels with a
  * blocked product of their own. */
 VJ_API extern const VjComputeOps vj_compute_ref;
 VJ_API extern const VjComputeOps vj_compute_cpu;

@@ -1,16 +1,11 @@
-/* Products on the CPU: a packed-panel kernel whose every output is one running sum over k, in order, started
+/* Products of f32 numbers on the CPU: a packed-panel kernel whose every output is one running sum over k, in order, started
  * from zero (or what was there) - so a row's result depends on nothing but the row. `linear` always uses it;
  * `gemm` hands large products to a plugin's sgemm when there is one. */
-#include "compute/cpu.h"
+#include "compute/bf16.h"
 #include "compute/vector.h"
 
 #define K_BLOCK 256    /* rows of a packed panel: 32 KiB */
 #define ROW_CHUNK 256  /* rows of one item of work */
-
-struct VjMatrix {
-  gsize n, k, panels;
-  float *packed; /* [panels][k][VJ_PANEL], zeros beyond n */
-};
 
 /* Rows x (vectors of 16) outputs held in registers over the whole of k. */
 #define KERNEL(NAME, TARGET, TYPE, WIDTH, ROWS, VECTORS)                                                              \
@@ -160,9 +155,8 @@ vj_cpu_transpose (const float *from, gsize ld_from, gsize rows, gsize cols, floa
             to[y * ld_to + x] = from[x * ld_from + y];
 }
 
-/* Columns [first, first + n) of op(b), rows [k0, k0 + k), as a panel. */
-static void
-pack (const float *b, gsize ldb, gboolean transposed, gsize first, gsize n, gsize k0, gsize k, float *panel)
+void
+vj_cpu_pack (const float *b, gsize ldb, gboolean transposed, gsize first, gsize n, gsize k0, gsize k, float *panel)
 {
   if (n < VJ_PANEL)
     memset (panel, 0, k * VJ_PANEL * sizeof (float));
@@ -190,7 +184,7 @@ gemm_panel (void *data, gsize item, guint worker)
   float *panel = vj_cpu_scratch (p->cpu, worker, K_BLOCK * VJ_PANEL);
   for (gsize k0 = 0; k0 < g->k || k0 == 0; k0 += K_BLOCK) {
     gsize k = MIN (K_BLOCK, g->k - k0);
-    pack (CF (g->b), g->ldb, g->tb, first, n, k0, k, panel);
+    vj_cpu_pack (CF (g->b), g->ldb, g->tb, first, n, k0, k, panel);
     vj_cpu_kernel (g->m, n, k, CF (g->a) + (g->ta ? k0 * g->lda : k0), g->ta ? 1 : g->lda, g->ta ? g->lda : 1, panel,
                    k0 == 0 && g->bias != NULL ? CF (g->bias) + first : NULL, g->beta != 0 || k0 > 0, F (g->c) + first, g->ldc);
   }
@@ -218,6 +212,10 @@ vj_cpu_gemm (void *device, const VjGemm *g)
   VjCpu *cpu = device;
   if (g->m == 0 || g->n == 0)
     return;
+  if (g->numbers == VJ_NUMBERS_BF16 && g->k > 0) {
+    vj_bf16_gemm (cpu, g);
+    return;
+  }
   Product p = { .cpu = cpu, .g = g };
   if (cpu->sgemm == NULL || g->k == 0) {
     vj_pool_run (cpu->pool, (g->n + VJ_PANEL - 1) / VJ_PANEL, gemm_panel, &p);
@@ -226,61 +224,4 @@ vj_cpu_gemm (void *device, const VjGemm *g)
   p.col_chunk = g->m > ROW_CHUNK ? g->n : MAX ((gsize) 96, (g->n + 3) / 4);
   p.col_chunks = (g->n + p.col_chunk - 1) / p.col_chunk;
   vj_pool_run (cpu->pool, (g->m + ROW_CHUNK - 1) / ROW_CHUNK * p.col_chunks, gemm_sgemm, &p);
-}
-
-/* -- linear ---------------------------------------------------------------- */
-
-VjMatrix *
-vj_cpu_matrix_new (G_GNUC_UNUSED void *device, gsize n, gsize k, const float *host, GError **error)
-{
-  gsize panels = (n + VJ_PANEL - 1) / VJ_PANEL;
-  void *packed = NULL;
-  if (posix_memalign (&packed, 64, MAX (panels * k * VJ_PANEL * sizeof (float), 64)) != 0) {
-    vj_fail (error, VJ_EXIT_LIMIT, "compute: 'weights': %" G_GSIZE_FORMAT " x %" G_GSIZE_FORMAT " cannot be loaded: out of memory; use a smaller model", n, k);
-    return NULL;
-  }
-  VjMatrix *matrix = g_new (VjMatrix, 1);
-  *matrix = (VjMatrix) { n, k, panels, packed };
-  for (gsize p = 0; p < panels; p++)
-    pack (host, k, TRUE, p * VJ_PANEL, MIN (VJ_PANEL, n - p * VJ_PANEL), 0, k, matrix->packed + p * k * VJ_PANEL);
-  return matrix;
-}
-
-void
-vj_cpu_matrix_free (G_GNUC_UNUSED void *device, VjMatrix *matrix)
-{
-  if (matrix != NULL)
-    free (matrix->packed);
-  g_free (matrix);
-}
-
-typedef struct {
-  gsize rows;
-  const float *x, *bias;
-  const VjMatrix *w;
-  float *y;
-  gsize ldy, per_item; /* panels of one item */
-} Linear;
-
-static void
-linear_panels (void *data, gsize item, G_GNUC_UNUSED guint worker)
-{
-  const Linear *l = data;
-  const VjMatrix *w = l->w;
-  for (gsize p = item * l->per_item; p < MIN ((item + 1) * l->per_item, w->panels); p++) {
-    gsize first = p * VJ_PANEL;
-    vj_cpu_kernel (l->rows, MIN (VJ_PANEL, w->n - first), w->k, l->x, w->k, 1, w->packed + p * w->k * VJ_PANEL,
-                   l->bias == NULL ? NULL : l->bias + first, FALSE, l->y + first, l->ldy);
-  }
-}
-
-void
-vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *w, const VjF32 *bias, VjF32 *y, gsize ldy)
-{
-  VjCpu *cpu = device;
-  Linear l = { rows, CF (x), CF (bias), w, F (y), ldy, 1 };
-  /* A little work is not worth waking threads for; an item is at least 1/4 million multiply-adds. */
-  while (l.per_item < w->panels && l.per_item * VJ_PANEL * rows * w->k < 1 << 18)
-    l.per_item *= 2;
-  vj_pool_run (cpu->pool, (w->panels + l.per_item - 1) / l.per_item, linear_panels, &l);
 }

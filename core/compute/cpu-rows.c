@@ -273,6 +273,43 @@ vj_cpu_add_rows (void *device, gsize rows, gsize cols, const VjF32 *table, const
   vj_cpu_rows (device, rows, rows_of (cols), add_rows_part, &t);
 }
 
+typedef struct {
+  const VjMatrix *w;
+  const gint32 *index;
+  float scale, *y;
+} AddMatrix;
+
+VJ_CLONES static void
+add_matrix_part (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  const AddMatrix *t = data;
+  gsize k = t->w->k;
+  for (gsize r = first; r < first + n; r++) {
+    gssize row = t->index == NULL ? (gssize) r : t->index[r];
+    float *y = t->y + r * k;
+    if (row < 0)
+      continue;
+    for (gsize c = 0; t->w->packed != NULL && c < k; c++)
+      y[c] += t->w->packed[((gsize) row / VJ_PANEL * k + c) * VJ_PANEL + (gsize) row % VJ_PANEL] * t->scale;
+    for (gsize c = 0; t->w->halves != NULL && c < k; c += LANES) {
+      const guint16 *from = t->w->halves + (gsize) row * k + c;
+      gsize part = MIN (LANES, k - c);
+      V x = part == LANES ? v_widen (from) : v_widen_part (from, part);
+      if (part == LANES)
+        v_store (y + c, v_load (y + c) + x * t->scale);
+      else
+        v_store_part (y + c, v_load_part (y + c, part) + x * t->scale, part);
+    }
+  }
+}
+
+void
+vj_cpu_add_matrix_rows (void *device, gsize rows, const VjMatrix *w, const VjI32 *index, VjGate mode, const VjF32 *gate, VjF32 *y)
+{
+  AddMatrix t = { w, CI (index), gate_value (mode, gate), F (y) };
+  vj_cpu_rows (device, rows, rows_of (w->k), add_matrix_part, &t);
+}
+
 void
 vj_cpu_add_rows_backward (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                           const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate)

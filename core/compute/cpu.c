@@ -1,5 +1,5 @@
 /* The CPU compute: memory, workers and the table. Plugins for CPUs take this table and bring a product. */
-#include "compute/cpu.h"
+#include "compute/bf16.h"
 
 #include <string.h>
 
@@ -24,9 +24,28 @@ cpu_open (guint threads, GError **error)
     return NULL;
   VjCpu *cpu = g_new0 (VjCpu, 1);
   cpu->pool = pool;
+  vj_cpu_set_kernel (cpu, NULL, NULL);
   cpu->scratch = g_new0 (float *, vj_pool_threads (pool));
   cpu->scratch_size = g_new0 (gsize, vj_pool_threads (pool));
   return cpu;
+}
+
+gboolean
+vj_cpu_set_kernel (void *device, const char *name, GError **error)
+{
+  VjCpu *cpu = device;
+  for (const VjBf16Kernel *const *kernel = vj_bf16_kernels (); *kernel != NULL; kernel++)
+    if ((name == NULL || strcmp ((*kernel)->name, name) == 0) && (*kernel)->usable ()) {
+      cpu->bf16 = *kernel;
+      return TRUE;
+    }
+  return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cpu:%s': this processor has no such kernel; use 'cpu', which takes the best there is", name);
+}
+
+const char *
+vj_cpu_peek_kernel (void *device)
+{
+  return ((VjCpu *) device)->bf16->name;
 }
 
 void
@@ -156,6 +175,7 @@ const VjComputeOps vj_compute_cpu = {
   .attention = vj_cpu_attention,
   .attention_backward = vj_cpu_attention_backward,
   .add_rows = vj_cpu_add_rows,
+  .add_matrix_rows = vj_cpu_add_matrix_rows,
   .add_rows_backward = vj_cpu_add_rows_backward,
   .copy_2d = vj_cpu_copy_2d,
   .sum_rows = vj_cpu_sum_rows,

@@ -12,11 +12,24 @@
 typedef struct {
   VjPool *pool;
   VjSgemm sgemm;     /* of a plugin; NULL: the own product */
+  const struct VjBf16Kernel *bf16;
   float **scratch;   /* per worker; grows */
   gsize *scratch_size;
   float *shared;
   gsize shared_size;
 } VjCpu;
+
+/* How weights lie on the CPU: bf16 in place; f32 in panels, [panels][k][VJ_PANEL], zeros beyond n. */
+struct VjMatrix {
+  VjNumbers numbers;
+  gsize n, k, panels;
+  const guint16 *halves; /* bf16 only; borrowed */
+  float *packed;         /* f32 only */
+};
+
+/* The kernel of bf16 products by its name, NULL for the best; VJ_EXIT_PLUGIN when this machine does not run it. */
+gboolean vj_cpu_set_kernel (void *device, const char *name, GError **error);
+const char *vj_cpu_peek_kernel (void *device);
 
 /* Products of a device that vj_compute_cpu opened go to `sgemm` from now on. */
 void vj_cpu_set_sgemm (void *device, VjSgemm sgemm);
@@ -45,9 +58,14 @@ void vj_cpu_transpose (const float *from, gsize ld_from, gsize rows, gsize cols,
 void vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *bias,
                     gboolean add, float *c, gsize ldc);
 void vj_cpu_gemm (void *device, const VjGemm *gemm);
-VjMatrix *vj_cpu_matrix_new (void *device, gsize n, gsize k, const float *host, GError **error);
+
+/* Columns [first, first + n) of op(b), rows [k0, k0 + k), as a panel; transposed: b is stored [N, K]. */
+void vj_cpu_pack (const float *b, gsize ldb, gboolean transposed, gsize first, gsize n, gsize k0, gsize k, float *panel);
+
+/* -- weights: cpu-matrix.c -- */
+VjMatrix *vj_cpu_matrix_new (void *device, VjNumbers numbers, gsize n, gsize k, const void *host, GError **error);
 void vj_cpu_matrix_free (void *device, VjMatrix *matrix);
-void vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *w, const VjF32 *bias, VjF32 *y, gsize ldy);
+void vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y, gsize ldy);
 
 /* -- attention: cpu-attention.c -- */
 void vj_cpu_attention (void *device, const VjAttention *attention);
@@ -70,6 +88,7 @@ void vj_cpu_swiglu (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 
 void vj_cpu_swiglu_backward (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *dy, VjF32 *dx);
 void vj_cpu_add_rows (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                       const VjF32 *gate, VjF32 *y);
+void vj_cpu_add_matrix_rows (void *device, gsize rows, const VjMatrix *w, const VjI32 *index, VjGate mode, const VjF32 *gate, VjF32 *y);
 void vj_cpu_add_rows_backward (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                                const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate);
 void vj_cpu_copy_2d (void *device, gsize rows, gsize cols, const VjF32 *from, gsize ld_from, gsize step_from, VjF32 *to,

@@ -10,8 +10,10 @@
 #define CI(p) ((const gint32 *) (const void *) (p))
 
 struct VjMatrix {
+  VjNumbers numbers;
   gsize n, k;
-  float *values;
+  float *values;         /* f32 */
+  const guint16 *halves; /* bf16; borrowed */
 };
 
 static void *
@@ -58,6 +60,24 @@ ref_finish (G_GNUC_UNUSED void *device, G_GNUC_UNUSED GError **error)
   return TRUE;
 }
 
+/* x as bf16 holds it: to nearest, ties to even. NaN stays one. */
+static float
+rounded (float x)
+{
+  guint32 bits;
+  memcpy (&bits, &x, 4);
+  bits = x != x ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1);
+  bits &= 0xffff0000;
+  memcpy (&x, &bits, 4);
+  return x;
+}
+
+static float
+factor (VjNumbers numbers, float x)
+{
+  return numbers == VJ_NUMBERS_BF16 ? rounded (x) : x;
+}
+
 static void
 ref_gemm (G_GNUC_UNUSED void *device, const VjGemm *g)
 {
@@ -67,20 +87,22 @@ ref_gemm (G_GNUC_UNUSED void *device, const VjGemm *g)
     for (gsize j = 0; j < g->n; j++) {
       double sum = g->bias != NULL ? CF (g->bias)[j] : 0;
       for (gsize l = 0; l < g->k; l++)
-        sum += (double) (g->ta ? a[l * g->lda + i] : a[i * g->lda + l]) * (g->tb ? b[j * g->ldb + l] : b[l * g->ldb + j]);
+        sum += (double) factor (g->numbers, g->ta ? a[l * g->lda + i] : a[i * g->lda + l]) *
+               factor (g->numbers, g->tb ? b[j * g->ldb + l] : b[l * g->ldb + j]);
       c[i * g->ldc + j] = (float) (g->beta == 0 ? sum : sum + (double) g->beta * c[i * g->ldc + j]);
     }
 }
 
 static VjMatrix *
-ref_matrix_new (void *device, gsize n, gsize k, const float *host, GError **error)
+ref_matrix_new (void *device, VjNumbers numbers, gsize n, gsize k, const void *host, GError **error)
 {
-  float *values = ref_alloc (device, n * k * 4, error);
-  if (values == NULL)
+  float *values = numbers == VJ_NUMBERS_F32 ? ref_alloc (device, n * k * 4, error) : NULL;
+  if (values == NULL && numbers == VJ_NUMBERS_F32)
     return NULL;
-  memcpy (values, host, n * k * 4);
+  if (values != NULL)
+    memcpy (values, host, n * k * 4);
   VjMatrix *matrix = g_new (VjMatrix, 1);
-  *matrix = (VjMatrix) { n, k, values };
+  *matrix = (VjMatrix) { numbers, n, k, values, values == NULL ? host : NULL };
   return matrix;
 }
 
@@ -92,12 +114,28 @@ ref_matrix_free (G_GNUC_UNUSED void *device, VjMatrix *matrix)
   g_free (matrix);
 }
 
-static void
-ref_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *w, const VjF32 *bias, VjF32 *y, gsize ldy)
+static float
+element (const VjMatrix *w, gsize row, gsize col)
 {
-  VjGemm gemm = { .tb = TRUE, .m = rows, .n = w->n, .k = w->k, .a = x, .lda = w->k,
-                  .b = (const VjF32 *) (const void *) w->values, .ldb = w->k, .bias = bias, .c = y, .ldc = ldy };
-  ref_gemm (device, &gemm);
+  if (w->values != NULL)
+    return w->values[row * w->k + col];
+  guint32 bits = (guint32) w->halves[row * w->k + col] << 16;
+  float value;
+  memcpy (&value, &bits, 4);
+  return value;
+}
+
+static void
+ref_linear (G_GNUC_UNUSED void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y, gsize ldy)
+{
+  for (gsize i = 0, at = 0; i < n_w; at += w[i++]->n)
+    for (gsize r = 0; r < rows; r++)
+      for (gsize j = 0; j < w[i]->n; j++) {
+        double sum = bias != NULL ? CF (bias)[at + j] : 0;
+        for (gsize l = 0; l < w[i]->k; l++)
+          sum += (double) factor (w[i]->numbers, CF (x)[r * w[i]->k + l]) * element (w[i], j, l);
+        F (y)[r * ldy + at + j] = (float) sum;
+      }
 }
 
 static void
@@ -365,6 +403,17 @@ ref_add_rows (G_GNUC_UNUSED void *device, gsize rows, gsize cols, const VjF32 *t
 }
 
 static void
+ref_add_matrix_rows (G_GNUC_UNUSED void *device, gsize rows, const VjMatrix *w, const VjI32 *index, VjGate mode, const VjF32 *gate, VjF32 *y)
+{
+  double scale = gate_value (mode, gate);
+  for (gsize r = 0; r < rows; r++) {
+    gssize from = index == NULL ? (gssize) r : CI (index)[r];
+    for (gsize c = 0; from >= 0 && c < w->k; c++)
+      F (y)[r * w->k + c] += (float) (scale * element (w, (gsize) from, c));
+  }
+}
+
+static void
 ref_add_rows_backward (G_GNUC_UNUSED void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                        const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate)
 {
@@ -470,6 +519,7 @@ const VjComputeOps vj_compute_ref = {
   .attention = ref_attention,
   .attention_backward = ref_attention_backward,
   .add_rows = ref_add_rows,
+  .add_matrix_rows = ref_add_matrix_rows,
   .add_rows_backward = ref_add_rows_backward,
   .copy_2d = ref_copy_2d,
   .sum_rows = ref_sum_rows,

@@ -22,6 +22,7 @@
 
 typedef float V __attribute__ ((vector_size (64)));
 typedef gint32 VI __attribute__ ((vector_size (64)));
+typedef guint32 VIU __attribute__ ((vector_size (64)));
 typedef double VD __attribute__ ((vector_size (128)));
 typedef float VU __attribute__ ((vector_size (64), aligned (4), may_alias)); /* in memory */
 
@@ -46,6 +47,20 @@ v_store_part (float *p, V v, gsize n)
   float all[LANES];
   v_store (all, v);
   memcpy (p, all, n * sizeof (float));
+}
+
+typedef guint16 VH __attribute__ ((vector_size (32)));
+typedef guint16 VHU __attribute__ ((vector_size (32), aligned (2), may_alias)); /* in memory */
+
+/* Sixteen bf16 numbers; the first n < LANES of them, zeros after. */
+VJ_INLINE V v_widen (const guint16 *p) { return (V) (__builtin_convertvector (*(const VHU *) p, VIU) << 16); }
+
+VJ_INLINE V
+v_widen_part (const guint16 *p, gsize n)
+{
+  guint16 all[LANES] = { 0 };
+  memcpy (all, p, n * sizeof (guint16));
+  return v_widen (all);
 }
 
 /* Lanes [low, high) set: a mask read from a table, because compilers turn comparisons of integer vectors into
@@ -82,6 +97,16 @@ v_largest (V v)
   v = v_max (v, V_DOWN_2 (v));
   v = v_max (v, V_DOWN_1 (v));
   return v[0];
+}
+
+/* Rounded to bf16, to nearest with ties to even, as the upper half of each lane; the lower half is zero. NaN stays one. */
+VJ_INLINE VI
+v_bf16 (V x)
+{
+  VIU bits = (VIU) x;
+  VI nan = x != x;
+  VIU up = bits + 0x7fff + (bits >> 16 & 1);
+  return (VI) (((up & ~(VIU) nan) | ((bits | 0x400000) & (VIU) nan)) & 0xffff0000);
 }
 
 /* exp, relative error below 2e-7. x = n ln 2 + r, |r| <= ln 2 / 2; 2^n by the exponent bits; a polynomial of

@@ -150,7 +150,7 @@ static gboolean
 open_parts (VjEngine *engine, const VjEngineConfig *config, GError **error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  engine->model = vj_mllama_open (engine->dir, config->compute, config->threads, error);
+  engine->model = vj_mllama_open (engine->dir, config->compute, config->threads, config->dtype, error);
   if (engine->model == NULL)
     return FALSE;
   engine->config = vj_mllama_peek_config (engine->model);
@@ -182,8 +182,8 @@ describe (const VjEngine *engine)
 {
   double parameters = (double) vj_mllama_parameters (engine->model);
   gboolean large = parameters >= 1e9;
-  return g_strdup_printf ("mllama, %.1f %s parameters, %s, compute %s", parameters / (large ? 1e9 : 1e6), large ? "G" : "M",
-                          vj_mllama_peek_dtype (engine->model), vj_mllama_peek_compute (engine->model));
+  return g_strdup_printf ("mllama, %.1f %s parameters, %s, compute %s (%s)", parameters / (large ? 1e9 : 1e6), large ? "G" : "M",
+                          vj_mllama_peek_dtype (engine->model), vj_mllama_peek_compute (engine->model), vj_mllama_peek_products (engine->model));
 }
 
 VjEngine *

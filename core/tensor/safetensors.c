@@ -307,6 +307,16 @@ vj_safetensors_list (const VjSafetensors *file, gsize *ret_n)
   return (const VjTensor *) file->tensors->data;
 }
 
+void
+vj_safetensors_rest (const VjSafetensors *file)
+{
+  for (guint i = 0; i < file->shards->len; i++) {
+    const Shard *shard = g_ptr_array_index (file->shards, i);
+    if (shard->map != NULL)
+      madvise ((void *) shard->map, shard->size, MADV_DONTNEED);
+  }
+}
+
 gboolean
 vj_safetensors_is_cut (const VjSafetensors *file)
 {

@@ -26,6 +26,9 @@ VJ_API const VjTensor *vj_safetensors_list (const VjSafetensors *file, gsize *re
 /* TRUE when a mapped file is no longer as long as it was mapped: reading on would raise SIGBUS. */
 VJ_API gboolean vj_safetensors_is_cut (const VjSafetensors *file);
 
+/* Lets go of the memory that reading the file took so far: pages come back when they are read again. */
+VJ_API void vj_safetensors_rest (const VjSafetensors *file);
+
 /* Writes `tensors` (in the given order) to `file` through a temporary file, fsync and rename.
  * `metadata` is "key", "value", ..., NULL, or NULL. VJ_EXIT_STORE on a failed write. */
 VJ_API gboolean vj_safetensors_save (const char *file, const VjTensor *tensors, gsize n,

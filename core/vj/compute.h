@@ -6,7 +6,8 @@
  * Laws of every backend:
  *  - An operation reads its inputs and writes its outputs as if finished before the next one begins.
  *  - The same call on the same data gives the same bits, whatever the number of threads.
- *  - `linear` and `attention` (forward): a row's result does not depend on the other rows or their number.
+ *  - `linear` and `attention` (forward): a row's result does not depend on the other rows or their number
+ *    (CPU backends; a GPU's library may choose another kernel for another number of rows).
  *  - Nothing fails silently: a lost device or failed launch is remembered and reported by `finish`.
  *
  * Letters: M, N, K sizes of a product; R rows; C columns; H heads; G key/value heads (H is a multiple of
@@ -19,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_COMPUTE_ABI 1
+#define VJ_COMPUTE_ABI 2
 
 /* Device memory, f32 and i32. Incomplete types: the engine moves these addresses about (vj_f32_at), but
  * only upload and download carry numbers across. */
@@ -42,10 +43,15 @@ vj_i32_at (const VjI32 *base, gsize elements)
 /* A weight matrix prepared for `linear`, in whatever form the backend likes best. */
 typedef struct VjMatrix VjMatrix;
 
+/* What numbers a product multiplies. VJ_NUMBERS_BF16: both operands rounded to bfloat16 (to nearest, ties to even;
+ * subnormals may become 0), every sum in f32, in whatever order. */
+typedef enum { VJ_NUMBERS_F32, VJ_NUMBERS_BF16 } VjNumbers;
+
 /* c[M, N] = op(a)[M, K] op(b)[K, N] + beta c, plus bias[N] on every row. beta is 0 (c is only written)
  * or 1. ta: a is stored [K, M]; tb: b is stored [N, K]. */
 typedef struct {
   gboolean ta, tb;
+  VjNumbers numbers;
   gsize m, n, k;
   const VjF32 *a;
   gsize lda;
@@ -132,11 +138,15 @@ typedef struct {
   /* -- products -- */
   void (*gemm) (void *device, const VjGemm *gemm);
 
-  /* A weight [N, K] from host memory in f32 (copied). */
-  VjMatrix *(*matrix_new) (void *device, gsize n, gsize k, const float *host, GError **error);
+  /* A weight [N, K], row-major in host memory. Products with it are of its numbers. VJ_NUMBERS_F32: floats, which are
+   * copied. VJ_NUMBERS_BF16: the upper halves of floats (guint16); they stay readable and unchanged until matrix_free, so
+   * that a backend may use them where they are: usually in a mapped file, too large to be kept twice. */
+  VjMatrix *(*matrix_new) (void *device, VjNumbers numbers, gsize n, gsize k, const void *host, GError **error);
   void (*matrix_free) (void *device, VjMatrix *matrix);
-  /* y[R, N] (leading dimension ldy) = x[R, K] (contiguous) w^T + bias[N]; bias may be NULL. */
-  void (*linear) (void *device, gsize rows, const VjF32 *x, const VjMatrix *w, const VjF32 *bias, VjF32 *y, gsize ldy);
+  /* Products of the same x[R, K] (contiguous) with `n_w` >= 1 matrices of the same numbers and K, side by side in y
+   * (leading dimension ldy): y[:, N of all before + j] = x w^T. bias [N of all], or NULL, is added to every row. */
+  void (*linear) (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y,
+                  gsize ldy);
 
   /* -- norms over the C columns of contiguous rows; eps inside the root -- */
   /* y = (x - mean) rstd w + b; stats [R, 2] = mean, rstd for backward, NULL: not wanted. */
@@ -172,6 +182,9 @@ typedef struct {
    * y[r] += c(gate) table[index[r]]; index NULL: table[r]; index[r] < 0: nothing. */
   void (*add_rows) (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                     const VjF32 *gate, VjF32 *y);
+  /* The same with the rows of a weight matrix as the table, exactly as stored: y[R, K] (contiguous). */
+  void (*add_matrix_rows) (void *device, gsize rows, const VjMatrix *w, const VjI32 *index, VjGate mode, const VjF32 *gate,
+                           VjF32 *y);
   /* dtable[index[r]] += c(gate) dy[r]; dgate += dc/dg sum_r dy[r] . table[index[r]]. dtable or dgate may be NULL. */
   void (*add_rows_backward) (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                              const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate);

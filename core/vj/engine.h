@@ -27,9 +27,14 @@ typedef struct {
 
 /* -- opening --------------------------------------------------------------- */
 
+/* The numbers that products multiply. auto: bf16 where the weights are stored in it, else f32. Sums and all other
+ * operations are in f32. */
+#define VJ_ENGINE_DTYPES "auto", "f32", "bf16"
+
 typedef struct {
   const char *compute;   /* name of a compute plugin, "auto", or NULL for "auto"              */
   guint threads;         /* 0: all processors of the process                                  */
+  const char *dtype;     /* one of VJ_ENGINE_DTYPES; NULL: "auto"                             */
   gsize memory_limit;    /* bytes for cache and activations; 0: no limit                      */
   guint max_batch;       /* sequences decoded together; 0: the engine chooses                 */
 } VjEngineConfig;
@@ -114,7 +119,8 @@ typedef struct {
   gboolean finite;  /* FALSE: the step was not applied */
 } VjTunerStep;
 
-/* Opens `dir` for training in f32. With `init_seed` not NULL the weights are drawn anew from it and
+/* Opens `dir` for training; weights, gradients and moments are kept in f32, `engine->dtype` says what products
+ * multiply. With `init_seed` not NULL the weights are drawn anew from it and
  * the directory needs no *.safetensors. */
 VJ_API VjTuner *vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config,
                                const guint64 *init_seed, GError **error);

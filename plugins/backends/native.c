@@ -12,7 +12,7 @@
 
 typedef struct {
   char *path, *compute;
-  int64_t threads, max_batch, memory_limit;
+  int64_t dtype, threads, max_batch, memory_limit;
 
   VjEngine *engine;
   GHashTable *pixels; /* digest, owned -> VjPixels *, owned with its rgb */
@@ -20,9 +20,12 @@ typedef struct {
   GQueue refused; /* VjReply *: of requests that the engine did not take */
 } Native;
 
+static const char *const dtypes[] = {VJ_ENGINE_DTYPES, NULL};
+
 static const VjOption options[] = {
   VJ_OPTION_PATH (Native, path, "Hugging Face model directory of the Llama 3.2 Vision family."),
   VJ_OPTION_STRING (Native, compute, "auto", "Compute plugin that does the arithmetic; auto takes the fastest there is."),
+  VJ_OPTION_CHOICE (Native, dtype, "auto", dtypes, "Numbers that products multiply; auto: bf16 where the weights are stored in it."),
   VJ_OPTION_INT (Native, threads, "0", 0, 1024, "threads", "Threads of the engine; 0 means all processors."),
   VJ_OPTION_INT (Native, max_batch, "0", 0, 4096, "draws", "Draws that are decoded together; 0 lets the engine choose."),
   VJ_OPTION_INT (Native, memory_limit, "0", 0, 1e9, "MiB", "Memory for the caches of draws and images; 0 means no limit."),
@@ -50,6 +53,7 @@ native_start (void *instance, VjRun *run, GError **error)
 {
   Native *self = instance;
   VjEngineConfig config = {.compute = self->compute,
+                           .dtype = dtypes[self->dtype],
                            .threads = (guint) self->threads,
                            .max_batch = (guint) self->max_batch,
                            .memory_limit = (gsize) self->memory_limit << 20};

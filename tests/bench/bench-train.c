@@ -1,4 +1,4 @@
-/* Rows trained per second on a model directory: bench-train DIR [COMPUTE [THREADS [STEPS [FREEZE]]]].
+/* Rows trained per second on a model directory: bench-train DIR [COMPUTE [THREADS [STEPS [FREEZE [DTYPE]]]]].
  * A row is 64 text tokens, half of them targets, and one image; a step is 32 rows. Built on demand: make tests/bench/bench-train. */
 #include "base/random.h"
 #include "engine/mllama/train.h"
@@ -30,7 +30,7 @@ main (int argc, char **argv)
   if (argc < 2)
     return 2;
   openblas_offer ();
-  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (argv[1], argc > 2 ? argv[2] : "cpu", argc > 3 ? (guint) atoi (argv[3]) : 0, &config, &seed, &error);
+  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (argv[1], argc > 2 ? argv[2] : "cpu", argc > 3 ? (guint) atoi (argv[3]) : 0, argc > 6 ? argv[6] : "f32", &config, &seed, &error);
   if (trainer == NULL) {
     fprintf (stderr, "%s\n", error->message);
     return 4;

@@ -48,33 +48,74 @@ typedef struct {
 } Op;
 
 static void
-gemm (const Buffers *x, gboolean ta, gboolean tb, float beta)
+gemm (const Buffers *x, VjNumbers numbers, gboolean ta, gboolean tb, float beta)
 {
-  VjGemm g = { .ta = ta, .tb = tb, .m = M, .n = N, .k = K, .a = B (0), .lda = ta ? M : K, .b = B (1), .ldb = tb ? K : N, .bias = beta == 0 ? B (2) : NULL,
+  VjGemm g = { .ta = ta, .tb = tb, .numbers = numbers, .m = M, .n = N, .k = K, .a = B (0), .lda = ta ? M : K, .b = B (1), .ldb = tb ? K : N, .bias = beta == 0 ? B (2) : NULL,
                .beta = beta, .c = B (3), .ldc = N };
   OPS (x)->gemm (DEV (x), &g);
 }
-static void gemm_nn (const Buffers *x) { gemm (x, FALSE, FALSE, 0); }
-static void gemm_nt (const Buffers *x) { gemm (x, FALSE, TRUE, 0); }
-static void gemm_tn (const Buffers *x) { gemm (x, TRUE, FALSE, 1); }
-static void gemm_tt (const Buffers *x) { gemm (x, TRUE, TRUE, 1); }
+static void gemm_nn (const Buffers *x) { gemm (x, VJ_NUMBERS_F32, FALSE, FALSE, 0); }
+static void gemm16_nn (const Buffers *x) { gemm (x, VJ_NUMBERS_BF16, FALSE, FALSE, 0); }
+static void gemm_nt (const Buffers *x) { gemm (x, VJ_NUMBERS_F32, FALSE, TRUE, 0); }
+static void gemm16_nt (const Buffers *x) { gemm (x, VJ_NUMBERS_BF16, FALSE, TRUE, 0); }
+static void gemm_tn (const Buffers *x) { gemm (x, VJ_NUMBERS_F32, TRUE, FALSE, 1); }
+static void gemm16_tn (const Buffers *x) { gemm (x, VJ_NUMBERS_BF16, TRUE, FALSE, 1); }
+static void gemm_tt (const Buffers *x) { gemm (x, VJ_NUMBERS_F32, TRUE, TRUE, 1); }
+static void gemm16_tt (const Buffers *x) { gemm (x, VJ_NUMBERS_BF16, TRUE, TRUE, 1); }
 
 static void
-gemm_large (const Buffers *x)
+large (const Buffers *x, VjNumbers numbers)
 {
-  VjGemm g = { .ta = TRUE, .m = 300, .n = 130, .k = 700, .a = B (0), .lda = 300, .b = B (1), .ldb = 130, .beta = 1, .c = B (3), .ldc = 130 };
+  VjGemm g = { .ta = TRUE, .numbers = numbers, .m = 300, .n = 130, .k = 700, .a = B (0), .lda = 300, .b = B (1), .ldb = 130, .beta = 1, .c = B (3), .ldc = 130 };
   OPS (x)->gemm (DEV (x), &g);
 }
+static void gemm_large (const Buffers *x) { large (x, VJ_NUMBERS_F32); }
+static void gemm16_large (const Buffers *x) { large (x, VJ_NUMBERS_BF16); }
+
+/* [N, K] of buffer 1 as host memory of the numbers, cut off where bf16 ends. Free with g_free. */
+static void *
+host_weight (const Buffers *x, VjNumbers numbers)
+{
+  float *host = g_new (float, N * K);
+  guint16 *halves = (guint16 *) (void *) host;
+  OPS (x)->download (DEV (x), host, B (1), N * K * 4);
+  for (gsize i = 0; numbers == VJ_NUMBERS_BF16 && i < N * K; i++) {
+    guint32 bits;
+    memcpy (&bits, &host[i], 4);
+    halves[i] = (guint16) (bits >> 16);
+  }
+  return host;
+}
+
+/* Two matrices side by side: the first N - 20 rows and the other 20. */
+static void
+product (const Buffers *x, VjNumbers numbers)
+{
+  g_autofree char *host = host_weight (x, numbers);
+  gsize size = numbers == VJ_NUMBERS_BF16 ? 2 : 4;
+  VjMatrix *w[2] = { OPS (x)->matrix_new (DEV (x), numbers, N - 20, K, host, NULL),
+                     OPS (x)->matrix_new (DEV (x), numbers, 20, K, host + (N - 20) * K * size, NULL) };
+  OPS (x)->linear (DEV (x), M, B (0), (const VjMatrix *const *) w, 2, B (2), B (3), N + 3);
+  OPS (x)->linear (DEV (x), M, B (0), (const VjMatrix *const *) w, 1, NULL, B (4), N - 20);
+  OPS (x)->finish (DEV (x), NULL);
+  for (guint i = 0; i < 2; i++)
+    OPS (x)->matrix_free (DEV (x), w[i]);
+}
+static void linear (const Buffers *x) { product (x, VJ_NUMBERS_F32); }
+static void linear16 (const Buffers *x) { product (x, VJ_NUMBERS_BF16); }
 
 static void
-linear (const Buffers *x)
+gather (const Buffers *x, VjNumbers numbers)
 {
-  float host[N * K];
-  OPS (x)->download (DEV (x), host, B (1), sizeof host);
-  VjMatrix *w = OPS (x)->matrix_new (DEV (x), N, K, host, NULL);
-  OPS (x)->linear (DEV (x), M, B (0), w, B (2), B (3), N + 3);
+  g_autofree void *host = host_weight (x, numbers);
+  VjMatrix *w = OPS (x)->matrix_new (DEV (x), numbers, N, K, host, NULL);
+  OPS (x)->add_matrix_rows (DEV (x), M, w, I (0), VJ_GATE_NONE, NULL, B (3));
+  OPS (x)->add_matrix_rows (DEV (x), M, w, NULL, VJ_GATE_TANH, B (2), B (3));
+  OPS (x)->finish (DEV (x), NULL);
   OPS (x)->matrix_free (DEV (x), w);
 }
+static void matrix_rows (const Buffers *x) { gather (x, VJ_NUMBERS_F32); }
+static void matrix_rows16 (const Buffers *x) { gather (x, VJ_NUMBERS_BF16); }
 
 static void layer_norm (const Buffers *x) { OPS (x)->layer_norm (DEV (x), R, C, 1e-5f, B (0), B (1), B (2), B (3), B (4)); }
 static void layer_norm_backward (const Buffers *x) { OPS (x)->layer_norm_backward (DEV (x), R, C, B (0), B (1), B (4), B (5), B (6), B (7), B (8)); }
@@ -149,11 +190,19 @@ static void adamw (const Buffers *x)
 
 static const Op ops[] = {
   { "gemm", gemm_nn, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16", gemm16_nn, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "gemm-nt", gemm_nt, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-nt", gemm16_nt, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "gemm-tn", gemm_tn, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-tn", gemm16_tn, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "gemm-tt", gemm_tt, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-tt", gemm16_tt, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "gemm-large", gemm_large, NULL, { { 300 * 700, REAL, 0 }, { 700 * 130, REAL, 0 }, { 1, REAL, 0 }, { 300 * 130, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
-  { "linear", linear, NULL, { { M * K, REAL, 0 }, { N * K, REAL, 0 }, { N, REAL, 0 }, { M * (N + 3), ZERO, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-large", gemm16_large, NULL, { { 300 * 700, REAL, 0 }, { 700 * 130, REAL, 0 }, { 1, REAL, 0 }, { 300 * 130, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "linear", linear, NULL, { { M * K, REAL, 0 }, { N * K, REAL, 0 }, { N, REAL, 0 }, { M * (N + 3), ZERO, 0 }, { M * (N - 20), ZERO, 0 } }, 1 << 3 | 1 << 4, -1, 0, { { 0 } } },
+  { "linear16", linear16, NULL, { { M * K, REAL, 0 }, { N * K, REAL, 0 }, { N, REAL, 0 }, { M * (N + 3), ZERO, 0 }, { M * (N - 20), ZERO, 0 } }, 1 << 3 | 1 << 4, -1, 0, { { 0 } } },
+  { "matrix_rows", matrix_rows, NULL, { { M, INDEX, 20 }, { N * K, REAL, 0 }, { 1, REAL, 0 }, { M * K, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "matrix_rows16", matrix_rows16, NULL, { { M, INDEX, 20 }, { N * K, REAL, 0 }, { 1, REAL, 0 }, { M * K, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "layer_norm", layer_norm, layer_norm_backward,
     { { R * C, REAL, 0 }, { C, REAL, 0 }, { C, REAL, 0 }, { R * C, ZERO, 0 }, { R * 2, ZERO, 0 }, { R * C, REAL, 0 }, { R * C, ZERO, 0 }, { C, ZERO, 0 }, { C, ZERO, 0 } },
     1 << 3 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8, 3, 5, { { 0, 6 }, { 1, 7 }, { 2, 8 } } },
@@ -305,8 +354,11 @@ static void
 test_backend (gconstpointer data)
 {
   const char *backend = data;
-  if (g_str_equal (backend, "openblas") && !openblas_available ()) {
-    g_test_skip ("built without OpenBLAS");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjCompute) present = vj_compute_open (backend, 1, &error);
+  if (present == NULL) {
+    g_assert_error (error, VJ_ERROR, VJ_EXIT_PLUGIN);
+    g_test_skip (error->message);
     return;
   }
   for (guint i = 0; i < G_N_ELEMENTS (ops); i++) {
@@ -392,6 +444,58 @@ test_sum_squares (void)
   g_assert_true (isinf (three->ops->sum_squares (three->device, n, x)));
 }
 
+/* The law that batches rest on: a row of `linear` has the same bits among any other rows. Sizes with tails and without. */
+static void
+rows_alone (const VjCompute *compute, VjNumbers numbers, gsize n, gsize k)
+{
+  const gsize rows = 300, counts[] = { 1, 2, 15, 17, 33, 64, 300 };
+  g_autofree float *x = g_new (float, rows * k), *w = g_new (float, n * k), *all = g_new (float, rows * n), *some = g_new (float, rows * n);
+  g_autofree guint16 *halves = g_new (guint16, n * k);
+  VjRandom random;
+  vj_random_init (&random, n + k);
+  for (gsize i = 0; i < rows * k; i++)
+    x[i] = (float) vj_random_normal (&random);
+  for (gsize i = 0; i < n * k; i++) {
+    guint32 bits;
+    w[i] = (float) vj_random_normal (&random);
+    memcpy (&bits, &w[i], 4);
+    halves[i] = (guint16) (bits >> 16);
+  }
+  VjMatrix *matrix = compute->ops->matrix_new (compute->device, numbers, n, k, numbers == VJ_NUMBERS_BF16 ? (void *) halves : w, NULL);
+  const VjMatrix *const list[] = { matrix };
+  VjF32 *in = compute->ops->alloc (compute->device, rows * k * 4, NULL), *out = compute->ops->alloc (compute->device, rows * n * 4, NULL);
+  compute->ops->upload (compute->device, in, x, rows * k * 4);
+  compute->ops->linear (compute->device, rows, in, list, 1, NULL, out, n);
+  compute->ops->download (compute->device, all, out, rows * n * 4);
+  for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
+    for (gsize first = 0; first + counts[i] <= rows; first += 37) {
+      compute->ops->linear (compute->device, counts[i], vj_f32_at (in, first * k), list, 1, NULL, out, n);
+      compute->ops->download (compute->device, some, out, counts[i] * n * 4);
+      g_assert_cmpmem (some, counts[i] * n * 4, all + first * n, counts[i] * n * 4);
+    }
+  compute->ops->release (compute->device, in);
+  compute->ops->release (compute->device, out);
+  compute->ops->matrix_free (compute->device, matrix);
+}
+
+static void
+test_rows_alone (gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  for (guint threads = 1; threads <= 3; threads++) {
+    g_autoptr (VjCompute) compute = vj_compute_open (data, threads, &error);
+    if (compute == NULL) {
+      g_test_skip (error->message);
+      return;
+    }
+    for (VjNumbers numbers = VJ_NUMBERS_F32; numbers <= VJ_NUMBERS_BF16; numbers++) {
+      rows_alone (compute, numbers, 71, 53);
+      rows_alone (compute, numbers, 192, 192);
+      rows_alone (compute, numbers, 300, 1100);
+    }
+  }
+}
+
 static void
 test_unknown (void)
 {
@@ -403,12 +507,14 @@ test_unknown (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const backends[] = { "cpu", "openblas" };
+  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas" };
   g_test_init (&argc, &argv, NULL);
   openblas_offer ();
   for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {
     g_autofree char *path = g_strconcat ("/compute/equals-reference/", backends[i], NULL);
     g_test_add_data_func (path, backends[i], test_backend);
+    g_autofree char *alone = g_strconcat ("/compute/rows-alone/", backends[i], NULL);
+    g_test_add_data_func (alone, backends[i], test_rows_alone);
   }
   g_test_add_func ("/compute/reference-gradients", test_gradients);
   g_test_add_func ("/compute/sum-squares", test_sum_squares);

@@ -96,7 +96,9 @@ open_engine (const VjEngineConfig *config)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = model_dir ();
-  VjEngine *engine = vj_engine_open (dir, config, &error);
+  VjEngineConfig exact = config == NULL ? (VjEngineConfig){0} : *config; /* the vectors were made in f32 */
+  exact.dtype = exact.dtype == NULL ? "f32" : exact.dtype;
+  VjEngine *engine = vj_engine_open (dir, &exact, &error);
   g_assert_no_error (error);
   g_assert_nonnull (engine);
   return engine;

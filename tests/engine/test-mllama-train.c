@@ -85,7 +85,7 @@ open_trainer (const Model *model, const char *compute, guint freeze)
   g_autoptr (GError) error = NULL;
   VjTunerConfig config = plain;
   config.freeze = freeze;
-  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, 2, &config, NULL, &error);
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, 2, "f32", &config, NULL, &error);
   g_assert_no_error (error);
   return trainer;
 }
@@ -175,7 +175,7 @@ steps_taken (const Model *model, const char *compute, guint threads, guint freez
   VjMllamaExample examples[MAX_CASES];
   guint64 seed = 3;
   config.freeze = freeze;
-  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, threads, &config, &seed, &error);
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, threads, "f32", &config, &seed, &error);
   g_assert_no_error (error);
   model_examples (model, examples);
   if (restored != NULL) {
@@ -273,7 +273,7 @@ test_save (const char *compute, const char *name)
   g_assert_false (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error)); /* exists */
   g_assert_error (error, VJ_ERROR, VJ_EXIT_STORE);
   g_clear_error (&error);
-  g_autoptr (VjMllamaTrainer) opened = vj_mllama_trainer_open (saved, compute, 2, &plain, NULL, &error);
+  g_autoptr (VjMllamaTrainer) opened = vj_mllama_trainer_open (saved, compute, 2, "f32", &plain, NULL, &error);
   g_assert_no_error (error);
   const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
   g_assert_cmpint (vj_mllama_trainer_peek_plan (opened)->tied, ==, plan->tied);

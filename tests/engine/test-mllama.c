@@ -11,7 +11,7 @@ static VjMllama *
 open_model (const Model *model, const char *compute, guint threads)
 {
   g_autoptr (GError) error = NULL;
-  VjMllama *opened = vj_mllama_open (model->dir, compute, threads, &error);
+  VjMllama *opened = vj_mllama_open (model->dir, compute, threads, "f32", &error);
   g_assert_no_error (error);
   return opened;
 }
@@ -226,7 +226,7 @@ test_config_faults (void)
     g_autoptr (GString) changed = g_string_new (text);
     g_assert_cmpuint (g_string_replace (changed, faults[i].from, faults[i].to, 1), ==, 1);
     g_assert_true (g_file_set_contents (to, changed->str, -1, NULL));
-    g_assert_null (vj_mllama_open (dir, "ref", 1, &error));
+    g_assert_null (vj_mllama_open (dir, "ref", 1, NULL, &error));
     g_test_message ("%s -> %s: %s", faults[i].from, faults[i].to, error->message);
     g_assert_error (error, VJ_ERROR, VJ_EXIT_DATA);
   }

@@ -18,7 +18,7 @@ die (GError *error)
 static void
 write_logits (const Model *model, const char *dir, GError **error)
 {
-  g_autoptr (VjMllama) opened = vj_mllama_open (dir, "cpu", 2, error);
+  g_autoptr (VjMllama) opened = vj_mllama_open (dir, "cpu", 2, "f32", error);
   if (opened == NULL)
     return;
   gsize V = vj_mllama_peek_config (opened)->vocab_size;
@@ -57,7 +57,7 @@ main (int argc, char **argv)
   g_setenv ("VJ_SRCDIR", source, TRUE);
   model_load (name, &model);
   model_examples (&model, examples);
-  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (argv[1], "cpu", 2, &config, NULL, &error);
+  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (argv[1], "cpu", 2, "f32", &config, NULL, &error);
   die (error);
   for (guint i = 0; i < 2; i++) {
     VjTunerStep step;

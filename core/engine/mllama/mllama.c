@@ -5,7 +5,10 @@
 #include <string.h>
 
 /* Part of every digest: raise it when the same weights give other bits. */
-#define NUMERICAL_VERSION "mllama-f32-2"
+#define NUMERICAL_VERSION "mllama-3"
+/* Weights up to this size are searched for broken values when they are opened. Larger ones are left in the file until
+ * they are used; what breaks then shows in the logits, which are searched always. */
+#define CHECKED_PARAMETERS ((gsize) 1 << 28)
 
 static gboolean
 all_finite (const float *values, gsize n)
@@ -14,6 +17,21 @@ all_finite (const float *values, gsize n)
   for (gsize i = 0; i < n; i++)
     sum += values[i] * 0.0f; /* NaN for NaN and infinity, else 0 */
   return sum == 0;
+}
+
+static gboolean
+bf16_finite (const guint16 *values, gsize n)
+{
+  guint bad = 0;
+  for (gsize i = 0; i < n; i++)
+    bad |= (values[i] & 0x7f80) == 0x7f80;
+  return bad == 0;
+}
+
+static gboolean
+fail_finite (const VjMllamaPlan *plan, guint i, GError **error)
+{
+  return vj_fail (error, VJ_EXIT_DATA, "model: '%s': holds a value that is not finite: broken weights; fetch or export the model again", vj_mllama_plan_at (plan, i)->key);
 }
 
 /* Weight i as f32 on the host: a buffer of its n_elements. Free with g_free. */
@@ -29,10 +47,70 @@ vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guin
   }
   vj_dtype_to_f32 (tensor->dtype, tensor->data, weight->n_elements, values);
   if (!all_finite (values, weight->n_elements)) {
-    vj_fail (error, VJ_EXIT_DATA, "model: '%s': holds a value that is not finite: broken weights; fetch or export the model again", weight->key);
+    fail_finite (plan, i, error);
     return NULL;
   }
   return g_steal_pointer (&values);
+}
+
+gboolean
+vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dtype, VjNumbers *ret_numbers, GError **error)
+{
+  gboolean stored = file != NULL && vj_mllama_plan_find (plan, file, plan->embed)->dtype == VJ_DTYPE_BF16;
+  if (dtype == NULL || strcmp (dtype, "auto") == 0)
+    *ret_numbers = stored ? VJ_NUMBERS_BF16 : VJ_NUMBERS_F32;
+  else if (strcmp (dtype, "bf16") == 0)
+    *ret_numbers = VJ_NUMBERS_BF16;
+  else if (strcmp (dtype, "f32") == 0)
+    *ret_numbers = VJ_NUMBERS_F32;
+  else
+    return vj_fail (error, VJ_EXIT_USAGE, "model: 'dtype': '%s' is none: expected auto, f32 or bf16; correct it", dtype);
+  return TRUE;
+}
+
+/* The weight in bf16: in the file itself where it is stored so, else a rounded copy. */
+static const void *
+bf16_weight (VjMllama *model, const VjTensor *tensor, guint i, GError **error)
+{
+  if (tensor->dtype == VJ_DTYPE_BF16 && GPOINTER_TO_SIZE (tensor->data) % 2 == 0) {
+    if (model->check_values && !bf16_finite (tensor->data, tensor->n_elements)) {
+      fail_finite (model->plan, i, error);
+      return NULL;
+    }
+    return tensor->data;
+  }
+  g_autofree float *values = vj_mllama_read_weight (model->plan, model->file, i, error);
+  if (values == NULL)
+    return NULL;
+  void *copy = g_malloc (vj_mllama_plan_at (model->plan, i)->n_elements * 2);
+  vj_dtype_from_f32 (VJ_DTYPE_BF16, values, vj_mllama_plan_at (model->plan, i)->n_elements, copy);
+  g_ptr_array_add (model->copies, copy);
+  return copy;
+}
+
+/* Whether the weight is kept as a matrix: every product, and with bf16 numbers the tables that rows are taken from. */
+static gboolean
+is_matrix (const VjMllama *model, const VjMllamaWeight *weight)
+{
+  return weight->is_product || (model->numbers == VJ_NUMBERS_BF16 && weight->n_dims >= 2);
+}
+
+static gboolean
+load_matrix (VjMllama *model, guint i, GError **error)
+{
+  const VjMllamaPlan *plan = model->plan;
+  const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+  gsize k = weight->is_product || i == plan->embed ? weight->n_elements / weight->dims[0] : plan->config.vision_hidden_size;
+  g_autofree float *values = NULL;
+  const void *host;
+  if (model->numbers == VJ_NUMBERS_F32)
+    host = values = vj_mllama_read_weight (plan, model->file, i, error);
+  else
+    host = bf16_weight (model, vj_mllama_plan_find (plan, model->file, i == plan->head && plan->tied ? plan->embed : i), i, error);
+  if (host == NULL)
+    return FALSE;
+  model->net.matrix[i] = model->compute->ops->matrix_new (model->compute->device, model->numbers, weight->n_elements / k, k, host, error);
+  return model->net.matrix[i] != NULL;
 }
 
 static gboolean
@@ -41,13 +119,10 @@ load_weight (VjMllama *model, guint i, GError **error)
   const VjComputeOps *ops = model->compute->ops;
   void *device = model->compute->device;
   const VjMllamaWeight *weight = vj_mllama_plan_at (model->plan, i);
+  if (is_matrix (model, weight))
+    return load_matrix (model, i, error);
   g_autofree float *values = vj_mllama_read_weight (model->plan, model->file, i, error);
-  if (values == NULL)
-    return FALSE;
-  if (weight->is_product)
-    return (model->net.matrix[i] = ops->matrix_new (device, weight->dims[0], weight->n_elements / weight->dims[0], values, error)) != NULL;
-  model->net.value[i] = ops->alloc (device, weight->n_elements * 4, error);
-  if (model->net.value[i] == NULL)
+  if (values == NULL || (model->net.value[i] = ops->alloc (device, weight->n_elements * 4, error)) == NULL)
     return FALSE;
   ops->upload (device, model->net.value[i], values, weight->n_elements * 4);
   return TRUE;
@@ -68,21 +143,28 @@ load_rope (VjMllama *model, GError **error)
 }
 
 VjMllama *
-vj_mllama_open (const char *dir, const char *compute, guint threads, GError **error)
+vj_mllama_open (const char *dir, const char *compute, guint threads, const char *dtype, GError **error)
 {
   g_autoptr (VjMllama) model = g_new0 (VjMllama, 1);
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
+  model->copies = g_ptr_array_new_with_free_func (g_free);
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
+      !vj_mllama_choose_numbers (model->plan, model->file, dtype, &model->numbers, error) ||
       (model->compute = vj_compute_open (compute, threads, error)) == NULL)
     return NULL;
   model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
                                .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };
+  model->check_values = model->plan->n_elements <= CHECKED_PARAMETERS;
   for (guint i = 0; i < model->plan->weights->len; i++)
     if (!load_weight (model, i, error))
       return NULL;
   if (!load_rope (model, error))
     return NULL;
+  model->products = model->numbers == VJ_NUMBERS_F32   ? g_strdup ("f32")
+                    : model->compute->kernel == NULL ? g_strdup ("bf16")
+                                                     : g_strdup_printf ("bf16 by %s", model->compute->kernel);
+  vj_safetensors_rest (model->file); /* what was copied need not stay in memory twice */
   if (vj_safetensors_is_cut (model->file)) {
     vj_fail (error, VJ_EXIT_DATA, "%s: '*.safetensors': became shorter while it was read: another process writes there; try again when it is done", dir);
     return NULL;
@@ -108,8 +190,10 @@ vj_mllama_free (VjMllama *model)
   }
   g_free (model->net.value);
   g_free (model->net.matrix);
+  g_clear_pointer (&model->copies, g_ptr_array_unref);
   vj_mllama_plan_free (model->plan);
   vj_safetensors_free (model->file);
+  g_free (model->products);
   g_free (model->digest);
   g_free (model);
 }
@@ -124,6 +208,12 @@ const char *
 vj_mllama_peek_compute (const VjMllama *model)
 {
   return model->compute->name;
+}
+
+const char *
+vj_mllama_peek_products (const VjMllama *model)
+{
+  return model->products;
 }
 
 const char *
@@ -151,6 +241,7 @@ vj_mllama_peek_digest (VjMllama *model)
   gsize n;
   const VjTensor *list = vj_safetensors_list (model->file, &n);
   g_checksum_update (sum, (const guchar *) NUMERICAL_VERSION, -1);
+  g_checksum_update (sum, (const guchar *) (model->numbers == VJ_NUMBERS_BF16 ? " bf16" : " f32"), -1);
   for (gsize i = 0; i < n; i++) {
     g_autofree char *shape = vj_tensor_describe (list[i].n_dims, list[i].dims);
     g_autofree char *head = g_strdup_printf ("\n%s %s %s\n", list[i].name, vj_dtype_name (list[i].dtype), shape);

@@ -13,18 +13,19 @@ typedef struct VjMllama VjMllama;
 typedef struct VjMllamaVision VjMllamaVision;     /* one encoded image: cross-attention keys and values */
 typedef struct VjMllamaSequence VjMllamaSequence; /* one sequence with its cache */
 
-/* `compute`: name of a compute plugin, "auto" or NULL; `threads`: 0 = all processors. Every fault of the
- * directory is VJ_EXIT_DATA. Free with vj_mllama_free. */
-VJ_API VjMllama *vj_mllama_open (const char *dir, const char *compute, guint threads, GError **error);
+/* `compute`: name of a compute plugin, "auto" or NULL; `threads`: 0 = all processors; `dtype` as in VjEngineConfig.
+ * bf16 weights stay in the mapped files. Every fault of the directory is VJ_EXIT_DATA. Free with vj_mllama_free. */
+VJ_API VjMllama *vj_mllama_open (const char *dir, const char *compute, guint threads, const char *dtype, GError **error);
 VJ_API void vj_mllama_free (VjMllama *model);
 
 VJ_API const VjMllamaConfig *vj_mllama_peek_config (const VjMllama *model);
-VJ_API const char *vj_mllama_peek_compute (const VjMllama *model); /* name of the compute in use */
+VJ_API const char *vj_mllama_peek_compute (const VjMllama *model); /* name of the compute in use, "cpu" */
+VJ_API const char *vj_mllama_peek_products (const VjMllama *model);/* what its products multiply and by what, "bf16 by amx" */
 VJ_API const char *vj_mllama_peek_dtype (const VjMllama *model);   /* storage dtype of the weights, "BF16" */
 VJ_API guint64 vj_mllama_parameters (const VjMllama *model);
 
-/* Lower-case SHA-256 over names, dtypes, shapes and bytes of all weights, and the numerical version of
- * this code. Computed at the first call. Borrowed. */
+/* Lower-case SHA-256 over names, dtypes, shapes and bytes of all weights, the numbers of products and the
+ * numerical version of this code. Computed at the first call. Borrowed. */
 VJ_API const char *vj_mllama_peek_digest (VjMllama *model);
 
 /* -- images ---------------------------------------------------------------- */

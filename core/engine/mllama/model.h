@@ -8,9 +8,12 @@ struct VjMllama {
   VjCompute *compute;
   VjMllamaPlan *plan;
   VjSafetensors *file;
+  VjNumbers numbers; /* of products */
+  GPtrArray *copies; /* bf16 weights that cannot be used where they lie in the file; g_free */
   VjMllamaNet net;
   VjArena work;      /* activations of the current call; grows */
-  char *digest;
+  gboolean check_values;
+  char *products, *digest;
 };
 
 /* kv: for each cross layer in order, keys then values, each [T N, KV]: real tiles first. */
@@ -22,6 +25,9 @@ struct VjMllamaVision {
 
 /* Empties the work arena and makes it hold `elements`. */
 gboolean vj_mllama_reserve (VjMllama *model, gsize elements, GError **error);
+
+/* What products multiply, from "f32", "bf16", "auto" or NULL, and the file (may be NULL). */
+gboolean vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dtype, VjNumbers *ret_numbers, GError **error);
 
 float *vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, GError **error);
 

@@ -15,6 +15,7 @@ typedef struct {
   VjMllamaPlan *plan;   /* borrowed */
   VjF32 **value;        /* [weights] device address, or NULL where only a matrix is kept */
   VjMatrix **matrix;    /* [weights] for generation; NULL when training: products read `value` */
+  VjNumbers numbers;    /* what products multiply when training; a matrix knows its own */
   VjF32 *grad;          /* training: flat gradient, laid out as the parameters; else NULL */
   VjF32 *rope;          /* [max_position_embeddings, D] */
   guint freeze;         /* VjFreeze bits: no gradient is made for these parts */
@@ -62,6 +63,9 @@ typedef struct {
 
 /* y[rows, N] = x w^T (+ bias weight when bias >= 0), N summed over `joined` neighbouring weights from `w`. */
 void vj_net_linear (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joined, gssize bias, VjF32 *y, gsize ldy);
+
+/* y[r] += c(gate) table[index[r]], as add_rows, with weight w as a table of rows of `cols`; gate -1: none. */
+void vj_net_add_table (const VjMllamaNet *net, gsize rows, gsize cols, guint w, const VjI32 *index, VjGate mode, gssize gate, VjF32 *y);
 
 void vj_net_embed (const VjMllamaNet *net, const VjMllamaRows *rows, VjF32 *ret_x);
 /* Up to the point where keys and values stand in t->qkv; the caller then places k, v in rows->self. */

@@ -27,13 +27,13 @@ vj_net_linear_backward (const VjMllamaNet *net, gsize rows, const VjF32 *x, guin
   if (rows == 0)
     return;
   if (dw != NULL) {
-    VjGemm gemm = { .ta = TRUE, .m = n, .n = k, .k = rows, .a = dy, .lda = n, .b = x, .ldb = k, .beta = 1, .c = dw, .ldc = k };
+    VjGemm gemm = { .ta = TRUE, .numbers = net->numbers, .m = n, .n = k, .k = rows, .a = dy, .lda = n, .b = x, .ldb = k, .beta = 1, .c = dw, .ldc = k };
     ops->gemm (device, &gemm);
     if (bias >= 0)
       ops->sum_rows (device, rows, n, dy, vj_net_grad (net, (guint) bias));
   }
   if (dx != NULL) {
-    VjGemm gemm = { .m = rows, .n = k, .k = n, .a = dy, .lda = n, .b = net->value[w], .ldb = k, .c = dx, .ldc = k };
+    VjGemm gemm = { .numbers = net->numbers, .m = rows, .n = k, .k = n, .a = dy, .lda = n, .b = net->value[w], .ldb = k, .c = dx, .ldc = k };
     ops->gemm (device, &gemm);
   }
 }
@@ -106,8 +106,8 @@ states_backward (const VjMllamaNet *net, const VjMllamaCross *w, gsize n_states,
   vj_net_linear_backward (net, n_states, states, w->v, 1, -1, s->v, NULL);
   if (d_states == NULL)
     return;
-  VjGemm k = { .m = n_states, .n = H, .k = KV, .a = s->raw, .lda = KV, .b = net->value[w->k], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
-  VjGemm v = { .m = n_states, .n = H, .k = KV, .a = s->v, .lda = KV, .b = net->value[w->v], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
+  VjGemm k = { .numbers = net->numbers, .m = n_states, .n = H, .k = KV, .a = s->raw, .lda = KV, .b = net->value[w->k], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
+  VjGemm v = { .numbers = net->numbers, .m = n_states, .n = H, .k = KV, .a = s->v, .lda = KV, .b = net->value[w->v], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
   ops->gemm (net->compute->device, &k);
   ops->gemm (net->compute->device, &v);
 }

@@ -17,20 +17,29 @@ vj_net_linear (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guin
 {
   const VjComputeOps *ops = net->compute->ops;
   const VjF32 *bias_value = bias < 0 ? NULL : net->value[bias];
-  gsize n = 0, k = 0;
+  const VjMllamaWeight *first = vj_mllama_plan_at (net->plan, w);
+  gsize n = 0, k = first->n_elements / first->dims[0];
   if (rows == 0)
     return;
-  for (guint i = 0; i < joined; i++) {
-    const VjMllamaWeight *weight = vj_mllama_plan_at (net->plan, w + i);
-    k = weight->n_elements / weight->dims[0];
-    if (net->matrix != NULL)
-      ops->linear (net->compute->device, rows, x, net->matrix[w + i], bias_value, vj_f32_at (y, n), ldy);
-    n += weight->dims[0];
+  if (net->matrix != NULL) {
+    ops->linear (net->compute->device, rows, x, (const VjMatrix *const *) net->matrix + w, joined, bias_value, y, ldy);
+    return;
   }
-  if (net->matrix == NULL) {
-    VjGemm gemm = { .tb = TRUE, .m = rows, .n = n, .k = k, .a = x, .lda = k, .b = net->value[w], .ldb = k, .bias = bias_value, .c = y, .ldc = ldy };
-    ops->gemm (net->compute->device, &gemm);
-  }
+  for (guint i = 0; i < joined; i++)
+    n += vj_mllama_plan_at (net->plan, w + i)->dims[0];
+  VjGemm gemm = { .tb = TRUE, .numbers = net->numbers, .m = rows, .n = n, .k = k, .a = x, .lda = k, .b = net->value[w], .ldb = k,
+                  .bias = bias_value, .c = y, .ldc = ldy };
+  ops->gemm (net->compute->device, &gemm);
+}
+
+void
+vj_net_add_table (const VjMllamaNet *net, gsize rows, gsize cols, guint w, const VjI32 *index, VjGate mode, gssize gate, VjF32 *y)
+{
+  const VjF32 *gate_value = gate < 0 ? NULL : net->value[gate];
+  if (net->matrix != NULL && net->matrix[w] != NULL)
+    net->compute->ops->add_matrix_rows (net->compute->device, rows, net->matrix[w], index, mode, gate_value, y);
+  else
+    net->compute->ops->add_rows (net->compute->device, rows, cols, net->value[w], index, mode, gate_value, y);
 }
 
 static void
@@ -55,10 +64,9 @@ attention (const VjMllamaConfig *c, const VjMllamaText *t)
 void
 vj_net_embed (const VjMllamaNet *net, const VjMllamaRows *rows, VjF32 *ret_x)
 {
-  const VjComputeOps *ops = net->compute->ops;
   gsize H = net->plan->config.hidden_size;
-  ops->zero (net->compute->device, ret_x, rows->rows * H * 4);
-  ops->add_rows (net->compute->device, rows->rows, H, net->value[net->plan->embed], rows->tokens, VJ_GATE_NONE, NULL, ret_x);
+  net->compute->ops->zero (net->compute->device, ret_x, rows->rows * H * 4);
+  vj_net_add_table (net, rows->rows, H, net->plan->embed, rows->tokens, VJ_GATE_NONE, -1, ret_x);
 }
 
 void

@@ -20,8 +20,8 @@ typedef struct {
   double weight;               /* scales the loss of this example, > 0 */
 } VjMllamaExample;
 
-/* Weights from `dir`, or fresh ones from *seed when it is not NULL. VJ_EXIT_DATA, VJ_EXIT_LIMIT. */
-VJ_API VjMllamaTrainer *vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const VjTunerConfig *config,
+/* Weights from `dir`, or fresh ones from *seed when it is not NULL; `dtype` as in VjEngineConfig. VJ_EXIT_DATA, VJ_EXIT_LIMIT. */
+VJ_API VjMllamaTrainer *vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const char *dtype, const VjTunerConfig *config,
                                                 const guint64 *seed, GError **error);
 VJ_API void vj_mllama_trainer_free (VjMllamaTrainer *trainer);
 VJ_API const VjMllamaPlan *vj_mllama_trainer_peek_plan (const VjMllamaTrainer *trainer);

@@ -81,11 +81,12 @@ states_free (VjMllamaTrainer *trainer)
 }
 
 VjMllamaTrainer *
-vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const VjTunerConfig *config, const guint64 *seed, GError **error)
+vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const char *dtype, const VjTunerConfig *config, const guint64 *seed, GError **error)
 {
   g_autoptr (VjMllamaTrainer) trainer = g_new0 (VjMllamaTrainer, 1);
   g_autoptr (VjSafetensors) file = NULL;
   g_autofree VjMllamaConfig *shape = g_new0 (VjMllamaConfig, 1);
+  VjNumbers numbers;
   trainer->dir = g_strdup (dir);
   trainer->config = *config;
   trainer->states = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -93,9 +94,11 @@ vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, con
       (seed == NULL && (file = vj_safetensors_open_dir (dir, error)) == NULL) ||
       (trainer->plan = vj_mllama_plan_new (shape, file, error)) == NULL ||
       (file != NULL && !vj_mllama_plan_check (trainer->plan, file, error)) ||
+      !vj_mllama_choose_numbers (trainer->plan, file, dtype, &numbers, error) ||
       (trainer->compute = vj_compute_open (compute, threads, error)) == NULL || !alloc_states (trainer, error) ||
       !load_rope (trainer, error) || !load_weights (trainer, file, seed, error))
     return NULL;
+  trainer->net.numbers = numbers;
   return g_steal_pointer (&trainer);
 }
 

@@ -186,10 +186,10 @@ embed_patches (const VjMllamaNet *net, const VjMllamaImages *at)
   vj_net_linear (net, at->patch_rows, at->patches, plan->patch, 1, -1, at->patch_out, W);
   ops->zero (device, at->embed, at->token_rows * W * 4);
   ops->add_rows (device, at->token_rows, W, at->patch_out, at->patch_index, VJ_GATE_NONE, NULL, at->embed);
-  ops->add_rows (device, at->token_rows, W, value[plan->pre_tile], at->tile_index, VJ_GATE_TANH, value[plan->pre_tile_gate], at->embed);
-  ops->add_rows (device, at->token_rows, W, value[plan->class_token], at->class_index, VJ_GATE_NONE, NULL, at->embed);
-  ops->add_rows (device, at->token_rows, W, value[plan->position], at->position_index, VJ_GATE_ONE_MINUS_TANH, value[plan->position_gate], at->embed);
-  ops->add_rows (device, at->token_rows, W, value[plan->tile_position], at->tile_position_index, VJ_GATE_TANH, value[plan->position_gate], at->embed);
+  vj_net_add_table (net, at->token_rows, W, plan->pre_tile, at->tile_index, VJ_GATE_TANH, plan->pre_tile_gate, at->embed);
+  vj_net_add_table (net, at->token_rows, W, plan->class_token, at->class_index, VJ_GATE_NONE, -1, at->embed);
+  vj_net_add_table (net, at->token_rows, W, plan->position, at->position_index, VJ_GATE_ONE_MINUS_TANH, plan->position_gate, at->embed);
+  vj_net_add_table (net, at->token_rows, W, plan->tile_position, at->tile_position_index, VJ_GATE_TANH, plan->position_gate, at->embed);
   ops->layer_norm (device, at->token_rows, W, LAYER_NORM_EPS, at->embed, value[plan->pre_norm], value[plan->pre_norm_bias], at->pre, at->pre_stats);
 }
 
@@ -265,7 +265,7 @@ vj_net_vision (const VjMllamaNet *net, const VjMllamaImages *at)
     encode_layer (net, &plan->local[l], FALSE, at, &at->local[l]);
   ops->layer_norm (device, at->rows, W, LAYER_NORM_EPS, c->vision_layers > 0 ? at->local[c->vision_layers - 1].out : first,
                    net->value[plan->post_norm], net->value[plan->post_norm_bias], at->post, at->post_stats);
-  ops->add_rows (device, at->rows, W, net->value[plan->post_tile], at->post_tile_index, VJ_GATE_TANH, net->value[plan->post_tile_gate], at->post);
+  vj_net_add_table (net, at->rows, W, plan->post_tile, at->post_tile_index, VJ_GATE_TANH, plan->post_tile_gate, at->post);
   for (guint l = 0; l < c->vision_global_layers; l++)
     encode_layer (net, &plan->global[l], TRUE, at, &at->global[l]);
   gather_features (net, at, c->vision_global_layers > 0 ? at->global[c->vision_global_layers - 1].out : at->post);

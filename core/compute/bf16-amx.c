@@ -1,0 +1,215 @@
+/* Products of bf16 numbers by Intel's AMX tiles: 16 x 16 sums, 32 products deep, one instruction. Rows of a are read where
+ * they lie; a panel holds pairs (l, l + 1) of its 16 columns side by side, [k / 2][16][2].
+ *
+ * Order of a sum: for each 32 of l, the even ones and the odd ones are summed apart, then together, then added to c. */
+#define _GNU_SOURCE /* syscall */
+#include "compute/bf16.h"
+#include "compute/vector.h"
+
+#if defined (__x86_64__) && defined (__linux__)
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl")))
+#define SIDE 32   /* outputs of one step: 2 x 2 tiles */
+#define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
+
+#define ARCH_REQ_XCOMP_PERM 0x1023
+#define XFEATURE_XTILEDATA 18
+
+/* The kernel lets a process use tiles once it has asked; asking again changes nothing. */
+static gboolean
+usable (void)
+{
+  const guint bits = 1 << 22 | 1 << 24; /* AMX-BF16, AMX-TILE */
+  guint a, b, c, d;
+  return __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
+         (d & bits) == bits && syscall (SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+
+/* All tiles are 16 rows of 64 bytes. */
+TARGET static void
+set_tiles (void)
+{
+  struct {
+    guint8 palette, start_row, reserved[14];
+    guint16 bytes[16];
+    guint8 rows[16];
+  } __attribute__ ((aligned (64))) tiles = { .palette = 1 };
+  for (guint i = 0; i < 8; i++) {
+    tiles.bytes[i] = 64;
+    tiles.rows[i] = 16;
+  }
+  _tile_loadconfig (&tiles);
+}
+
+/* c[32, 16 or 32] (+)= 32 rows of a by one panel or two, k a multiple of 32. */
+TARGET VJ_INLINE void
+step (const gboolean two, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  gsize row = lda * 2, c_row = ldc * 4;
+  if (add) {
+    _tile_loadd (0, c, c_row);
+    _tile_loadd (2, c + 16 * ldc, c_row);
+    if (two) {
+      _tile_loadd (1, c + 16, c_row);
+      _tile_loadd (3, c + 16 * ldc + 16, c_row);
+    }
+  } else {
+    _tile_zero (0);
+    _tile_zero (2);
+    if (two) {
+      _tile_zero (1);
+      _tile_zero (3);
+    }
+  }
+  for (gsize l = 0; l < k; l += 32, a += 32, b += 32 * VJ_BF16_PANEL) {
+    _tile_loadd (4, a, row);
+    _tile_loadd (6, b, 64);
+    _tile_dpbf16ps (0, 4, 6);
+    _tile_loadd (5, a + 16 * lda, row);
+    _tile_dpbf16ps (2, 5, 6);
+    if (two) {
+      _tile_loadd (7, b + stride, 64);
+      _tile_dpbf16ps (1, 4, 7);
+      _tile_dpbf16ps (3, 5, 7);
+    }
+  }
+  _tile_stored (0, c, c_row);
+  _tile_stored (2, c + 16 * ldc, c_row);
+  if (two) {
+    _tile_stored (1, c + 16, c_row);
+    _tile_stored (3, c + 16 * ldc + 16, c_row);
+  }
+}
+
+TARGET static void
+step_one (gsize k, const guint16 *a, gsize lda, const guint16 *b, gboolean add, float *c, gsize ldc)
+{
+  step (FALSE, k, a, lda, b, 0, add, c, ldc);
+}
+
+TARGET static void
+step_two (gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  step (TRUE, k, a, lda, b, stride, add, c, ldc);
+}
+
+/* A step at the edge of c: through a whole square beside it. */
+TARGET static void
+edge_step (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  float square[SIDE * SIDE] __attribute__ ((aligned (64)));
+  for (gsize i = 0; add && i < m; i++)
+    memcpy (square + i * SIDE, c + i * ldc, n * sizeof (float));
+  if (n > VJ_BF16_PANEL)
+    step_two (k, a, lda, b, stride, add, square, SIDE);
+  else
+    step_one (k, a, lda, b, add, square, SIDE);
+  for (gsize i = 0; i < m; i++)
+    memcpy (c + i * ldc, square + i * SIDE, n * sizeof (float));
+}
+
+TARGET static void
+multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  guint16 padded[SIDE * BLOCK] __attribute__ ((aligned (64)));
+  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+  set_tiles ();
+  for (gsize i = 0; i < m; i += SIDE) {
+    gsize rows = MIN (SIDE, m - i), ld = lda;
+    const guint16 *from = a + i * lda;
+    if (rows < SIDE || k < whole) { /* never read beyond the last row or the last number of one */
+      memset (padded, 0, sizeof padded);
+      for (gsize r = 0; r < rows; r++)
+        memcpy (padded + r * whole, from + r * lda, k * sizeof (guint16));
+      from = padded;
+      ld = whole;
+    }
+    for (gsize j = 0; j < n; j += SIDE) {
+      const guint16 *b = panels + j / VJ_BF16_PANEL * stride;
+      if (rows < SIDE || n - j < SIDE)
+        edge_step (rows, MIN (SIDE, n - j), whole, from, ld, b, stride, add, c + i * ldc + j, ldc);
+      else
+        step_two (whole, from, ld, b, stride, add, c + i * ldc + j, ldc);
+    }
+  }
+  _tile_release ();
+}
+
+#else
+
+static gboolean
+usable (void)
+{
+  return FALSE;
+}
+
+static void
+multiply (G_GNUC_UNUSED gsize m, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G_GNUC_UNUSED const guint16 *a, G_GNUC_UNUSED gsize lda,
+          G_GNUC_UNUSED const guint16 *panels, G_GNUC_UNUSED gsize stride, G_GNUC_UNUSED gboolean add, G_GNUC_UNUSED float *c,
+          G_GNUC_UNUSED gsize ldc)
+{
+}
+
+#define BLOCK 512
+#endif
+
+/* Sixteen columns of 32 numbers, [l][16], become [l / 2][16][2]. */
+VJ_CLONES static void
+pack_columns (const float *from, gsize step_l, gsize k, guint16 *panel)
+{
+  for (gsize l = 0; l < k; l += 2, panel += 2 * VJ_BF16_PANEL) {
+    VI low = v_bf16 (v_load (from + l * step_l)), high = { 0 };
+    if (l + 1 < k)
+      high = v_bf16 (v_load (from + (l + 1) * step_l));
+    v_store ((float *) (void *) panel, (V) ((VI) ((VIU) low >> 16) | high));
+  }
+}
+
+/* Sixteen rows of 32 numbers become [16 pairs][16][2]: pairs are put together first, then turned as 32-bit numbers. */
+VJ_CLONES static void
+pack_rows (const float *const *rows, gsize l, guint16 *panel)
+{
+  float pairs[LANES * LANES] __attribute__ ((aligned (64)));
+  for (guint j = 0; j < LANES; j++) {
+    V a = v_load (rows[j] + l), b = v_load (rows[j] + l + LANES);
+    V even = __builtin_shufflevector (a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    V odd = __builtin_shufflevector (a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    v_store (pairs + j * LANES, (V) ((VI) ((VIU) v_bf16 (even) >> 16) | v_bf16 (odd)));
+  }
+  vj_cpu_transpose (pairs, LANES, LANES, LANES, (float *) (void *) panel, LANES);
+}
+
+static void
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
+{
+  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, l = 0;
+  float square[VJ_BF16_PANEL * VJ_BF16_UNIT] __attribute__ ((aligned (64)));
+  if (step_j == 1 && n == VJ_BF16_PANEL) {
+    memset (panel + k / 2 * 2 * VJ_BF16_PANEL, 0, (whole - k / 2 * 2) * VJ_BF16_PANEL * sizeof (guint16));
+    pack_columns (from, step_l, k, panel);
+    return;
+  }
+  for (; l < whole; l += VJ_BF16_UNIT) {
+    const float *rows[VJ_BF16_PANEL];
+    gsize part = MIN (VJ_BF16_UNIT, k - l);
+    if (step_l == 1 && n == VJ_BF16_PANEL && part == VJ_BF16_UNIT) {
+      for (gsize j = 0; j < n; j++)
+        rows[j] = from + j * step_j;
+      pack_rows (rows, l, panel + l * VJ_BF16_PANEL);
+      continue;
+    }
+    memset (square, 0, sizeof square);
+    for (gsize j = 0; j < VJ_BF16_PANEL; j++) {
+      rows[j] = square + j * VJ_BF16_UNIT;
+      for (gsize i = 0; j < n && i < part; i++)
+        square[j * VJ_BF16_UNIT + i] = from[j * step_j + (l + i) * step_l];
+    }
+    pack_rows (rows, 0, panel + l * VJ_BF16_PANEL);
+  }
+}
+
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .multiply = multiply };

@@ -1,0 +1,160 @@
+/* Products of bf16 numbers row by row: each output is sixteen running sums over every sixteenth (AVX-512 BF16: pair) of l,
+ * added up pairwise at the end. Panels are rows as well, so nothing is turned. */
+#include "compute/bf16.h"
+#include "compute/vector.h"
+
+#define UNLIMITED G_MAXSIZE
+
+static gsize
+padded (gsize k)
+{
+  return (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+}
+
+/* -- rounding -------------------------------------------------------------- */
+
+VJ_CLONES static void
+round_row (const float *from, gsize n, guint16 *to)
+{
+  gsize l = 0;
+  for (; l + LANES <= n; l += LANES)
+    *(VHU *) (to + l) = __builtin_convertvector ((VIU) v_bf16 (v_load (from + l)) >> 16, VH);
+  if (l < n) {
+    VH last = __builtin_convertvector ((VIU) v_bf16 (v_load_part (from + l, n - l)) >> 16, VH);
+    memcpy (to + l, &last, (n - l) * sizeof (guint16));
+  }
+}
+
+void
+vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld)
+{
+  float turned[LANES * LANES] __attribute__ ((aligned (64)));
+  for (gsize r = 0; r < rows; r++)
+    memset (to + r * ld + k, 0, (ld - k) * sizeof (guint16));
+  if (step_l == 1) {
+    for (gsize r = 0; r < rows; r++)
+      round_row (from + r * step_row, k, to + r * ld);
+    return;
+  }
+  for (gsize r = 0; r < rows; r += LANES)
+    for (gsize l = 0; l < k; l += LANES) {
+      gsize n = MIN (LANES, rows - r), part = MIN (LANES, k - l);
+      vj_cpu_transpose (from + l * step_l + r, step_l, part, n, turned, LANES);
+      for (gsize i = 0; i < n; i++)
+        round_row (turned + i * LANES, part, to + (r + i) * ld + l);
+    }
+}
+
+static void
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
+{
+  vj_bf16_rows (from, step_j, step_l, n, k, panel, padded (k));
+}
+
+/* -- kernels --------------------------------------------------------------- */
+
+/* Calls TILE (rows, columns, ...) over all of c, ROWS x COLS at a time where there is room. */
+#define MULTIPLY(TILE, ROWS, COLS)                                                                                             \
+  gsize ldb = padded (k);                                                                                                      \
+  for (gsize j = 0; j < n;) {                                                                                                  \
+    gsize cols = j + COLS <= n && j % VJ_BF16_PANEL + COLS <= VJ_BF16_PANEL ? COLS : 1;                                        \
+    const guint16 *b = panels + j / VJ_BF16_PANEL * stride + j % VJ_BF16_PANEL * ldb;                                          \
+    for (gsize i = 0; i < m;) {                                                                                                \
+      gsize rows = i + ROWS <= m ? ROWS : 1;                                                                                   \
+      if (rows == ROWS && cols == COLS)                                                                                        \
+        TILE (ROWS, COLS, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                             \
+      else if (rows == ROWS)                                                                                                   \
+        TILE (ROWS, 1, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                                \
+      else if (cols == COLS)                                                                                                   \
+        TILE (1, COLS, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                                \
+      else                                                                                                                     \
+        TILE (1, 1, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                                   \
+      i += rows;                                                                                                               \
+    }                                                                                                                          \
+    j += cols;                                                                                                                 \
+  }
+
+/* A tile of sums is held in registers over the whole of k. LOAD (p) and LOAD_PART (p, n) give a vector of WIDTH numbers,
+ * ADD (sum, x, y) adds their products. */
+#define TILE(NAME, TARGET, OPERAND, WIDTH, LOAD, LOAD_PART, ADD)                                                               \
+  TARGET VJ_INLINE void                                                                                                        \
+  NAME (const gsize rows, const gsize cols, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize ldb, gboolean add,   \
+        float *c, gsize ldc)                                                                                                   \
+  {                                                                                                                            \
+    V sum[4][4];                                                                                                               \
+    _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
+      _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
+        sum[i][j] = v_set (0);                                                                                                 \
+    gsize l = 0;                                                                                                               \
+    for (; l + WIDTH <= k; l += WIDTH) {                                                                                       \
+      OPERAND y[4];                                                                                                            \
+      _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
+        y[j] = LOAD (b + j * ldb + l);                                                                                         \
+      _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++) {                                                              \
+        OPERAND x = LOAD (a + i * lda + l);                                                                                    \
+        _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                              \
+          sum[i][j] = ADD (sum[i][j], x, y[j]);                                                                                \
+      }                                                                                                                        \
+    }                                                                                                                          \
+    for (gsize i = 0; l < k && i < rows; i++) {                                                                                \
+      OPERAND x = LOAD_PART (a + i * lda + l, k - l);                                                                          \
+      for (gsize j = 0; j < cols; j++)                                                                                         \
+        sum[i][j] = ADD (sum[i][j], x, LOAD (b + j * ldb + l));                                                                \
+    }                                                                                                                          \
+    _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
+      _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
+        c[i * ldc + j] = (add ? c[i * ldc + j] : 0) + v_sum (sum[i][j]);                                                       \
+  }
+
+#define MULTIPLY_ADD(sum, x, y) ((sum) + (x) * (y))
+TILE (generic_tile, , V, LANES, v_widen, v_widen_part, MULTIPLY_ADD)
+
+VJ_CLONES static void
+generic_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  MULTIPLY (generic_tile, 2, 2)
+}
+
+static gboolean
+always (void)
+{
+  return TRUE;
+}
+
+const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = UNLIMITED, .pack = pack, .multiply = generic_multiply };
+
+#if defined (__x86_64__)
+#include <immintrin.h>
+
+#define WIDE __attribute__ ((target ("avx512bf16,avx512f,avx512bw,avx512vl,fma")))
+#define WIDE_LOAD(p) ((__m512bh) _mm512_loadu_si512 (p))
+#define WIDE_LOAD_PART(p, n) ((__m512bh) _mm512_maskz_loadu_epi16 ((__mmask32) ((1ull << (n)) - 1), p))
+#define WIDE_ADD(sum, x, y) ((V) _mm512_dpbf16_ps ((__m512) (sum), x, y))
+TILE (wide_tile, WIDE, __m512bh, 2 * LANES, WIDE_LOAD, WIDE_LOAD_PART, WIDE_ADD)
+
+WIDE static void
+wide_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  MULTIPLY (wide_tile, 4, 4)
+}
+
+static gboolean
+wide_usable (void)
+{
+  return __builtin_cpu_supports ("avx512bf16") && __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl");
+}
+
+const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = UNLIMITED, .pack = pack, .multiply = wide_multiply };
+#endif
+
+const VjBf16Kernel *const *
+vj_bf16_kernels (void)
+{
+  static const VjBf16Kernel *const all[] = {
+#if defined (__x86_64__)
+    &vj_bf16_amx, &vj_bf16_avx512,
+#endif
+    &vj_bf16_generic, NULL
+  };
+  return all;
+}

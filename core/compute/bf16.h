@@ -1,0 +1,39 @@
+/* Products of bf16 numbers on the CPU: what the kernels share. Nobody outside core/compute includes it.
+ *
+ * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file,
+ * say), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the kernel's own
+ * order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
+#ifndef VJ_COMPUTE_BF16_H
+#define VJ_COMPUTE_BF16_H
+
+#include "compute/cpu.h"
+
+#define VJ_BF16_PANEL 16 /* columns of a panel */
+#define VJ_BF16_UNIT 32  /* a panel holds l up to the next multiple of this, zeros beyond */
+
+typedef struct VjBf16Kernel {
+  const char *name;
+  gboolean (*usable) (void); /* whether this processor and kernel run it */
+  gsize block;               /* l done in one call of multiply; the next call adds to c */
+
+  /* Panel of n <= 16 columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. */
+  void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel);
+
+  /* c[i, j] = (add: c[i, j]) + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride` apart. */
+  void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add,
+                    float *c, gsize ldc);
+} VjBf16Kernel;
+
+/* Best first; the last one runs everywhere. NULL ends the list. */
+const VjBf16Kernel *const *vj_bf16_kernels (void);
+
+extern const VjBf16Kernel vj_bf16_amx, vj_bf16_avx512, vj_bf16_generic;
+
+/* Rows of bf16, `ld` apart, zeros from k to ld: the form of a, and of panels in kernels that multiply row by row. */
+void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
+
+/* As vj_cpu_linear and vj_cpu_gemm, for bf16 numbers. */
+void vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy);
+void vj_bf16_gemm (VjCpu *cpu, const VjGemm *gemm);
+
+#endif
