@@ -27,3 +27,12 @@ tests_peers_save_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_peers_save_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_peers_save_mllama_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/check_mllama_reverse.py
+
+# The cublas compute on a GPU that is none: its C and its kernels, compiled for the processor; see tests/engine/emulated/emulated.h.
+check_PROGRAMS += tests/engine/emulated/cublas.so
+tests_engine_emulated_cublas_so_SOURCES = $(CUBLAS_SOURCES) tests/engine/emulated/attention.c tests/engine/emulated/emulated.h \
+	tests/engine/emulated/fibers.c tests/engine/emulated/gpu.c tests/engine/emulated/rows.c tests/engine/emulated/train.c
+tests_engine_emulated_cublas_so_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_emulated_cublas_so_CFLAGS = $(PLUGIN_CFLAGS) -ffp-contract=off
+tests_engine_emulated_cublas_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_engine_emulated_cublas_so_LDADD = $(GLIB_LIBS) -lm
