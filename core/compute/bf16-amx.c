@@ -16,6 +16,8 @@
 #define SIDE 32   /* outputs of one step: 2 x 2 tiles */
 #define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
 
+#define COPY_FROM 64 /* columns from which on it pays to copy rows of a */
+
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define XFEATURE_XTILEDATA 18
 
@@ -45,11 +47,20 @@ set_tiles (void)
   _tile_loadconfig (&tiles);
 }
 
-/* c[32, 16 or 32] (+)= 32 rows of a by one panel or two, k a multiple of 32. */
+/* 32 rows of a as two tiles: where they lie, or copied tile by tile. */
+typedef struct {
+  const guint16 *at;
+  gsize row;    /* bytes from a row of a tile to the next */
+  gsize second; /* numbers from the first tile to the one below */
+  gsize next;   /* numbers from a tile to the one on its right */
+} Rows;
+
+/* c[32, 16 or 32] (+)= rows of a by one panel or two, k a multiple of 32. */
 TARGET VJ_INLINE void
-step (const gboolean two, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+step (const gboolean two, gsize k, const Rows *a, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
 {
-  gsize row = lda * 2, c_row = ldc * 4;
+  gsize row = a->row, second = a->second, next = a->next, c_row = ldc * 4;
+  const guint16 *at = a->at;
   if (add) {
     _tile_loadd (0, c, c_row);
     _tile_loadd (2, c + 16 * ldc, c_row);
@@ -65,11 +76,11 @@ step (const gboolean two, gsize k, const guint16 *a, gsize lda, const guint16 *b
       _tile_zero (3);
     }
   }
-  for (gsize l = 0; l < k; l += 32, a += 32, b += 32 * VJ_BF16_PANEL) {
-    _tile_loadd (4, a, row);
+  for (gsize l = 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+    _tile_loadd (4, at, row);
     _tile_loadd (6, b, 64);
     _tile_dpbf16ps (0, 4, 6);
-    _tile_loadd (5, a + 16 * lda, row);
+    _tile_loadd (5, at + second, row);
     _tile_dpbf16ps (2, 5, 6);
     if (two) {
       _tile_loadd (7, b + stride, 64);
@@ -86,54 +97,79 @@ step (const gboolean two, gsize k, const guint16 *a, gsize lda, const guint16 *b
 }
 
 TARGET static void
-step_one (gsize k, const guint16 *a, gsize lda, const guint16 *b, gboolean add, float *c, gsize ldc)
+step_one (gsize k, const Rows *a, const guint16 *b, gboolean add, float *c, gsize ldc)
 {
-  step (FALSE, k, a, lda, b, 0, add, c, ldc);
+  step (FALSE, k, a, b, 0, add, c, ldc);
 }
 
 TARGET static void
-step_two (gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+step_two (gsize k, const Rows *a, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
 {
-  step (TRUE, k, a, lda, b, stride, add, c, ldc);
+  step (TRUE, k, a, b, stride, add, c, ldc);
 }
 
 /* A step at the edge of c: through a whole square beside it. */
 TARGET static void
-edge_step (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+edge_step (gsize m, gsize n, gsize k, const Rows *a, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
 {
   float square[SIDE * SIDE] __attribute__ ((aligned (64)));
   for (gsize i = 0; add && i < m; i++)
     memcpy (square + i * SIDE, c + i * ldc, n * sizeof (float));
   if (n > VJ_BF16_PANEL)
-    step_two (k, a, lda, b, stride, add, square, SIDE);
+    step_two (k, a, b, stride, add, square, SIDE);
   else
-    step_one (k, a, lda, b, add, square, SIDE);
+    step_one (k, a, b, add, square, SIDE);
   for (gsize i = 0; i < m; i++)
     memcpy (c + i * ldc, square + i * SIDE, n * sizeof (float));
+}
+
+/* The rows tile by tile, zeros beyond them: [2][whole / 32][16][32]. */
+TARGET static Rows
+copy_rows (gsize rows, gsize k, gsize whole, const guint16 *from, gsize lda, guint16 *tiles)
+{
+  gsize second = 16 * whole;
+  for (gsize r = 0; r < SIDE; r++) {
+    guint16 *to = tiles + r / 16 * second + r % 16 * 32;
+    for (gsize l = 0; l < whole; l += 32) {
+      gsize n = r >= rows || l >= k ? 0 : MIN (32, k - l);
+      __mmask32 mask = n == 32 ? 0xffffffff : ((__mmask32) 1 << n) - 1;
+      _mm512_store_si512 (to + l * 16, _mm512_maskz_loadu_epi16 (mask, n == 0 ? from : from + r * lda + l));
+    }
+  }
+  return (Rows) { tiles, 64, second, 16 * 32 };
+}
+
+/* All columns for up to 32 rows. */
+TARGET static void
+multiply_rows (gsize rows, gsize n, gsize k, const Rows *a, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+{
+  for (gsize j = 0; j < n; j += SIDE) {
+    const guint16 *b = panels + j / VJ_BF16_PANEL * stride;
+    if (rows < SIDE || n - j < SIDE)
+      edge_step (rows, MIN (SIDE, n - j), k, a, b, stride, add, c + j, ldc);
+    else
+      step_two (k, a, b, stride, add, c + j, ldc);
+  }
 }
 
 TARGET static void
 multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
 {
-  guint16 padded[SIDE * BLOCK] __attribute__ ((aligned (64)));
-  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+  guint16 tiles[SIDE * BLOCK] __attribute__ ((aligned (64)));
   set_tiles ();
   for (gsize i = 0; i < m; i += SIDE) {
-    gsize rows = MIN (SIDE, m - i), ld = lda;
+    gsize rows = MIN (SIDE, m - i);
     const guint16 *from = a + i * lda;
-    if (rows < SIDE || k < whole) { /* never read beyond the last row or the last number of one */
-      memset (padded, 0, sizeof padded);
-      for (gsize r = 0; r < rows; r++)
-        memcpy (padded + r * whole, from + r * lda, k * sizeof (guint16));
-      from = padded;
-      ld = whole;
+    if (rows == SIDE && k % VJ_BF16_UNIT == 0 && n <= COPY_FROM) {
+      const Rows at = { from, 2 * lda, 16 * lda, 32 };
+      multiply_rows (rows, n, k, &at, panels, stride, add, c + i * ldc, ldc);
+      continue;
     }
-    for (gsize j = 0; j < n; j += SIDE) {
-      const guint16 *b = panels + j / VJ_BF16_PANEL * stride;
-      if (rows < SIDE || n - j < SIDE)
-        edge_step (rows, MIN (SIDE, n - j), whole, from, ld, b, stride, add, c + i * ldc + j, ldc);
-      else
-        step_two (whole, from, ld, b, stride, add, c + i * ldc + j, ldc);
+    /* A copy never reads beyond the last row or the last number of one, and stays in cache whatever lda is. */
+    for (gsize l = 0; l < k; l += BLOCK) {
+      gsize part = MIN (BLOCK, k - l), whole = (part + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+      const Rows at = copy_rows (rows, part, whole, from + l, lda, tiles);
+      multiply_rows (rows, n, whole, &at, panels + l * VJ_BF16_PANEL, stride, add || l > 0, c + i * ldc, ldc);
     }
   }
   _tile_release ();

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #define CHUNK ((gsize) 256)        /* rows and columns of an item, at most: its sums and a block of its panels stay in cache */
+#define MOST_PARTS 8               /* matrices of one call */
 #define CHUNK_LEAST ((gsize) 32)
 #define ITEM ((gsize) 1 << 20)     /* multiply-adds worth an item */
+#define UNBLOCKED ((gsize) 32)     /* columns up to which all of l is done at once: rows are then read from end to end */
 #define PACKED ((gsize) 16 << 20)  /* numbers packed at a time */
 
 static gsize
@@ -25,37 +27,58 @@ chunk_of (const VjCpu *cpu, gsize n, gsize work_per_row, gsize others)
 
 /* -- packing --------------------------------------------------------------- */
 
+/* Packed columns: block by block of l, all panels of a block side by side, so that a block of them stays in cache. */
 typedef struct {
   const VjBf16Kernel *kernel;
   const float *from;
-  gsize step_j, step_l, n, k, stride;
+  gsize step_j, step_l, n, k;
+  gsize panels, block;
   guint16 *to;
-} Pack;
+} Columns;
 
-static void
-pack_panels (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+static Columns
+columns (VjCpu *cpu, const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *to)
 {
-  const Pack *p = data;
-  for (gsize i = first; i < first + n; i++)
-    p->kernel->pack (p->from + i * VJ_BF16_PANEL * p->step_j, p->step_j, p->step_l, MIN (VJ_BF16_PANEL, p->n - i * VJ_BF16_PANEL), p->k,
-                     p->to + i * p->stride);
+  gsize whole = up (k, VJ_BF16_UNIT), block = n <= UNBLOCKED ? whole : MIN (cpu->bf16->block, whole);
+  return (Columns) { cpu->bf16, from, step_j, step_l, n, k, (n + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, block, to };
+}
+
+/* From one panel to the next in the block at l. */
+static gsize
+stride_at (const Columns *c, gsize l)
+{
+  return VJ_BF16_PANEL * up (MIN (c->block, c->k - l), VJ_BF16_UNIT);
+}
+
+/* Column `first`, a multiple of 16, of the block at l. */
+static guint16 *
+panels_at (const Columns *c, gsize first, gsize l)
+{
+  return c->to + l * VJ_BF16_PANEL * c->panels + first / VJ_BF16_PANEL * stride_at (c, l);
 }
 
 static void
-pack_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+pack_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
 {
-  const Pack *p = data;
-  for (gsize i = first; i < first + n; i++)
-    vj_bf16_rows (p->from + i * VJ_BF16_PANEL * p->step_j, p->step_j, p->step_l, MIN (VJ_BF16_PANEL, p->n - i * VJ_BF16_PANEL), p->k,
-                  p->to + i * p->stride, p->stride / VJ_BF16_PANEL);
+  const Columns *c = data;
+  gsize first = item % c->panels * VJ_BF16_PANEL, l = item / c->panels * c->block;
+  c->kernel->pack (c->from + first * c->step_j + l * c->step_l, c->step_j, c->step_l, MIN (VJ_BF16_PANEL, c->n - first), MIN (c->block, c->k - l),
+                   panels_at (c, first, l));
 }
 
-/* Sixteen of n to an item of packing or more; the work is set by `how`. */
 static void
-pack (VjCpu *cpu, const Pack *p, VjCpuRows how)
+pack_columns (VjCpu *cpu, const Columns *c)
 {
-  gsize panels = (p->n + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL;
-  vj_cpu_rows (cpu, panels, 1 + (1 << 14) / MAX (p->stride, 1), how, (gpointer) p);
+  vj_pool_run (cpu->pool, c->panels * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
+}
+
+/* c (+)= rows by columns [first, first + n), over all of l. */
+static void
+multiply (const VjBf16Kernel *kernel, gsize m, gsize n, const guint16 *rows, gsize ld, const Columns *columns, gsize first, gboolean add,
+          float *c, gsize ldc)
+{
+  for (gsize l = 0; l < columns->k; l += columns->block)
+    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l), add || l > 0, c, ldc);
 }
 
 /* -- linear ---------------------------------------------------------------- */
@@ -70,8 +93,8 @@ typedef struct {
 typedef struct {
   VjCpu *cpu;
   const Part *parts;
-  gsize rows, row_chunk, row_chunks, k, stride, ldy;
-  const guint16 *panels;
+  const Columns *x;
+  gsize rows, row_chunk, row_chunks, ldy;
   const float *bias;
   float *y;
 } Linear;
@@ -91,34 +114,31 @@ static void
 linear_item (void *data, gsize item, guint worker)
 {
   const Linear *t = data;
-  const VjBf16Kernel *kernel = t->cpu->bf16;
   const Part *part = t->parts;
   while (item >= part->item + part->chunks * t->row_chunks)
     part++;
   gsize col = (item - part->item) / t->row_chunks * part->chunk, row = (item - part->item) % t->row_chunks * t->row_chunk;
-  gsize cols = MIN (part->chunk, part->w->n - col), rows = MIN (t->row_chunk, t->rows - row), ldc = up (rows, VJ_BF16_PANEL);
+  gsize cols = MIN (part->chunk, part->w->n - col), rows = MIN (t->row_chunk, t->rows - row), ldc = up (rows, VJ_BF16_PANEL) + 16; /* never a power of two */
   float *c = vj_cpu_scratch (t->cpu, worker, cols * ldc);
-  for (gsize l = 0; l < t->k; l += MIN (kernel->block, t->k - l))
-    kernel->multiply (cols, rows, MIN (kernel->block, t->k - l), part->w->halves + col * t->k + l, t->k,
-                      t->panels + row / VJ_BF16_PANEL * t->stride + l * VJ_BF16_PANEL, t->stride, l > 0, c, ldc);
+  multiply (t->cpu->bf16, cols, rows, part->w->halves + col * t->x->k, t->x->k, t->x, row, FALSE, c, ldc);
   give_out (t, c, ldc, row, rows, part->at + col, cols);
 }
 
 void
 vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy)
 {
-  gsize k = w[0]->k, stride = up (k, VJ_BF16_UNIT) * VJ_BF16_PANEL, all = 0, items = 0, at = 0;
-  g_assert (n_w <= 8);
-  Part parts[8];
-  guint16 *panels = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * up (k, VJ_BF16_UNIT) / 2);
-  Pack x_panels = { cpu->bf16, x, k, 1, rows, k, stride, panels };
-  pack (cpu, &x_panels, pack_panels);
-  Linear t = { cpu, parts, rows, MIN (up (rows, VJ_BF16_PANEL), CHUNK), 0, k, stride, ldy, panels, bias, y };
+  gsize k = w[0]->k, all = 0, items = 0, at = 0;
+  g_assert (n_w <= MOST_PARTS);
+  Part parts[MOST_PARTS];
+  guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * up (k, VJ_BF16_UNIT) / 2);
+  Columns x_columns = columns (cpu, x, k, 1, rows, k, packed);
+  pack_columns (cpu, &x_columns);
+  Linear t = { cpu, parts, &x_columns, rows, MIN (up (rows, VJ_BF16_PANEL), 2 * CHUNK), 0, ldy, bias, y };
   t.row_chunks = (rows + t.row_chunk - 1) / t.row_chunk;
   for (gsize i = 0; i < n_w; i++)
     all += w[i]->n;
   for (gsize i = 0; i < n_w; at += w[i++]->n) {
-    gsize chunk = chunk_of (cpu, all, MIN (rows, CHUNK) * k, t.row_chunks), chunks = (w[i]->n + chunk - 1) / chunk;
+    gsize chunk = chunk_of (cpu, all, t.row_chunk * k, t.row_chunks), chunks = (w[i]->n + chunk - 1) / chunk;
     parts[i] = (Part) { w[i], at, items, chunk, chunks };
     items += chunks * t.row_chunks;
   }
@@ -130,22 +150,31 @@ vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w
 typedef struct {
   VjCpu *cpu;
   const VjGemm *g;
-  gsize m0, m, n0, n, m_chunk, n_chunk, n_chunks, ld, stride;
-  const guint16 *a, *b; /* rows [m, ld] of a; panels of b */
+  const Columns *b;
+  const guint16 *a; /* rows, ld apart */
+  gsize m0, m, n0, m_chunk, n_chunk, n_chunks, ld;
 } Product;
+
+/* Sixteen rows of op(a). */
+static void
+round_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
+{
+  const Product *t = data;
+  const VjGemm *g = t->g;
+  gsize first = item * VJ_BF16_PANEL, step = g->ta ? 1 : g->lda;
+  vj_bf16_rows (CF (g->a) + (t->m0 + first) * step, step, g->ta ? g->lda : 1, MIN (VJ_BF16_PANEL, t->m - first), g->k,
+                (guint16 *) t->a + first * t->ld, t->ld);
+}
 
 static void
 gemm_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
 {
   const Product *t = data;
   const VjGemm *g = t->g;
-  const VjBf16Kernel *kernel = t->cpu->bf16;
   gsize row = item / t->n_chunks * t->m_chunk, col = item % t->n_chunks * t->n_chunk;
-  gsize m = MIN (t->m_chunk, t->m - row), n = MIN (t->n_chunk, t->n - col);
+  gsize m = MIN (t->m_chunk, t->m - row), n = MIN (t->n_chunk, t->b->n - col);
   float *c = F (g->c) + (t->m0 + row) * g->ldc + t->n0 + col;
-  for (gsize l = 0; l < g->k; l += MIN (kernel->block, g->k - l))
-    kernel->multiply (m, n, MIN (kernel->block, g->k - l), t->a + row * t->ld + l, t->ld,
-                      t->b + col / VJ_BF16_PANEL * t->stride + l * VJ_BF16_PANEL, t->stride, l > 0 || g->beta != 0, c, g->ldc);
+  multiply (t->cpu->bf16, m, n, t->a + row * t->ld, t->ld, t->b, col, g->beta != 0, c, g->ldc);
   for (gsize r = 0; g->bias != NULL && r < m; r++)
     for (gsize j = 0; j < n; j++)
       c[r * g->ldc + j] += CF (g->bias)[t->n0 + col + j];
@@ -157,19 +186,16 @@ vj_bf16_gemm (VjCpu *cpu, const VjGemm *g)
 {
   gsize ld = up (g->k, VJ_BF16_UNIT), most = MAX (PACKED / ld / CHUNK, 1) * CHUNK;
   gsize m = MIN (g->m, most), n = MIN (g->n, most), a_size = up (m, VJ_BF16_PANEL) * ld;
-  guint16 *a = (guint16 *) (void *) vj_cpu_shared (cpu, (a_size + up (n, VJ_BF16_PANEL) * ld) / 2), *b = a + a_size;
+  guint16 *a = (guint16 *) (void *) vj_cpu_shared (cpu, (a_size + up (n, VJ_BF16_PANEL) * ld) / 2);
   for (gsize n0 = 0; n0 < g->n; n0 += n) {
-    Pack columns = { cpu->bf16, CF (g->b) + (g->tb ? n0 * g->ldb : n0), g->tb ? g->ldb : 1, g->tb ? 1 : g->ldb, MIN (n, g->n - n0), g->k,
-                     ld * VJ_BF16_PANEL, b };
-    pack (cpu, &columns, pack_panels);
+    Columns b = columns (cpu, CF (g->b) + (g->tb ? n0 * g->ldb : n0), g->tb ? g->ldb : 1, g->tb ? 1 : g->ldb, MIN (n, g->n - n0), g->k, a + a_size);
+    pack_columns (cpu, &b);
     for (gsize m0 = 0; m0 < g->m; m0 += m) {
-      Pack rows = { cpu->bf16, CF (g->a) + (g->ta ? m0 : m0 * g->lda), g->ta ? 1 : g->lda, g->ta ? g->lda : 1, MIN (m, g->m - m0), g->k,
-                    ld * VJ_BF16_PANEL, a };
+      Product t = { .cpu = cpu, .g = g, .b = &b, .a = a, .m0 = m0, .m = MIN (m, g->m - m0), .n0 = n0, .ld = ld };
       if (n0 == 0 || m < g->m)
-        pack (cpu, &rows, pack_rows);
-      Product t = { .cpu = cpu, .g = g, .m0 = m0, .m = rows.n, .n0 = n0, .n = columns.n, .ld = ld, .stride = columns.stride, .a = a, .b = b };
-      t.n_chunk = MIN (up (t.n, CHUNK_LEAST), CHUNK);
-      t.n_chunks = (t.n + t.n_chunk - 1) / t.n_chunk;
+        vj_pool_run (cpu->pool, (t.m + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, round_item, &t);
+      t.n_chunk = MIN (up (b.n, CHUNK_LEAST), CHUNK);
+      t.n_chunks = (b.n + t.n_chunk - 1) / t.n_chunk;
       t.m_chunk = chunk_of (cpu, t.m, t.n_chunk * g->k, t.n_chunks);
       vj_pool_run (cpu->pool, (t.m + t.m_chunk - 1) / t.m_chunk * t.n_chunks, gemm_item, &t);
     }

@@ -14,7 +14,7 @@
 typedef struct VjBf16Kernel {
   const char *name;
   gboolean (*usable) (void); /* whether this processor and kernel run it */
-  gsize block;               /* l done in one call of multiply; the next call adds to c */
+  gsize block;               /* how much of l is best done in one call of multiply; the next one adds to c */
 
   /* Panel of n <= 16 columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. */
   void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel);
