@@ -1,5 +1,5 @@
-# VJ_CUDA: the compute plugin `cublas`; optional. Sets NVCC, NVCC_FLAGS, NVCC_CODE, CUDA_CFLAGS, CUDA_LIBS. The CUDA runtime is linked
-# in and libcublas is loaded when a GPU is opened, so what is built here also loads on a machine without either.
+# VJ_CUDA: the compute plugin `cublas`; optional. Sets NVCC, NVCC_FLAGS, NVCC_CODE, CUDA_CFLAGS, CUDA_LIBS. The CUDA runtime (and what
+# its C++ needs) is linked in, and libcublas is loaded when a GPU is opened, so what is built here also loads on a machine without either.
 AC_DEFUN([VJ_CUDA], [
   AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR], [CUDA toolkit for the cublas compute plugin (default: nvcc's, or /usr/local/cuda); --without-cuda leaves it out])])
   have_cuda=no
@@ -31,7 +31,7 @@ AC_DEFUN([VJ_CUDA_LIBRARY], [
   for dir in "$cuda_dir/lib64" "$cuda_dir/targets/x86_64-linux/lib" "$cuda_dir/targets/sbsa-linux/lib" "$cuda_dir/lib"; do
     AS_IF([test -z "$cuda_lib" && test -f "$dir/libcudart_static.a"], [cuda_lib=$dir])
   done
-  CUDA_CFLAGS=; CUDA_LIBS="-lcudart_static -lrt -lpthread -ldl"
+  CUDA_CFLAGS=; CUDA_LIBS="-Wl,-Bstatic -lcudart_static -lstdc++ -Wl,-Bdynamic,--exclude-libs,ALL -lrt -lpthread -ldl"
   AS_IF([test -f "$cuda_dir/include/cublas_v2.h" && test "$cuda_dir" != /usr], [CUDA_CFLAGS="-isystem $cuda_dir/include"])
   AS_IF([test -n "$cuda_lib"], [CUDA_LIBS="-L$cuda_lib -Wl,-rpath,$cuda_lib $CUDA_LIBS"])
 ])

@@ -30,6 +30,6 @@ CLEANFILES += $(CUBLAS_COMPILED)
 
 SUFFIXES = .cu .cu.o
 .cu.cu.o:
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(NVCC) -std=c++17 -O2 --fmad=false $(NVCC_CODE) -Xcompiler -Wall,-fPIC,-fvisibility=hidden -I$(srcdir) -c $< -o $@
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(NVCC) -std=c++17 -O2 --fmad=false $(NVCC_CODE) -Xcompiler -Wall,-fPIC,-fvisibility=hidden,-fno-exceptions -I$(srcdir) -c $< -o $@
 $(CUBLAS_COMPILED): $(CUBLAS_INCLUDED)
 endif

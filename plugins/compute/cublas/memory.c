@@ -43,7 +43,7 @@ vj_cublas_finish (void *device_, GError **error)
   if (vj_gpu_error_is_memory (first))
     return vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %s: the GPU's memory is used up; lower the batch or use a smaller model", device->place);
   if (first < 0)
-    return vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %s: %s; use compute 'cpu', or a smaller batch", device->place, error_text (first));
+    return vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %s: %s; use compute 'cpu'", device->place, error_text (first));
   return vj_fail (error, VJ_EXIT_BACKEND, "compute: 'cublas': noticed in or after %s: %s (%d); the same command resumes; if it comes again, see nvidia-smi, or use compute 'cpu'",
                   device->place, error_text (first), first);
 }

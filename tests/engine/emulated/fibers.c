@@ -1,14 +1,19 @@
 /* The threads of a block as fibers that take turns at each barrier: see emulated.h. */
 #include "tests/engine/emulated/emulated.h"
 
+#undef _FORTIFY_SOURCE /* its longjmp takes another stack for a broken one */
+#include <setjmp.h>
 #include <ucontext.h>
 
 #define STACK (128 << 10)
 
 typedef enum { RUNS, WAITS, ENDED } Condition;
 
+/* Contexts give a fiber its stack; from then on it is left and entered by _longjmp, which asks nothing of the kernel. */
 typedef struct {
   ucontext_t context;
+  jmp_buf entry;
+  gboolean begun;
   char *stack;
   VjEmulated at;
   Condition condition;
@@ -16,7 +21,8 @@ typedef struct {
 } Fiber;
 
 struct VjFibers {
-  ucontext_t scheduler;
+  ucontext_t origin;
+  jmp_buf scheduler;
   Fiber fiber[VJ_BLOCK];
   Fiber *now;
   gboolean syncs;
@@ -27,23 +33,6 @@ struct VjFibers {
 
 /* A kernel asks where it is without an argument, as CUDA has it. */
 static _Thread_local VjFibers *running;
-
-VjFibers *
-vj_fibers_new (void)
-{
-  VjFibers *fibers = g_new0 (VjFibers, 1);
-  for (guint i = 0; i < VJ_BLOCK; i++)
-    fibers->fiber[i].stack = g_malloc (STACK);
-  return fibers;
-}
-
-void
-vj_fibers_free (VjFibers *fibers)
-{
-  for (guint i = 0; i < VJ_BLOCK; i++)
-    g_free (fibers->fiber[i].stack);
-  g_free (fibers);
-}
 
 guint
 vj_order_at (VjOrder order, guint i, guint n)
@@ -61,6 +50,26 @@ vj_emulated (void)
   return &running->now->at;
 }
 
+static void
+leave (Fiber *fiber)
+{
+  if (_setjmp (fiber->entry) == 0)
+    _longjmp (running->scheduler, 1);
+}
+
+static void
+enter (Fiber *fiber)
+{
+  VjFibers *fibers = running;
+  fibers->now = fiber;
+  if (_setjmp (fibers->scheduler) != 0)
+    return;
+  if (fiber->begun)
+    _longjmp (fiber->entry, 1);
+  fiber->begun = TRUE;
+  swapcontext (&fibers->origin, &fiber->context);
+}
+
 void
 vj_emulated_sync (int line)
 {
@@ -70,15 +79,41 @@ vj_emulated_sync (int line)
     g_error ("%s: has a SYNC in line %d, but was declared to have none", fibers->name, line);
   fiber->condition = WAITS;
   fiber->line = line;
-  swapcontext (&fiber->context, &fibers->scheduler);
+  leave (fiber);
 }
 
+/* A fiber's life: one block after the other. */
 static void
 begin (void)
 {
-  VjFibers *fibers = running;
-  fibers->kernel (fibers->args);
-  fibers->now->condition = ENDED;
+  for (;;) {
+    running->kernel (running->args);
+    running->now->condition = ENDED;
+    leave (running->now);
+  }
+}
+
+VjFibers *
+vj_fibers_new (void)
+{
+  VjFibers *fibers = g_new0 (VjFibers, 1);
+  for (guint i = 0; i < VJ_BLOCK; i++) {
+    Fiber *fiber = &fibers->fiber[i];
+    fiber->stack = g_malloc (STACK);
+    getcontext (&fiber->context);
+    fiber->context.uc_stack.ss_sp = fiber->stack;
+    fiber->context.uc_stack.ss_size = STACK;
+    makecontext (&fiber->context, begin, 0);
+  }
+  return fibers;
+}
+
+void
+vj_fibers_free (VjFibers *fibers)
+{
+  for (guint i = 0; i < VJ_BLOCK; i++)
+    g_free (fibers->fiber[i].stack);
+  g_free (fibers);
 }
 
 /* One turn of every thread; whether they all have ended. They must all have, or all wait at the same barrier. */
@@ -86,26 +121,15 @@ static gboolean
 turn (VjFibers *fibers, VjOrder order)
 {
   for (guint i = 0; i < VJ_BLOCK; i++) {
-    fibers->now = &fibers->fiber[vj_order_at (order, i, VJ_BLOCK)];
-    fibers->now->condition = RUNS;
-    swapcontext (&fibers->scheduler, &fibers->now->context);
+    Fiber *fiber = &fibers->fiber[vj_order_at (order, i, VJ_BLOCK)];
+    fiber->condition = RUNS;
+    enter (fiber);
   }
   for (guint i = 1; i < VJ_BLOCK; i++)
     if (fibers->fiber[i].condition != fibers->fiber[0].condition || fibers->fiber[i].line != fibers->fiber[0].line)
       g_error ("%s: block %u, %u, %u: thread %u did not come to the barrier in line %d that thread 0 came to", fibers->name, fibers->now->at.x,
                fibers->now->at.y, fibers->now->at.z, i, fibers->fiber[0].line);
   return fibers->fiber[0].condition == ENDED;
-}
-
-/* Ready to begin the kernel when its first turn comes. */
-static void
-prepare (VjFibers *fibers, Fiber *fiber)
-{
-  getcontext (&fiber->context);
-  fiber->context.uc_stack.ss_sp = fiber->stack;
-  fiber->context.uc_stack.ss_size = STACK;
-  fiber->context.uc_link = &fibers->scheduler;
-  makecontext (&fiber->context, begin, 0);
 }
 
 void
@@ -122,8 +146,6 @@ vj_fibers_run (VjFibers *fibers, VjOrder order, gboolean syncs, const char *name
     fiber->at = *block;
     fiber->at.thread = i;
     fiber->line = 0;
-    if (syncs)
-      prepare (fibers, fiber);
   }
   for (guint i = 0; !syncs && i < VJ_BLOCK; i++) {
     fibers->now = &fibers->fiber[vj_order_at (order, i, VJ_BLOCK)];
