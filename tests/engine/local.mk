@@ -30,3 +30,11 @@ tests_engine_test_sample_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/check_generate.py tests/peers/make_generate_vectors.py tests/vectors/engine/config.json tests/vectors/engine/expected.json \
 	tests/vectors/engine/generation_config.json tests/vectors/engine/model.safetensors tests/vectors/engine/preprocessor_config.json \
 	tests/vectors/engine/tokenizer.json
+
+# Built on demand, for tests/peers/check_tokenizers.py.
+EXTRA_PROGRAMS += tests/peers/encode-strings
+tests_peers_encode_strings_SOURCES = tests/peers/encode-strings.c tests/engine/tokenizer-strings.h
+tests_peers_encode_strings_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_peers_encode_strings_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_peers_encode_strings_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/check_tokenizers.py tests/peers/tokenizer_strings.py
