@@ -3,7 +3,8 @@ include tests/engine/mllama.mk
 engine_tests = tests/engine/test-tokenizer tests/engine/test-preprocess tests/engine/test-chat
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
-tests_engine_test_tokenizer_SOURCES = tests/engine/test-tokenizer.c
+tests_engine_test_tokenizer_SOURCES = tests/engine/test-tokenizer.c tests/engine/tokenizer-strings.h
+tests_engine_test_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_tokenizer_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_tokenizer_LDADD = $(CORE_LDADD)
 tests_engine_test_preprocess_SOURCES = tests/engine/test-preprocess.c
@@ -16,6 +17,8 @@ tests_engine_test_chat_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/make_tokenizer_vectors.py tests/peers/make_preprocess_vectors.py tests/peers/make_chat_vectors.py \
 	tests/vectors/tokenizer/plain/tokenizer.json tests/vectors/tokenizer/plain/vectors.json \
 	tests/vectors/tokenizer/ignore-merges/tokenizer.json tests/vectors/tokenizer/ignore-merges/vectors.json \
+	tests/vectors/tokenizer/strings.json tests/vectors/tokenizer/1k/tokenizer.json tests/vectors/tokenizer/1k/digests.json \
+	tests/vectors/tokenizer/32k/digests.json tests/vectors/tokenizer/128k/digests.json \
 	tests/vectors/preprocess/vectors.json tests/vectors/chat/vectors.json
 
 engine_model_tests = tests/engine/test-engine tests/engine/test-sample

@@ -4,10 +4,10 @@ Llama 3 splitting pattern and `ignore_merges`, 22,000 strings (over 20,000 diffe
 
     make tests/peers/encode-strings                       # in the build tree
     check_tokenizers.py BUILDDIR [DIR]                    trains in DIR (default: a temporary one) and compares
-    check_tokenizers.py --write tests/vectors/tokenizer   writes the committed part: strings.json and 1k/
+    check_tokenizers.py --write tests/vectors/tokenizer   writes the committed part: strings.json, 1k/ and all digests
 
 The training text is made by a seeded generator: pseudo-words of many scripts, Zipf-distributed, with code and numbers
-between. The largest file gets its merges as Llama 3 has them: every way of making each token of two others, some 280,000.
+between. The larger files get their merges as Llama 3 has them: every way of making each token of two others.
 Needs: tokenizers 0.21 or later; made with 0.23.3.
 """
 import argparse
@@ -117,13 +117,16 @@ def texts_of(parts):
 def make(name, where, texts):
     """Trains, writes WHERE/tokenizer.json and WHERE/digests.json."""
     where.mkdir(parents=True, exist_ok=True)
+    committed = pathlib.Path(__file__).resolve().parent.parent / "vectors" / "tokenizer" / name / "digests.json"
     text = json.dumps(json.loads(train(name).to_str()), ensure_ascii=False, separators=(",", ":"))
     (where / "tokenizer.json").write_text(text, encoding="utf-8")
     tokenizer = Tokenizer.from_str(text)
-    (where / "digests.json").write_text(json.dumps({"size": tokenizer.get_vocab_size(), "texts": hashlib.sha256("\0".join(texts).encode()).hexdigest(),
-                                                    "ids": encode_all(tokenizer, texts)}, indent=0) + "\n")
-    spec = json.loads(text)
-    print(f"{name}: {len(text.encode())} bytes, {tokenizer.get_vocab_size()} tokens, {len(spec['model']['merges'])} merges, sha256 {hashlib.sha256(text.encode()).hexdigest()}")
+    found = {"tokenizer": hashlib.sha256(text.encode()).hexdigest(), "size": tokenizer.get_vocab_size(),
+             "texts": hashlib.sha256("\0".join(texts).encode()).hexdigest(), "ids": encode_all(tokenizer, texts)}
+    same = committed.exists() and json.loads(committed.read_text()) == found
+    (where / "digests.json").write_text(json.dumps(found, indent=0) + "\n")
+    print(f"{name}: {len(text.encode())} bytes, {found['size']} tokens, {len(json.loads(text)['model']['merges'])} merges,",
+          "as the committed digests say" if same else "NOT what the committed digests say: another version of the library?")
 
 
 def main():
@@ -137,7 +140,10 @@ def main():
     print(f"{len(parts)} atoms; {COUNT} strings of {sum(map(len, texts))} characters, {len(set(texts))} of them different")
     if args.write:
         (args.write / "strings.json").write_text(json.dumps(parts, ensure_ascii=True, indent=0) + "\n")
-        make("1k", args.write / "1k", texts)
+        for name in SIZES:
+            make(name, args.write / name, texts)
+            if name != "1k":
+                (args.write / name / "tokenizer.json").unlink()
         return 0
     failed = 0
     with tempfile.TemporaryDirectory() as temporary:
