@@ -21,18 +21,24 @@ EXTRA_DIST += tests/peers/make_tokenizer_vectors.py tests/peers/make_preprocess_
 	tests/vectors/tokenizer/32k/digests.json tests/vectors/tokenizer/128k/digests.json \
 	tests/vectors/preprocess/vectors.json tests/vectors/chat/vectors.json
 
-engine_model_tests = tests/engine/test-engine tests/engine/test-sample
+engine_model_tests = tests/engine/test-engine tests/engine/test-formats tests/engine/test-sample
 check_PROGRAMS += $(engine_model_tests)
 TESTS += $(engine_model_tests)
-tests_engine_test_engine_SOURCES = tests/engine/test-engine.c
+tests_engine_test_engine_SOURCES = tests/engine/test-engine.c tests/engine/chats.h
+tests_engine_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_engine_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_engine_LDADD = $(CORE_LDADD)
+tests_engine_test_formats_SOURCES = tests/engine/test-formats.c tests/engine/chats.h
+tests_engine_test_formats_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_formats_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_formats_LDADD = $(CORE_LDADD)
 tests_engine_test_sample_SOURCES = tests/engine/test-sample.c
 tests_engine_test_sample_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_sample_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/check_generate.py tests/peers/make_generate_vectors.py tests/vectors/engine/config.json tests/vectors/engine/expected.json \
 	tests/vectors/engine/generation_config.json tests/vectors/engine/model.safetensors tests/vectors/engine/preprocessor_config.json \
 	tests/vectors/engine/tokenizer.json
+EXTRA_DIST += tests/peers/make_format_vectors.py tests/peers/check_formats.py tests/vectors/formats
 
 # Built on demand, for tests/peers/check_tokenizers.py.
 EXTRA_PROGRAMS += tests/peers/encode-strings
