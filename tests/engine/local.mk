@@ -47,3 +47,10 @@ tests_peers_encode_strings_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_peers_encode_strings_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_peers_encode_strings_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/check_tokenizers.py tests/peers/tokenizer_strings.py
+
+# Built on demand, for tests/peers/check_pictures.py.
+EXTRA_PROGRAMS += tests/peers/tile-images
+tests_peers_tile_images_SOURCES = tests/peers/tile-images.c
+tests_peers_tile_images_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_peers_tile_images_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/check_pictures.py
