@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MAX_LISTED 20 /* faults named in one message */
+
 #define DIMS(...) { __VA_ARGS__ }
 
 /* Adds one weight and returns its index; a product that overflows leaves n_elements at 0 and *ok FALSE. */
@@ -154,6 +156,18 @@ vj_mllama_plan_find (const VjMllamaPlan *plan, const VjSafetensors *file, guint 
   return tensor;
 }
 
+/* Why weight i is not usable: "missing", "of dtype I8", "[2, 3]". Owned. */
+static char *
+describe_fault (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, const VjTensor *tensor)
+{
+  const char *key = vj_mllama_plan_at (plan, i)->key;
+  g_autofree char *newer = newer_key (key);
+  const char *older_dtype = vj_safetensors_foreign (file, key), *dtype = older_dtype != NULL ? older_dtype : vj_safetensors_foreign (file, newer);
+  if (tensor != NULL)
+    return vj_tensor_describe (tensor->n_dims, tensor->dims);
+  return dtype == NULL ? g_strdup ("missing") : g_strdup_printf ("of dtype %s (F32, BF16 and F16 are read)", dtype);
+}
+
 static gboolean
 shape_fits (const VjMllamaWeight *weight, const VjTensor *tensor)
 {
@@ -179,15 +193,17 @@ vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GErro
     if (tensor != NULL ? shape_fits (weight, tensor) : i == plan->head && plan->tied)
       continue;
     g_autofree char *want = vj_tensor_describe (weight->n_dims, weight->dims);
-    g_autofree char *have = tensor == NULL ? g_strdup ("missing") : vj_tensor_describe (tensor->n_dims, tensor->dims);
-    if (n_faults++ < 5)
+    g_autofree char *have = describe_fault (plan, file, i, tensor);
+    if (n_faults++ < MAX_LISTED)
       g_string_append_printf (faults, "%s%s is %s, expected %s", n_faults > 1 ? "; " : "", weight->key, have, want);
   }
   gsize n;
   const VjTensor *list = vj_safetensors_list (file, &n);
   for (gsize i = 0; i < n; i++)
-    if (!g_hash_table_contains (known, &list[i]) && !g_str_has_suffix (list[i].name, "rotary_emb.inv_freq") && n_faults++ < 5)
+    if (!g_hash_table_contains (known, &list[i]) && !g_str_has_suffix (list[i].name, "rotary_emb.inv_freq") && n_faults++ < MAX_LISTED)
       g_string_append_printf (faults, "%s%s is not a weight of this model", n_faults > 1 ? "; " : "", list[i].name);
+  if (n_faults > MAX_LISTED)
+    g_string_append_printf (faults, "; and %u more", n_faults - MAX_LISTED);
   if (n_faults > 0)
     return vj_fail (error, VJ_EXIT_DATA, "model: 'weights': %u do not fit config.json: %s; fetch or export the model again", n_faults, faults->str);
   return TRUE;
