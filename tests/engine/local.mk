@@ -21,7 +21,7 @@ EXTRA_DIST += tests/peers/make_tokenizer_vectors.py tests/peers/make_preprocess_
 	tests/vectors/tokenizer/32k/digests.json tests/vectors/tokenizer/128k/digests.json \
 	tests/vectors/preprocess/vectors.json tests/vectors/chat/vectors.json
 
-engine_model_tests = tests/engine/test-engine tests/engine/test-formats tests/engine/test-sample
+engine_model_tests = tests/engine/test-engine tests/engine/test-formats tests/engine/test-model-faults tests/engine/test-sample
 check_PROGRAMS += $(engine_model_tests)
 TESTS += $(engine_model_tests)
 tests_engine_test_engine_SOURCES = tests/engine/test-engine.c tests/engine/chats.h
@@ -32,6 +32,9 @@ tests_engine_test_formats_SOURCES = tests/engine/test-formats.c tests/engine/cha
 tests_engine_test_formats_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_formats_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_formats_LDADD = $(CORE_LDADD)
+tests_engine_test_model_faults_SOURCES = tests/engine/test-model-faults.c
+tests_engine_test_model_faults_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_model_faults_LDADD = $(CORE_LDADD)
 tests_engine_test_sample_SOURCES = tests/engine/test-sample.c
 tests_engine_test_sample_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_sample_LDADD = $(CORE_LDADD)

@@ -20,8 +20,8 @@ typedef struct {
 static gboolean
 refuse (const Reader *reader, const char *key, const char *cause)
 {
-  return vj_fail (reader->error, VJ_EXIT_DATA, "%s: '%s.%s': not a usable mllama configuration: %s; check that the directory holds a Llama-3.2-Vision model",
-                  reader->path, reader->section, key, cause);
+  return vj_fail (reader->error, VJ_EXIT_DATA, "%s: '%s%s%s': not a usable mllama configuration: %s; check that the directory holds a Llama-3.2-Vision model",
+                  reader->path, reader->section, *reader->section ? "." : "", key, cause);
 }
 
 /* An integer in [low, high]; `fallback` when absent or null (G_MAXUINT32: it must be there). */
