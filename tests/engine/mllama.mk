@@ -32,4 +32,4 @@ EXTRA_DIST += tests/peers/check_mllama_reverse.py
 tests_engine_test_full_size_SOURCES = tests/engine/test-full-size.c
 tests_engine_test_full_size_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_full_size_LDADD = $(CORE_LDADD)
-EXTRA_DIST += tests/tools/make-full-size.py
+EXTRA_DIST += tests/tools/make-full-size.py tests/peers/check_full_size.py

@@ -4,8 +4,9 @@ shards with their index, 21 GB of sparse files that take a few MB of disk.
 
     make-full-size.py DIR
 
-Weights are zero but for FILLED below. The tokenizer has as many tokens as the published one, made of byte pairs and triples.
+Ends with 77 where the file system has no room for such files. Weights are zero but for FILLED below. The tokenizer has as many tokens as the published one, made of byte pairs and triples.
 """
+import errno
 import json
 import os
 import pathlib
@@ -151,4 +152,8 @@ def main(folder):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except OSError as error:
+        print(f"make-full-size: {error}", file=sys.stderr)
+        sys.exit(77 if error.errno in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT) else 1)

@@ -7,6 +7,7 @@
 
 #define DEFAULT_BOS 128000
 #define DEFAULT_EOS 128001
+#define DEFAULT_PAD 128004
 #define FILE_LIMIT ((gsize) 1 << 20)
 
 /* Where a fault is, for messages. */
@@ -136,7 +137,7 @@ read_token_ids (const Reader *reader, VjMllamaConfig *config)
   }
   config->n_eos_token_ids = (guint32) n;
   const json_t *pad = json_object_get (reader->object, "pad_token_id");
-  config->pad_token_id = G_MAXUINT32;
+  config->pad_token_id = pad == NULL && rows > DEFAULT_PAD ? DEFAULT_PAD : G_MAXUINT32;
   if (json_is_integer (pad) && json_integer_value (pad) >= 0 && json_integer_value (pad) < rows)
     config->pad_token_id = (guint32) json_integer_value (pad);
   return read_count (reader, "bos_token_id", 0, rows - 1, rows > DEFAULT_BOS ? DEFAULT_BOS : 0, &config->bos_token_id);
