@@ -78,27 +78,25 @@ open_ends (VjEngine *engine, GChecksum *sum, GError **error)
 
 /* -- files ------------------------------------------------------------------------- */
 
-/* The bytes of `dir`/`name`, also taken into the digest, length first. */
+/* The bytes of a file, also taken into the digest, length first. */
 static char *
-read_file (const char *dir, const char *name, GChecksum *sum, char **ret_path, gsize *ret_length, GError **error)
+read_file (const char *path, GChecksum *sum, gsize *ret_length, GError **error)
 {
-  g_autofree char *path = g_build_filename (dir, name, NULL);
   char *bytes = vj_json_bytes (path, FILE_LIMIT, ret_length, error);
   if (bytes == NULL)
     return NULL;
   guint64 length = GUINT64_TO_LE ((guint64) *ret_length);
   g_checksum_update (sum, (const guchar *) &length, sizeof length);
   g_checksum_update (sum, (const guchar *) bytes, (gssize) *ret_length);
-  *ret_path = g_steal_pointer (&path);
   return bytes;
 }
 
 static gboolean
 open_text (VjEngine *engine, GChecksum *sum, GError **error)
 {
-  g_autofree char *path = NULL, *bytes = NULL;
   gsize length;
-  if ((bytes = read_file (engine->dir, "tokenizer.json", sum, &path, &length, error)) == NULL)
+  g_autofree char *path = g_build_filename (engine->dir, "tokenizer.json", NULL), *bytes = read_file (path, sum, &length, error);
+  if (bytes == NULL)
     return FALSE;
   engine->tokenizer = vj_tokenizer_parse (path, bytes, length, error);
   return engine->tokenizer != NULL && vj_chat_recognise (engine->dir, engine->tokenizer, &engine->chat, error);
@@ -107,9 +105,8 @@ open_text (VjEngine *engine, GChecksum *sum, GError **error)
 static gboolean
 open_pixels (VjEngine *engine, GChecksum *sum, GError **error)
 {
-  g_autofree char *path = NULL, *bytes = NULL;
   gsize length;
-  bytes = read_file (engine->dir, "preprocessor_config.json", sum, &path, &length, error);
+  g_autofree char *path = vj_preprocess_file (engine->dir), *bytes = read_file (path, sum, &length, error);
   return bytes != NULL && vj_preprocess_parse (path, bytes, length, &engine->preprocess, error);
 }
 
@@ -117,9 +114,8 @@ open_pixels (VjEngine *engine, GChecksum *sum, GError **error)
 static gboolean
 add_config (VjEngine *engine, GChecksum *sum, GError **error)
 {
-  g_autofree char *path = NULL;
   gsize length;
-  g_autofree char *bytes = read_file (engine->dir, "config.json", sum, &path, &length, error);
+  g_autofree char *path = g_build_filename (engine->dir, "config.json", NULL), *bytes = read_file (path, sum, &length, error);
   return bytes != NULL;
 }
 
@@ -138,7 +134,7 @@ check_parts (const VjEngine *engine, GError **error)
                     c->vocab_size, size);
   if (p->tile_size != c->image_size || p->max_tiles != c->max_num_tiles)
     return vj_fail (error, VJ_EXIT_DATA,
-                    "%s: 'size': %u tiles of %u pixels in preprocessor_config.json, but %u of %u in config.json; they are of two models", engine->dir,
+                    "%s: 'size': %u tiles of %u pixels in the preprocessor's file, but %u of %u in config.json; they are of two models", engine->dir,
                     p->max_tiles, p->tile_size, c->max_num_tiles, c->image_size);
   if (vj_preprocess_ratios (p->max_tiles) != c->n_aspect_ratios)
     return vj_fail (error, VJ_EXIT_DATA, "%s: 'supported_aspect_ratios': %u of them, but %u tiles make %u; mend config.json", engine->dir,
