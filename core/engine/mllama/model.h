@@ -10,6 +10,10 @@ struct VjMllama {
   VjSafetensors *file;
   VjMllamaNet net;
   VjArena work;      /* activations of the current call; grows */
+  void *host;        /* index arrays of the current call; grows */
+  gsize host_size;
+  GArray *spares;    /* caches of sequences that are gone, for the next ones: see sequence.c */
+  gsize spare_bytes;
   char *digest;
 };
 
@@ -22,6 +26,9 @@ struct VjMllamaVision {
 
 /* Empties the work arena and makes it hold `elements`. */
 gboolean vj_mllama_reserve (VjMllama *model, gsize elements, GError **error);
+
+/* Frees the spare caches and the host memory. */
+void vj_mllama_forget (VjMllama *model);
 
 float *vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, GError **error);
 
