@@ -11,11 +11,6 @@
 
 #define FILE_LIMIT ((gsize) 64 << 20)
 #define MAX_ENDS 64
-/* Draws decoded together: small models gain from many rows, large ones pay for them in memory. */
-#define BATCH_SMALL 64u
-#define BATCH_LARGE 16u
-#define LARGE_PARAMETERS 1000000000u
-
 /* -- tokens that end a reply ---------------------------------------------------- */
 
 static void
@@ -159,18 +154,15 @@ open_parts (VjEngine *engine, const VjEngineConfig *config, GError **error)
 
 /* -- the engine ---------------------------------------------------------------------- */
 
-static gboolean
-choose_limits (VjEngine *engine, const VjEngineConfig *config, GError **error)
+static guint
+find_longest_token (const VjTokenizer *tokenizer)
 {
-  gboolean large = vj_mllama_parameters (engine->model) > LARGE_PARAMETERS;
-  gsize least = vj_mllama_sequence_bytes (engine->model, 64) + vj_mllama_vision_bytes (engine->model);
-  engine->max_batch = config->max_batch > 0 ? config->max_batch : large ? BATCH_LARGE : BATCH_SMALL;
-  engine->memory_limit = config->memory_limit > 0 ? config->memory_limit : G_MAXSIZE;
-  if (engine->memory_limit < least)
-    return vj_fail (error, VJ_EXIT_LIMIT,
-                    "%s: 'memory_limit': %" G_GSIZE_FORMAT " bytes do not hold the cache of one image and 64 tokens, %" G_GSIZE_FORMAT "; raise it",
-                    engine->dir, engine->memory_limit, least);
-  return TRUE;
+  gsize longest = 1, length;
+  for (guint32 id = 0; id < vj_tokenizer_size (tokenizer); id++) {
+    vj_tokenizer_peek (tokenizer, id, &length);
+    longest = MAX (longest, length);
+  }
+  return (guint) longest;
 }
 
 static char *
@@ -191,9 +183,11 @@ vj_engine_open (const char *dir, const VjEngineConfig *config, GError **error)
     config = &usual;
   engine->dir = g_strdup (dir);
   vj_image_store_init (&engine->images);
+  vj_prefix_store_init (&engine->prefixes);
   engine->scheduler = vj_scheduler_new ();
-  if (!open_parts (engine, config, error) || !choose_limits (engine, config, error))
+  if (!open_parts (engine, config, error) || !vj_engine_plan_memory (engine, config, error))
     return NULL;
+  engine->longest_token = find_longest_token (engine->tokenizer);
   engine->summary = describe (engine);
   return g_steal_pointer (&engine);
 }
@@ -204,6 +198,7 @@ vj_engine_free (VjEngine *engine)
   if (engine == NULL)
     return;
   vj_scheduler_free (engine->scheduler, engine);
+  vj_prefix_store_done (&engine->prefixes);
   vj_image_store_done (&engine->images);
   vj_mllama_free (engine->model);
   vj_tokenizer_free (engine->tokenizer);
@@ -229,4 +224,10 @@ const char *
 vj_engine_summary (const VjEngine *engine)
 {
   return engine->summary;
+}
+
+VjEngineWork
+vj_engine_work (const VjEngine *engine)
+{
+  return engine->work;
 }

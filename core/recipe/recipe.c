@@ -365,6 +365,7 @@ vj_recipe_free (VjRecipe *pub)
   vj_entry_done (&pub->judge);
   vj_entry_done (&pub->trainer);
   g_free (pub->respond.digest);
+  g_strfreev (pub->respond.sampling.stop);
   for (gsize i = 0; i < pub->n_courses; i++) {
     vj_entries_free (pub->courses[i].lessons, pub->courses[i].n_lessons);
     vj_entry_done (&pub->courses[i].train);

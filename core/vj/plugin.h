@@ -19,7 +19,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_ABI_MAJOR 1 /* must equal the host's     */
+#define VJ_ABI_MAJOR 2 /* must equal the host's     */
 #define VJ_ABI_MINOR 0 /* must not exceed the host's */
 #define VJ_PLUGIN_MAGIC 0x564a5031u
 
@@ -79,10 +79,12 @@ typedef struct {
 
 /* -- requests and replies ---------------------------------------------------- */
 
-/* temperature 0 is greedy; top_k 0 and top_p 1 switch those off. */
+/* temperature 0 is greedy; top_k 0, top_p 1, min_p 0, repetition_penalty 0 or 1 and stop NULL switch those off. */
 typedef struct {
   double temperature, top_p;
   int64_t top_k, max_tokens, n; /* n: draws of the same prompt */
+  double min_p, repetition_penalty;
+  char **stop; /* NULL-terminated; whichever comes first ends the reply and is cut off. Borrowed, as the messages. */
 } VjSampling;
 
 typedef struct {
@@ -184,7 +186,7 @@ typedef struct {
     .name = NULL      \
   }
 
-/* The four options of a `VjSampling sampling` member, for plugins that ask a model. */
+/* The options of a `VjSampling sampling` member, for plugins that ask a model. */
 #define VJ__SAMPLING(I, m, type_, ctype, default_, lo, hi, unit_, doc_)                                   \
   {.name = #m, .unit = (unit_), .doc = (doc_), .preset = (default_), .type = (type_),                     \
    .offset = offsetof (I, sampling.m), .size = sizeof (ctype), .min = (lo), .max = (hi)}
@@ -196,7 +198,13 @@ typedef struct {
   VJ__SAMPLING (I, top_p, VJ_OPTION_REAL, double, top_p_, 0, 1, "",                                       \
                 "Sample among the likeliest tokens that together reach this probability."),               \
   VJ__SAMPLING (I, max_tokens, VJ_OPTION_INT, int64_t, max_tokens_, 1, 1e6, "tokens",                     \
-                "Longest reply.")
+                "Longest reply."),                                                                        \
+  VJ__SAMPLING (I, min_p, VJ_OPTION_REAL, double, "0", 0, 1, "",                                          \
+                "Sample among tokens at least this times as likely as the likeliest; 0 means all."),      \
+  VJ__SAMPLING (I, repetition_penalty, VJ_OPTION_REAL, double, "1", 0.01, 100, "",                        \
+                "Above 1 makes tokens of the prompt and of the reply so far less likely; 1 switches it off."), \
+  VJ__SAMPLING (I, stop, VJ_OPTION_LIST, char **, NULL, 0, 0, "",                                         \
+                "Strings that end the reply and are cut off.")
 
 /* -- roles --------------------------------------------------------------------- */
 
@@ -288,6 +296,10 @@ typedef struct {
   VjFlow (*poll) (void *self, VjRun *run, VjReply *ret_reply, GError **error);
   /* Digest of weights and sampler: replies of equal identities are interchangeable. Borrowed. */
   const char *(*identity) (void *self);
+  /* (optional) ret_logprobs[n] = log-probability (natural) of each continuation of `begun`, the beginning of a reply to
+   * the request's messages. Comparable with each other. Waits; draws that are queued stay queued. */
+  gboolean (*score) (void *self, VjRun *run, const VjRequest *request, const char *begun, const char *const *continuations,
+                     size_t n, double *ret_logprobs, GError **error);
 } VjBackendOps;
 
 /* -- the descriptor ------------------------------------------------------------- */
@@ -338,9 +350,9 @@ typedef struct {
 #define VJ_DEFINE_EVALUATOR(I, next_, ask_, tell_, ...)                                             \
   VJ__DEFINE (VJ_ROLE_EVALUATOR, I, VjEvaluatorOps, VJ__OPS (sizeof (VjEvaluatorOps), (next_), (ask_), (tell_)), \
               __VA_ARGS__)
-#define VJ_DEFINE_BACKEND(I, submit_, poll_, identity_, ...)                                        \
-  VJ__DEFINE (VJ_ROLE_BACKEND, I, VjBackendOps, VJ__OPS (sizeof (VjBackendOps), (submit_), (poll_), (identity_)), \
-              __VA_ARGS__)
+#define VJ_DEFINE_BACKEND(I, submit_, poll_, identity_, score_, ...)                                \
+  VJ__DEFINE (VJ_ROLE_BACKEND, I, VjBackendOps,                                                     \
+              VJ__OPS (sizeof (VjBackendOps), (submit_), (poll_), (identity_), (score_)), __VA_ARGS__)
 
 /* -- what the host offers -------------------------------------------------------- */
 

@@ -21,13 +21,22 @@ EXTRA_DIST += tests/peers/make_tokenizer_vectors.py tests/peers/make_preprocess_
 	tests/vectors/tokenizer/32k/digests.json tests/vectors/tokenizer/128k/digests.json \
 	tests/vectors/preprocess/vectors.json tests/vectors/chat/vectors.json
 
-engine_model_tests = tests/engine/test-engine tests/engine/test-formats tests/engine/test-model-faults tests/engine/test-sample
+engine_model_tests = tests/engine/test-engine tests/engine/test-sample tests/engine/test-company tests/engine/test-score \
+	tests/engine/test-steps tests/engine/test-formats tests/engine/test-model-faults
 check_PROGRAMS += $(engine_model_tests)
 TESTS += $(engine_model_tests)
 tests_engine_test_engine_SOURCES = tests/engine/test-engine.c tests/engine/chats.h
-tests_engine_test_engine_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_engine_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_engine_LDADD = $(CORE_LDADD)
+tests_engine_test_company_SOURCES = tests/engine/test-company.c tests/engine/chats.h tests/engine/computes.h
+tests_engine_test_company_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_company_LDADD = $(CORE_LDADD)
+tests_engine_test_score_SOURCES = tests/engine/test-score.c tests/engine/chats.h
+tests_engine_test_score_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_score_LDADD = $(CORE_LDADD)
+tests_engine_test_steps_SOURCES = tests/engine/test-steps.c tests/engine/chats.h
+tests_engine_test_steps_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_steps_LDADD = $(CORE_LDADD)
 tests_engine_test_formats_SOURCES = tests/engine/test-formats.c tests/engine/chats.h
 tests_engine_test_formats_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_formats_LDFLAGS = $(WHOLE_LINK_FLAGS)

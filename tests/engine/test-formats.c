@@ -38,7 +38,7 @@ parts_open (const char *dir, Parts *parts)
   g_autofree char *tokenizer = g_build_filename (dir, "tokenizer.json", NULL), *pixels = vj_preprocess_file (dir),
                   *logits = g_build_filename (dir, "logits.safetensors", NULL), *cases = g_build_filename (dir, "expected.json", NULL);
   *parts = (Parts){0};
-  parts->model = vj_mllama_open (dir, "cpu", 2, &error);
+  parts->model = vj_mllama_open (dir, "cpu", 2, "f32", &error);
   g_assert_no_error (error);
   parts->tokenizer = vj_tokenizer_load (tokenizer, &error);
   g_assert_no_error (error);
@@ -137,7 +137,7 @@ static void
 check_engine (const char *dir, const json_t *cases)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (VjEngine) engine = vj_engine_open (dir, NULL, &error);
+  g_autoptr (VjEngine) engine = vj_engine_open (dir, &(VjEngineConfig){.dtype = "f32"}, &error);
   g_assert_no_error (error);
   json_t *item;
   gsize i, answered = 0;

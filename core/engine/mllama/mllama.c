@@ -186,6 +186,7 @@ vj_mllama_free (VjMllama *model)
     }
     ops->release (device, model->net.rope);
     ops->release (device, model->work.base);
+    vj_mllama_forget (model);
     vj_compute_close (model->compute);
   }
   g_free (model->net.value);

@@ -259,7 +259,7 @@ canned_identity (void *instance)
   return ((Canned *) instance)->identity;
 }
 
-VJ_DEFINE_BACKEND (Canned, canned_submit, canned_poll, canned_identity,
+VJ_DEFINE_BACKEND (Canned, canned_submit, canned_poll, canned_identity, NULL,
                    .name = "canned", .version = "1.0", .license = "Apache-2.0",
                    .summary = "Answers from a rule file: a backend for tests.",
                    .options = options, .start = canned_start, .stop = canned_stop)
