@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <string.h>
+#include "base/file.h"
 #include "image/image.h"
 #include "plugin/instance.h"
 
@@ -18,7 +19,7 @@ typedef struct {
   VjQuestion question;
 } Bench;
 
-static const char *const verdict_names[] = {"no verdict", "A", "B"};
+static const char *const verdict_names[] = {"no verdict", "answer A is better", "answer B is better"};
 
 static char *
 ask_backend (Bench *bench, const VjRequest *asked, GError **error)
@@ -43,7 +44,8 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   return reply.text;
 }
 
-/* One order; the verdict is printed in the letters of the command line. */
+/* One order. The verdict names the answers as the command line does; the trace keeps the letters that the judge saw,
+ * which a line of its own translates. */
 static gboolean
 judge_order (Bench *bench, const char *first, const char *second, gboolean swapped, VjVerdict *ret_verdict, GError **error)
 {
@@ -65,7 +67,9 @@ judge_order (Bench *bench, const char *first, const char *second, gboolean swapp
   VjVerdict verdict = judgment.verdict;
   if (swapped && verdict != VJ_VERDICT_UNPARSED)
     verdict = verdict == VJ_VERDICT_A ? VJ_VERDICT_B : VJ_VERDICT_A;
-  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "shown as B, A" : "shown as A, B", verdict_names[verdict], trace);
+  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
+                                                        : "order 1: the trace calls your answers A and B as you do",
+           verdict_names[verdict], trace);
   *ret_verdict = verdict;
   return TRUE;
 }
@@ -95,14 +99,8 @@ load_images (char **files, GError **error)
 {
   g_autoptr (GPtrArray) images = g_ptr_array_new_with_free_func (unref_image);
   for (guint i = 0; files != NULL && files[i] != NULL; i++) {
-    g_autofree char *bytes = NULL;
-    g_autoptr (GError) cause = NULL;
-    gsize length;
-    if (!g_file_get_contents (files[i], &bytes, &length, &cause)) {
-      vj_fail (error, VJ_EXIT_DATA, "judge: '%s': cannot read the image: %s", files[i], cause->message);
-      return NULL;
-    }
-    VjImage *image = vj_image_new_from_data (bytes, length, files[i], error);
+    g_autoptr (GBytes) bytes = vj_file_read (files[i], VJ_IMAGE_MAX_BYTES, error);
+    VjImage *image = bytes != NULL ? vj_image_new_from_bytes (bytes, files[i], error) : NULL;
     if (image == NULL)
       return NULL;
     g_ptr_array_add (images, image);
