@@ -54,6 +54,9 @@ gboolean vj_step_begin (VjContext *context, const VjStep *step, gint64 n_in, GEr
 /* Says that it is done, with `n_kept`, and checks the books. Ends the open group, if any. */
 gboolean vj_step_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, GError **error);
 
+/* Drops a unit's record for unit->reason. `failed`: as a fault, not as a choice; so is every unit without an answer. */
+gboolean vj_step_drop (VjContext *context, const VjStep *step, const VjUnit *unit, gboolean failed, GError **error);
+
 /* A scheduler over the context's store, models and stop flag. */
 VjScheduler vj_context_scheduler (const VjContext *context);
 void vj_context_progress (const VjContext *context, const VjStep *step, VjProgressKind kind, const char *unit, guint64 done,

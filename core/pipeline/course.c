@@ -36,9 +36,11 @@ add_lessons (VjContext *context, const VjStep *step, gsize number, VjCourse *cou
     VjFlow flow = vj_drafter_next (&drafter, context, &id, error);
     if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
       return flow == VJ_FLOW_END;
-    if (flow != VJ_FLOW_OK)
+    if (flow != VJ_FLOW_OK) {
+      g_autofree char *problem = vj_draft_problem (drafter.draft);
       return vj_fail (error, VJ_EXIT_DATA, "source '%s': lesson %" G_GUINT64_FORMAT ": %s; mend it: a lesson is never left out",
-                      entry->name, drafter.index - 1, drafter.draft->reason ? drafter.draft->reason : "quarantined");
+                      entry->name, drafter.index - 1, problem);
+    }
     if (!add_lesson (drafter.draft, entry->name, course, error))
       return FALSE;
     if (++*count % 500 == 0)

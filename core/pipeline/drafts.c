@@ -89,9 +89,9 @@ vj_drafter_clear (VjDrafter *drafter)
 static void
 quarantine_double (VjDrafter *drafter)
 {
-  g_free (drafter->draft->reason);
-  drafter->draft->reason = g_strdup_printf ("record %" G_GUINT64_FORMAT ": its key is one that an earlier record has",
-                                            drafter->index);
+  g_autofree char *detail = g_strdup_printf ("key '%s'", drafter->draft->key != NULL ? drafter->draft->key : "");
+  vj_draft_reason (drafter->draft, "its key is that of an earlier record");
+  vj_draft_detail (drafter->draft, detail);
 }
 
 VjFlow
@@ -118,6 +118,10 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
   if (!g_hash_table_add (drafter->keys, g_strdup (part))) {
     quarantine_double (drafter);
     flow = VJ_FLOW_SKIP;
+  }
+  if (flow != VJ_FLOW_OK && drafter->draft->place == NULL) {
+    g_autofree char *place = g_strdup_printf ("record %" G_GUINT64_FORMAT, drafter->index);
+    vj_draft_place (drafter->draft, place);
   }
   /* A quarantined record gets a name that no key can have: its own key may be missing or taken. */
   *ret_id = flow == VJ_FLOW_OK ? g_strconcat (drafter->prefix, part, NULL)
@@ -160,6 +164,6 @@ vj_draft_store (VjDraft *draft, VjContext *context, const VjStep *step, VjRecord
   if (draft->gold != NULL && !vj_store_gold_put (context->store, id, draft->gold, error))
     return FALSE;
   return flow == VJ_FLOW_OK
-         || vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name,
-                                  draft->reason ? draft->reason : "quarantined by its source", error);
+         || vj_store_quarantine (context->store, id, step->name, draft->reason ? draft->reason : "no reason given", draft->place,
+                                 draft->detail, error);
 }

@@ -215,7 +215,7 @@ case_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
   VjStore *store = stage->context->store;
 
   if (flow != VJ_FLOW_OK)
-    return vj_store_record_fate (store, unit->id, VJ_FATE_DROPPED, stage->step->name, unit->reason, error);
+    return vj_step_drop (stage->context, stage->step, unit, TRUE, error);
   stage->kept++;
   return (ops_of (stage)->ask != NULL ? count_own (stage, item, error) : count_pair (stage, item, error))
          && vj_store_record_fate (store, unit->id, VJ_FATE_KEPT, stage->step->name, NULL, error);

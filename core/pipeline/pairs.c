@@ -84,7 +84,7 @@ settle (Stage *stage, VjUnit *unit, VjFlow flow, const VjRecord *made, GError **
 {
   VjStore *store = stage->context->store;
   if (flow != VJ_FLOW_OK)
-    return vj_store_record_fate (store, unit->id, VJ_FATE_DROPPED, stage->step->name, unit->reason, error);
+    return vj_step_drop (stage->context, stage->step, unit, FALSE, error);
   stage->kept++;
   return vj_store_record_put (store, stage->step->name, made, error)
          && vj_store_record_fate (store, unit->id, VJ_FATE_KEPT, stage->step->name, NULL, error);

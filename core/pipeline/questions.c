@@ -22,19 +22,18 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
     *ret_end = TRUE;
     return TRUE;
   }
-  /* A question that no stage would take up must not vanish from the books. */
   gboolean closed = drafter->draft->form == VJ_FORM_CLOSED;
-  if (flow == VJ_FLOW_OK && (closed ? context->recipe->sampler.plugin == NULL : context->recipe->respond.model == NULL)) {
-    g_free (drafter->draft->reason);
-    drafter->draft->reason = g_strdup_printf ("the recipe has no `%s`", closed ? "closed_form" : "open_ended");
-    flow = VJ_FLOW_SKIP;
-  }
+  gboolean unused = flow == VJ_FLOW_OK && (closed ? context->recipe->sampler.plugin == NULL : context->recipe->respond.model == NULL);
   if (!vj_store_in_group (context->store) && !vj_store_begin (context->store, error))
     return FALSE;
   if (!vj_draft_store (drafter->draft, context, step, VJ_RECORD_QUESTION, id, plugin, flow, error))
     return FALSE;
+  /* A question that no stage would take up must not vanish from the books. */
+  if (unused && !vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name,
+                                       closed ? "the recipe has no `closed_form`" : "the recipe has no `open_ended`", error))
+    return FALSE;
   counts->in++;
-  counts->kept += flow == VJ_FLOW_OK;
+  counts->kept += flow == VJ_FLOW_OK && !unused;
   return counts->in % GROUP != 0 || vj_store_commit (context->store, error);
 }
 

@@ -121,25 +121,6 @@ run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GEr
   return TRUE;
 }
 
-static gboolean
-count_failed (VjStore *store, gint64 *ret_failed, GError **error)
-{
-  g_autoptr (GPtrArray) drops = NULL;
-  gint64 failed = 0;
-
-  if (!vj_store_drops (store, VJ_ANY, &drops, error))
-    return FALSE;
-  for (guint i = 0; i < drops->len; i++) {
-    const VjDrop *drop = drops->pdata[i];
-    gboolean drafted = strcmp (drop->stage, "questions") == 0 && !g_str_has_prefix (drop->reason, "the recipe has no ");
-    if (drafted || g_str_has_prefix (drop->reason, VJ_REASON_NO_ANSWER)
-        || (drop->kind == VJ_RECORD_CASE && g_str_has_prefix (drop->stage, "evaluate:")))
-      failed += drop->count;
-  }
-  *ret_failed = failed;
-  return TRUE;
-}
-
 /* An iteration that kept no trace made no model. */
 static char *
 last_model (const VjContext *context, const GPtrArray *plan)
@@ -174,7 +155,7 @@ vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **er
       return FALSE;
     result.done_before += done_before;
   }
-  if (!vj_store_balance (config->store, VJ_ANY, error) || !count_failed (config->store, &result.failed, error))
+  if (!vj_store_balance (config->store, VJ_ANY, error) || !vj_store_quarantine_count (config->store, &result.failed, error))
     return FALSE;
   result.model = last_model (&context, plan);
   *ret_result = result;

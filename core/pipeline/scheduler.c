@@ -64,6 +64,7 @@ vj_unit_clear (VjUnit *unit)
   g_clear_pointer (&unit->id, g_free);
   g_clear_pointer (&unit->stream, g_free);
   g_clear_pointer (&unit->reason, g_free);
+  g_clear_pointer (&unit->failure, g_free);
 }
 
 gboolean
@@ -272,7 +273,8 @@ tell (State *state, Task *task, GError **error)
   VjUnit *unit = task->unit;
 
   if (task->failure != NULL) {
-    unit->reason = g_strconcat (VJ_REASON_NO_ANSWER, task->failure, NULL);
+    unit->reason = g_strdup ("no answer");
+    unit->failure = g_strdup (task->failure);
     task->done = TRUE;
     task->flow = VJ_FLOW_SKIP;
     return TRUE;

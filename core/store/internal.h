@@ -7,7 +7,7 @@
 
 #define VJ_LEDGER_NAME "ledger.sqlite"
 #define VJ_LEDGER_APPLICATION 0x764a4c31 /* "vJL1" in the database header */
-#define VJ_LEDGER_FORMAT 1               /* user_version                  */
+#define VJ_LEDGER_FORMAT 2               /* user_version                  */
 
 struct VjStore {
   char *dir, *ledger; /* absolute; `ledger` is the database's file */

@@ -13,6 +13,7 @@ static const char *const schema[] = {
   "CREATE INDEX records_walk ON records(iteration, kind, id)",
   "CREATE INDEX records_fate ON records(iteration, fate, fate_stage, kind, reason)",
   "CREATE TABLE parents(parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY(parent, child)) WITHOUT ROWID",
+  "CREATE TABLE quarantine(record TEXT NOT NULL PRIMARY KEY, place TEXT, detail TEXT) WITHOUT ROWID",
   "CREATE TABLE gold(record TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE replies(key TEXT NOT NULL UNIQUE, record TEXT NOT NULL, stage TEXT NOT NULL, claims INTEGER NOT NULL,"
   " answered INTEGER NOT NULL, text TEXT, error TEXT, finish INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,"

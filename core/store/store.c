@@ -66,6 +66,9 @@ check_format (VjStore *store, gboolean *ret_empty, GError **error)
   if (format > VJ_LEDGER_FORMAT)
     return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is newer than the %d this vjrun knows; use a newer "
                     "vjrun or another --run-dir", store->shown, format, VJ_LEDGER_FORMAT);
+  if (format > 0 && format < VJ_LEDGER_FORMAT)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is older than the %d of this vjrun; go on with the "
+                    "vjrun that began this run, or choose another --run-dir", store->shown, format, VJ_LEDGER_FORMAT);
   if (format != VJ_LEDGER_FORMAT)
     return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is none that this vjrun knows; choose another "
                     "--run-dir", store->shown, format);

@@ -336,11 +336,12 @@ test_foreign (Place *place, gconstpointer unused G_GNUC_UNUSED)
     const char *sql, *words;
   } rows[] = {
     {"PRAGMA application_id=42", "another program's database (application id 42)"},
-    {"PRAGMA user_version=2", "format 2 is newer"},
+    {"PRAGMA user_version=3", "format 3 is newer"},
+    {"PRAGMA user_version=1", "format 1 is older"},
     {"PRAGMA user_version=-1", "none that this vjrun knows"},
     {"CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM records; END", "others besides"},
     {"CREATE VIEW v AS SELECT 1", "others besides"},
-    {"DROP TABLE gold", "10 of 11"},
+    {"DROP TABLE gold", "11 of 12"},
     {"ALTER TABLE meta RENAME TO matter", "others besides"},
   };
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {

@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -45,6 +46,18 @@ def test_signals(tap, top, recipe):
         tap.check(process.returncode == code, f"{number.name} ends with exit {code}", err)
         tap.check(f"to go on: vjrun run {recipe}" in err, "and the message tells the command that goes on", err)
         tap.check(harness.run(recipe, run_dir).returncode == 0, "which does")
+
+
+def test_quiet_signal(tap, top, recipe):
+    """With -q as well the resume command is told. The backend's log is a pipe, whose first line says that work goes on."""
+    run_dir, pipe = os.path.join(top, "quiet"), os.path.join(top, "asked")
+    os.mkfifo(pipe)
+    process = harness.start(recipe, run_dir, *SLOW, "-q", "--set", f"models.base.log={pipe}")
+    with open(pipe, encoding="utf-8") as asked:
+        asked.readline()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    tap.check(process.returncode == 130 and f"to go on: vjrun run {recipe}" in err, "with -q the resume command is told too", err)
 
 
 def limit_file_size():
@@ -100,6 +113,10 @@ def with_source(source):
     return lambda text: text.replace("{ use: scenes, count: 40 }", source).replace("iterations: 2", "iterations: 1")
 
 
+def quarantine(run_dir):
+    return [json.loads(line) for line in harness.lines(os.path.join(run_dir, "export", "quarantine.jsonl"))]
+
+
 def test_bad_records(tap, top):
     folder = os.path.join(top, "records")
     recipe = harness.recipe_copy(folder, change=with_source(
@@ -121,7 +138,17 @@ def test_bad_records(tap, top):
     result = harness.run(recipe, run_dir)
     tap.check(result.returncode == 1, "bad records end with exit 1", result.stderr + result.stdout)
     tap.check("10 in       5 kept      5 dropped" in result.stdout, "each is counted", result.stdout)
-    tap.check("data.jsonl:3" in result.stdout, "and its reason names the place", result.stdout)
+    tap.check("    2  an image file cannot be read" in result.stdout and "data.jsonl" not in result.stdout,
+              "by its cause, without the record's own words", result.stdout)
+    listed = quarantine(run_dir)
+    tap.check(sorted(row["place"] for row in listed) == [f"data.jsonl:{n}" for n in (10, 3, 7, 8, 9)], "the export lists each with its place",
+              listed)
+    found = {row["place"]: (row["id"], row["reason"], row["detail"]) for row in listed}
+    tap.check(found["data.jsonl:8"] == ("q1.0.!000007", "its id is that of an earlier record",
+                                        "id 'r1' is already that of data.jsonl:2; give each record its own"),
+              "with its id, its reason and its own words", found)
+    told = subprocess.run([harness.VJRUN, "explain", "q1.0.!000007", run_dir], capture_output=True, text=True, check=False)
+    tap.check("data.jsonl:8" in told.stdout and "already that of" in told.stdout, "which explain tells as well", told.stdout + told.stderr)
     tap.check("\x1b" not in result.stdout + result.stderr, "nothing foreign reaches the terminal raw")
     again = harness.run(recipe, run_dir)
     tap.check(again.returncode == 1 and again.stdout == result.stdout, "the same command says the same again", again.stdout)
@@ -135,9 +162,12 @@ def test_no_answer(tap, top):
     replies["rules"].insert(0, {"when": "how many", "error": "the picture is too dark"})
     with open(os.path.join(folder, "replies.json"), "w", encoding="utf-8") as file:
         json.dump(replies, file)
-    result = harness.run(recipe, os.path.join(top, "no-answer-run"))
-    tap.check(result.returncode == 1 and "no answer: the picture is too dark" in result.stdout,
-              "a draw that is never answered drops its record, with the reason", result.stdout + result.stderr)
+    run_dir = os.path.join(top, "no-answer-run")
+    result = harness.run(recipe, run_dir)
+    tap.check(result.returncode == 1 and re.search(r"\d  no answer$", result.stdout, re.M),
+              "a draw that is never answered drops its record", result.stdout + result.stderr)
+    words = {(row["stage"], row["reason"], row["detail"]) for row in quarantine(run_dir)}
+    tap.check(("sample", "no answer", "the picture is too dark") in words, "and the export keeps the backend's words", words)
 
 
 def test_changed_recipe(tap, top, expected):
@@ -182,6 +212,18 @@ def test_books(tap, top, recipe):
     tap.check(result.returncode == 70 and "judge" in result.stderr, "books that do not balance end with exit 70", result.stderr)
 
 
+def test_full_output(tap, top, recipe):
+    """Everything is done, but the summary did not arrive."""
+    run_dir = os.path.join(top, "reference")
+    commands = [harness.command(recipe, run_dir), [harness.VJRUN, "status", run_dir], [harness.VJRUN, "explain", "q1.0.000000", run_dir],
+                [harness.VJRUN, "export", run_dir]]
+    for command in commands:
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        tap.check(result.returncode == 6 and "standard output" in result.stderr, f"{command[1]} on a full output ends with exit 6",
+                  result.stderr)
+
+
 def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
@@ -189,8 +231,10 @@ def main():
     harness.run(recipe, os.path.join(top, "reference"))
     expected = harness.export_bytes(os.path.join(top, "reference"))
     tap.check(len(expected) > 5, "the reference run exports")
+    test_full_output(tap, top, recipe)
     test_second_run(tap, top, recipe)
     test_signals(tap, top, recipe)
+    test_quiet_signal(tap, top, recipe)
     test_disk_full(tap, top, recipe, expected)
     test_model(tap, top, recipe)
     test_backend(tap, top, recipe, expected)
