@@ -24,8 +24,6 @@ static const char *const verdict_names[] = {"no verdict", "answer A is better", 
 static char *
 ask_backend (Bench *bench, const VjRequest *asked, GError **error)
 {
-  const VjBackendOps *ops = VJ_INSTANCE_OPS (bench->backend, VjBackendOps);
-  void *self = vj_instance_self (bench->backend);
   const uint64_t seed = 0;
   VjRequest request = *asked;
   VjReply reply = {0};
@@ -33,9 +31,9 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   request.sampling.n = 1;
   request.sampling.temperature = 0;
   request.seeds = &seed;
-  if (!ops->submit (self, bench->run, 1, &request, error))
+  if (!VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error))
     return NULL;
-  VjFlow flow = ops->poll (self, bench->run, &reply, error);
+  VjFlow flow = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, poll, bench->run, &reply, error);
   if (flow == VJ_FLOW_OK && reply.text == NULL)
     vj_fail (error, VJ_EXIT_BACKEND, "judge: the backend gave no answer: %s", reply.error ? reply.error : "it says nothing");
   else if (flow == VJ_FLOW_END)
@@ -49,18 +47,18 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
 static gboolean
 judge_order (Bench *bench, const char *first, const char *second, gboolean swapped, VjVerdict *ret_verdict, GError **error)
 {
-  const VjJudgeOps *ops = VJ_INSTANCE_OPS (bench->judge, VjJudgeOps);
-  void *self = vj_instance_self (bench->judge);
   g_autoptr (VjAsk) ask = vj_ask_new ();
   VjJudgment judgment = {0};
 
   vj_run_aim (bench->run, "judge", swapped ? "b" : "a", 0, 0, 0);
-  if (ops->ask (self, bench->run, &bench->question, first, second, ask, error) == VJ_FLOW_ERROR)
+  if (VJ_INSTANCE_CALL (bench->judge, VjJudgeOps, ask, bench->run, &bench->question, first, second, ask, error) == VJ_FLOW_ERROR)
     return FALSE;
   if (ask->requests->len != 1)
     return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the judge asked %u requests where one is due", ask->requests->len);
   g_autofree char *reply = ask_backend (bench, ask->requests->pdata[0], error);
-  if (reply == NULL || ops->tell (self, bench->run, &bench->question, first, second, reply, &judgment, error) == VJ_FLOW_ERROR)
+  if (reply == NULL
+      || VJ_INSTANCE_CALL (bench->judge, VjJudgeOps, tell, bench->run, &bench->question, first, second, reply, &judgment, error)
+           == VJ_FLOW_ERROR)
     return FALSE;
   g_autofree char *trace = vj_text_inert (judgment.trace ? judgment.trace : reply, -1);
   g_free (judgment.trace);

@@ -97,6 +97,7 @@ int
 main (int argc, char **argv)
 {
   setlocale (LC_CTYPE, "C.UTF-8"); /* what is read and written is UTF-8 everywhere; GLib would ask the locale */
+  vj_cli_catch_crashes ();
   VjCli cli = {.log = vj_log_new (VJ_LOG_HUMAN, VJ_LOG_INFO, NULL, NULL)};
   int code = finish_output (&cli, dispatch (&cli, argc, argv));
   vj_log_free (cli.log);

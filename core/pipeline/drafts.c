@@ -97,7 +97,6 @@ quarantine_double (VjDrafter *drafter)
 VjFlow
 vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError **error)
 {
-  void *self = vj_instance_self (drafter->instance);
   const VjPlugin *plugin = vj_instance_plugin (drafter->instance);
   VjFlow flow;
 
@@ -106,9 +105,9 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
   vj_draft_clear (drafter->draft);
   vj_run_aim (context->run, drafter->stream, "", drafter->index, drafter->index, 0);
   if (drafter->evaluator)
-    flow = VJ_INSTANCE_OPS (drafter->instance, VjEvaluatorOps)->next (self, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_CALL (drafter->instance, VjEvaluatorOps, next, context->run, drafter->draft, error);
   else
-    flow = VJ_INSTANCE_OPS (drafter->instance, VjSourceOps)->next (self, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_CALL (drafter->instance, VjSourceOps, next, context->run, drafter->draft, error);
   if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
     return flow;
   if (flow == VJ_FLOW_OK && !vj_draft_check (drafter->draft, plugin->name, error))

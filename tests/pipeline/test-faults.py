@@ -100,6 +100,18 @@ def test_backend(tap, top, recipe, expected):
     tap.check(after.returncode == 0 and harness.export_bytes(run_dir) == expected, "and the same command goes on", after.stderr)
 
 
+def test_crash(tap, top, recipe, expected):
+    """A plugin that takes the process with it is named; the run goes on all the same. A sanitizer has its own exit code."""
+    run_dir = os.path.join(top, "crash")
+    for how, word in (("segv", "(SIGSEGV)"), ("stack", "(SIGSEGV)"), ("abort", "(SIGABRT)"), ("exit", "exit() was called")):
+        dead = harness.run(recipe, run_dir, "--set", f"models.base.die={how}", "--set", f"models.judge.die={how}",
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+        tap.check(dead.returncode == 8 if how == "exit" else dead.returncode != 0, f"a plugin's {how} ends the run", dead.returncode)
+        tap.check(f"{word} in the verb 'poll' of the backend plugin 'canned'" in dead.stderr, "and the plugin and its verb are named", dead.stderr)
+    after = harness.run(recipe, run_dir)
+    tap.check(after.returncode == 0 and harness.export_bytes(run_dir) == expected, "which costs nothing that was done", after.stderr)
+
+
 def test_trainer(tap, top, recipe):
     run_dir = os.path.join(top, "trainer")
     broken = harness.run(recipe, run_dir, "--set", "iteration.train.fail=true")
@@ -238,6 +250,7 @@ def main():
     test_disk_full(tap, top, recipe, expected)
     test_model(tap, top, recipe)
     test_backend(tap, top, recipe, expected)
+    test_crash(tap, top, recipe, expected)
     test_trainer(tap, top, recipe)
     test_bad_records(tap, top)
     test_no_answer(tap, top)
