@@ -144,6 +144,11 @@ gboolean vj_context_train (VjContext *context, const VjStep *step, const VjRecip
 /* Points the models at what the done stages have trained, as the run goes past them. */
 void vj_step_adopt (VjContext *context, const VjStep *step);
 
+/* -- trial.c ----------------------------------------------------------------------------- */
+
+/* Starts and stops the plugins of the stages that are not done, and looks for their models, as vj_pipeline_try. */
+gboolean vj_context_try (VjContext *context, const GPtrArray *plan, GError **error);
+
 /* -- plan.c ------------------------------------------------------------------------------- */
 
 /* The stages of the recipe, VjStep *, in order. */

@@ -292,9 +292,6 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
   if (!vj_drafter_init (&stage->drafter, context, stage->entry, stream, prefix, error))
     return FALSE;
   if (ops_of (stage)->ask == NULL) {
-    if (judge->plugin == NULL)
-      return vj_fail (error, VJ_EXIT_RECIPE, "%s: evaluator '%s' yields pairs but the recipe has no `judge`; add one",
-                      stage->step->title, stage->entry->name);
     vj_run_aim (context->run, "judge", "start", 0, 0, 0);
     *ret_judge = vj_instance_new (judge->plugin, judge->node, NULL, context->run, error);
     if (*ret_judge == NULL)
@@ -302,8 +299,6 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
     stage->judging = (VjJudging){.judge = *ret_judge, .samples = 1, .both = TRUE, .greedy = TRUE,
                                  .seed = context->recipe->seed};
   }
-  if (model == NULL)
-    return vj_fail (error, VJ_EXIT_RECIPE, "%s: no model to evaluate; add `model:` to the evaluator", stage->step->title);
   stage->model = vj_context_model (context, model, error);
   return stage->model != NULL;
 }

@@ -92,6 +92,21 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
 
 /* -- the run ---------------------------------------------------------------------------- */
 
+/* Another recipe's run is not undone by a slip in --run-dir. */
+static gboolean
+check_owner (VjContext *context, GError **error)
+{
+  g_autofree char *name = NULL, *file = NULL;
+
+  if (!vj_store_meta_get (context->store, "recipe.name", &name, error)
+      || !vj_store_meta_get (context->store, "recipe.file", &file, error))
+    return FALSE;
+  return name == NULL || strcmp (name, context->recipe->name) == 0
+         || vj_fail (error, VJ_EXIT_USAGE, "'%s': holds the run of recipe '%s' (%s), not of '%s'; choose another --run-dir, or give the "
+                     "recipe the name '%s' to go on with that run", vj_store_dir (context->store), name, file ? file : "?",
+                     context->recipe->name, name);
+}
+
 static gboolean
 note_recipe (VjContext *context, GError **error)
 {
@@ -147,6 +162,9 @@ vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **er
                        .stop = config->stop, .progress = config->progress};
   VjRunResult result = {.stages = plan->len};
 
+  /* Everything that can be refused comes before anything is undone. */
+  if (!check_owner (&context, error) || !vj_context_try (&context, plan, error))
+    return FALSE;
   if (!forget_stale (&context, plan, error) || !note_recipe (&context, error))
     return FALSE;
   for (guint i = 0; i < plan->len; i++) {

@@ -278,9 +278,6 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
   }
   VjCourseConfig config = {.model = vj_models_path (context->models, entry->model), .output = output, .checkpoint = state,
                            .dtype = entry->dtype, .seed = context->recipe->seed};
-  if (config.model == NULL)
-    return vj_fail (error, VJ_EXIT_RECIPE, "%s: model '%s' has no `path`, so it cannot be trained; name one that has",
-                    step->title, entry->model ? entry->model : "(none)");
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   if (!vj_context_train (context, step, entry, &config, fill_course, ids, error))
     return FALSE;

@@ -224,6 +224,39 @@ def test_books(tap, top, recipe):
     tap.check(result.returncode == 70 and "judge" in result.stderr, "books that do not balance end with exit 70", result.stderr)
 
 
+def test_lost_model(tap, top, recipe, expected):
+    """What a run has trained and somebody removed is missing: neither nothing to do nor the old judge in its place."""
+    run_dir = os.path.join(top, "lost")
+    harness.run(recipe, run_dir)
+    models = os.path.join(run_dir, "models")
+    shutil.rmtree(os.path.join(models, "iteration-1"))
+    fine = harness.run(recipe, run_dir)
+    tap.check(fine.returncode == 0 and "nothing to do" in fine.stderr, "a finished run needs its last model alone", fine.stderr)
+    os.rename(os.path.join(models, "iteration-2"), os.path.join(top, "aside"))
+    lost = harness.run(recipe, run_dir)
+    tap.check(lost.returncode == 4 and f"iteration 2: train: '{models}/iteration-2': the model that it made is missing" in lost.stderr,
+              "a result that is gone ends with exit 4 and is named", lost.stderr)
+    more = harness.run(recipe, run_dir, "--set", "repeat.iterations=3")
+    tap.check(more.returncode == 4 and "iteration-2': the model that it made is missing" in more.stderr, "also when the run is to go on", more.stderr)
+    os.rename(os.path.join(top, "aside"), os.path.join(models, "iteration-2"))
+    back = harness.run(recipe, run_dir)
+    tap.check(back.returncode == 0 and harness.export_bytes(run_dir) == expected, "put back, all is as it was", back.stderr)
+
+
+def test_other_recipe(tap, top, recipe):
+    run_dir = os.path.join(top, "reference")
+    before = harness.file_bytes(run_dir)
+    other = harness.run(recipe, run_dir, "--set", "name=other")
+    tap.check(other.returncode == 2 and f"holds the run of recipe 'canned' ({recipe}), not of 'other'" in other.stderr,
+              "another recipe's run directory is refused", other.stderr)
+    slip = harness.run(recipe, run_dir, "--set", "iteration.closed_form.sample.threshold=99")
+    tap.check(slip.returncode == 3 and "99 votes cannot be reached" in slip.stderr, "so is a change that could not run", slip.stderr)
+    after = harness.file_bytes(run_dir)
+    same = {name for name in before if not name.startswith("ledger") and before[name] == after.get(name)}
+    tap.check(len(same) >= len(before) - 3 and "0 dropped" in subprocess.run(
+        [harness.VJRUN, "status", run_dir], capture_output=True, text=True, check=False).stdout, "and nothing of it is undone")
+
+
 def test_full_output(tap, top, recipe):
     """Everything is done, but the summary did not arrive."""
     run_dir = os.path.join(top, "reference")
@@ -244,6 +277,8 @@ def main():
     expected = harness.export_bytes(os.path.join(top, "reference"))
     tap.check(len(expected) > 5, "the reference run exports")
     test_full_output(tap, top, recipe)
+    test_lost_model(tap, top, recipe, expected)
+    test_other_recipe(tap, top, recipe)
     test_second_run(tap, top, recipe)
     test_signals(tap, top, recipe)
     test_quiet_signal(tap, top, recipe)

@@ -74,10 +74,22 @@ case_ "foreign file names are inert" 3 err 'x1b\[2J.yaml: cannot be opened' chec
 cp right.yaml é.yaml
 LC_ALL=C case_ "results are UTF-8 in any locale" 0 out 'right \(é\.yaml\)' check --plugin-path "$test_plugins" é.yaml
 rm é.yaml
+case_ "a missing model" 4 err "models.base.path: '.*/absent': there is no such model; mend the path" check --plugin-path "$test_plugins" right.yaml --set models.base.path=absent
+# What only a plugin's start can refuse, and what is not there, is told before any work: by check, and by run.
+refused=(--set iteration.closed_form.sample.threshold=99 --set "iteration.judge.prompt=which of {quesion}" --set models.base.path=absent)
+for command in check "run --run-dir refused"; do
+  case_ "a missing model among other faults: $command" 3 err "models.base.path: '.*/absent': there is no such model" $command --plugin-path "$test_plugins" right.yaml "${refused[@]}"
+  n=$((n + 1))
+  if [ "$(grep -c "right.yaml" err)" -eq 2 ] && grep -q "iteration.closed_form.sample: majority: 'threshold': 99 votes" err && grep -q "iteration.judge: pairwise: 'prompt': .*quesion" err
+  then echo "ok $n - each plugin that does not start: $command"; else echo "not ok $n - each plugin that does not start: $command"; sed 's/^/# /' err; fi
+done
 n=$((n + 1))
-vjrun check --plugin-path "$test_plugins" right.yaml --set models.base.path=absent
-if [ $? -eq 0 ] && grep -q "warning: --set: models.base.path: '.*/absent' is not there" err; then echo "ok $n - a missing path is told"
-else echo "not ok $n - a missing path is told"; fi
+if "$VJ_BUILDDIR/vjrun" status refused 2>/dev/null | grep -q "iteration"; then echo "not ok $n - nothing ran"; else echo "ok $n - nothing ran"; fi
+rm -rf refused
+n=$((n + 1))
+vjrun check --plugin-path "$test_plugins" right.yaml --set models.base.log=absent
+if [ $? -eq 0 ] && grep -q "warning: --set: models.base.log: '.*/absent' is not there; the run may need it" err; then echo "ok $n - a path that may be missing is a warning"
+else echo "not ok $n - a path that may be missing is a warning"; sed 's/^/# /' err; fi
 n=$((n + 1))
 if [ "$(ls)" = "$(printf 'err\nescape.yaml\nout\nright.yaml')" ]; then echo "ok $n - nothing is left behind"; else echo "not ok $n - nothing is left behind"; ls | sed 's/^/# /'; fi
 # The manual knows every command, every exit code and every shared option.
