@@ -33,6 +33,14 @@ last_iteration (const GPtrArray *plan)
   return last;
 }
 
+static void
+append_once (GString *list, const char *path, const char *mark)
+{
+  g_autofree char *item = g_strdup_printf (", %s%s,", path, mark), *all = g_strdup_printf (", %s,", list->str);
+  if (strstr (all, item) == NULL)
+    g_string_append_printf (list, "%s%s%s", list->len > 0 ? ", " : "", path, mark);
+}
+
 /* The key paths whose digests differ between what a stage was run with and what the recipe says now: "why". */
 static void
 explain_change (VjContext *context, const VjStep *step, GString *why)
@@ -46,10 +54,10 @@ explain_change (VjContext *context, const VjStep *step, GString *why)
   json_t *old = json_loads (text, 0, NULL), *now = json_loads (step->parts, 0, NULL);
   json_object_foreach (now, path, value)
     if (!json_equal (json_object_get (old, path), value))
-      g_string_append_printf (why, "%s%s", why->len > 0 ? ", " : "", path);
+      append_once (why, path, "");
   json_object_foreach (old, path, value)
     if (json_object_get (now, path) == NULL)
-      g_string_append_printf (why, "%s%s (removed)", why->len > 0 ? ", " : "", path);
+      append_once (why, path, " (removed)");
   json_decref (old);
   json_decref (now);
 }

@@ -195,6 +195,8 @@ def test_changed_recipe(tap, top, expected):
     tap.check(second.returncode == 0, "a changed recipe goes on", second.stderr)
     tap.check(re.search(r"the recipe changed \(.*\); these stages run again: iteration 1: filter:", second.stderr),
               "and says what changed and which stages run again", second.stderr)
+    changed = re.search(r"the recipe changed \((.*?)\);", second.stderr).group(1).replace(" (removed)", "").split(", ")
+    tap.check(len(changed) == len(set(changed)), "each change once", changed)
     tap.check("iteration 1: judge:" not in second.stderr, "stages before the change do not run again", second.stderr)
     fresh = os.path.join(top, "changed-fresh")
     harness.run(recipe, fresh)
