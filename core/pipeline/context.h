@@ -86,6 +86,7 @@ VjStored *vj_load_stored (VjStore *store, const char *id, GError **error);
 
 /* A source or evaluator at work: draws its records one by one, in order. */
 typedef struct {
+  const VjRecipePlugin *entry;
   VjInstance *instance;
   VjDraft *draft;
   GHashTable *keys;   /* seen within this one */

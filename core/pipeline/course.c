@@ -57,9 +57,14 @@ fill_course (VjContext *context, const VjStep *step, gpointer data, VjCourse *co
   for (gsize i = 0; i < entry->n_lessons; i++)
     total += entry->lessons[i].count > 0 ? (guint64) entry->lessons[i].count : 0;
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "lessons", 0, total, NULL);
+  /* One group, so that lessons with a fault are not taken for the run's before they are mended. */
+  if (!vj_store_in_group (context->store) && !vj_store_begin (context->store, error))
+    return FALSE;
   for (gsize i = 0; i < entry->n_lessons; i++)
     if (!add_lessons (context, step, i, course, count, total, error))
       return FALSE;
+  if (!vj_store_commit (context->store, error))
+    return FALSE;
   vj_context_progress (context, step, VJ_PROGRESS_END, "lessons", *count, *count, NULL);
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   return TRUE;

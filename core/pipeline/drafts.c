@@ -23,16 +23,20 @@ id_part (const char *key, guint64 index)
   return g_strdup_printf ("x%.16s", digest);
 }
 
-/* The run's first reading of a data file fixes its content: a later stage that found another would number other records
- * alike. Files are the plugin's path options that name one; folders of images are held to by the images' digests. */
+/* The first record that a run takes from a data file fixes the file's content: a later stage that found another would number
+ * other records alike. A file that yielded nothing may still be mended. `fix` FALSE: only compare. Files are the plugin's path options that name one; folders of images are held to by the images' digests. */
 static gboolean
-pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, GError **error)
+pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, gboolean fix, GError **error)
 {
   g_autofree char *key = g_strconcat ("data ", path, NULL), *known = NULL, *digest = NULL;
 
   if (!g_file_test (path, G_FILE_TEST_IS_REGULAR))
     return TRUE;
-  if (!(digest = vj_sha256_file (path, error)) || !vj_store_meta_get (context->store, key, &known, error))
+  if (!vj_store_meta_get (context->store, key, &known, error))
+    return FALSE;
+  if (known == NULL && !fix)
+    return TRUE;
+  if (!(digest = vj_sha256_file (path, error)))
     return FALSE;
   if (known == NULL)
     return vj_store_meta_set (context->store, key, digest, error);
@@ -42,12 +46,12 @@ pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *optio
 }
 
 static gboolean
-pin_files (VjContext *context, const VjRecipePlugin *entry, VjInstance *instance, GError **error)
+pin_files (VjContext *context, const VjRecipePlugin *entry, VjInstance *instance, gboolean fix, GError **error)
 {
   const char *self = vj_instance_self (instance);
   for (const VjOption *option = entry->plugin->options; option != NULL && option->name != NULL; option++) {
     const char *path = option->type == VJ_OPTION_PATH ? *(char *const *) (gconstpointer) (self + option->offset) : NULL;
-    if (path != NULL && !pin_file (context, entry, option, path, error))
+    if (path != NULL && !pin_file (context, entry, option, path, fix, error))
       return FALSE;
   }
   return TRUE;
@@ -61,11 +65,12 @@ vj_drafter_init (VjDrafter *drafter, VjContext *context, const VjRecipePlugin *e
   VjInstance *instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (instance == NULL)
     return FALSE;
-  if (!pin_files (context, entry, instance, error)) {
+  if (!pin_files (context, entry, instance, FALSE, error)) {
     vj_instance_free (instance);
     return FALSE;
   }
-  *drafter = (VjDrafter){.instance = instance,
+  *drafter = (VjDrafter){.entry = entry,
+                         .instance = instance,
                          .draft = vj_draft_new (),
                          .keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
                          .stream = g_strdup (stream),
@@ -110,6 +115,8 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
     flow = VJ_INSTANCE_CALL (drafter->instance, VjSourceOps, next, context->run, drafter->draft, error);
   if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
     return flow;
+  if (drafter->index == 0 && !pin_files (context, drafter->entry, drafter->instance, TRUE, error))
+    return VJ_FLOW_ERROR;
   if (flow == VJ_FLOW_OK && !vj_draft_check (drafter->draft, plugin->name, error))
     return VJ_FLOW_ERROR;
 

@@ -166,6 +166,26 @@ def test_bad_records(tap, top):
     tap.check(again.returncode == 1 and again.stdout == result.stdout, "the same command says the same again", again.stdout)
 
 
+def test_nothing_usable(tap, top):
+    """Sources that yield nothing usable leave nothing behind: the same command goes on once the data is mended."""
+    folder = os.path.join(top, "unusable")
+    recipe = harness.recipe_copy(folder, change=with_source("{ use: jsonl, path: data.jsonl, prompt_field: q, form: closed }"))
+    run_dir, path = os.path.join(top, "unusable-run"), os.path.join(folder, "data.jsonl")
+    for content, words in (("", "holds no records"), ("{}\n" * 250, "250 records, none of them usable; the first: data.jsonl:1: no field 'q'")):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+        result = harness.run(recipe, run_dir)
+        tap.check(result.returncode == 4 and words in result.stderr, f"{words[-16:]}: exit 4", result.stderr)
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps({"q": "how many shapes ?" if i else None}) + "\n" for i in range(3))
+    mended = harness.run(recipe, run_dir)
+    tap.check(mended.returncode == 1 and "3 in       2 kept      1 dropped" in mended.stdout, "mended, it runs", mended.stderr + mended.stdout)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write("\n")
+    late = harness.run(recipe, run_dir, "--set", "repeat.iterations=2")
+    tap.check(late.returncode == 4 and "the data set changed since" in late.stderr, "from then on it must stay as it is", late.stderr)
+
+
 def test_no_answer(tap, top):
     folder = os.path.join(top, "no-answer")
     recipe = harness.recipe_copy(folder)
@@ -290,6 +310,7 @@ def main():
     test_crash(tap, top, recipe, expected)
     test_trainer(tap, top, recipe)
     test_bad_records(tap, top)
+    test_nothing_usable(tap, top)
     test_no_answer(tap, top)
     test_changed_recipe(tap, top, expected)
     test_free_change(tap, top)
