@@ -65,5 +65,6 @@ gboolean vj_sql_scope_end (VjStore *store, VjSqlScope scope, gboolean good, GErr
 
 /* 63 bits of SHA-256, kept beside long texts: SQLite itself does not notice a zeroed page in the middle of one. */
 gint64 vj_sql_sum (const char *text);
+gint64 vj_sql_sum_bytes (gconstpointer data, gsize n); /* the same of an image's bytes */
 
 #endif
