@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <string.h>
+#include "base/file.h"
 #include "image/image.h"
 #include "plugin/instance.h"
 
@@ -18,13 +19,11 @@ typedef struct {
   VjQuestion question;
 } Bench;
 
-static const char *const verdict_names[] = {"no verdict", "A", "B"};
+static const char *const verdict_names[] = {"no verdict", "answer A is better", "answer B is better"};
 
 static char *
 ask_backend (Bench *bench, const VjRequest *asked, GError **error)
 {
-  const VjBackendOps *ops = VJ_INSTANCE_OPS (bench->backend, VjBackendOps);
-  void *self = vj_instance_self (bench->backend);
   const uint64_t seed = 0;
   VjRequest request = *asked;
   VjReply reply = {0};
@@ -32,9 +31,9 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   request.sampling.n = 1;
   request.sampling.temperature = 0;
   request.seeds = &seed;
-  if (!ops->submit (self, bench->run, 1, &request, error))
+  if (!VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error))
     return NULL;
-  VjFlow flow = ops->poll (self, bench->run, &reply, error);
+  VjFlow flow = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, poll, bench->run, &reply, error);
   if (flow == VJ_FLOW_OK && reply.text == NULL)
     vj_fail (error, VJ_EXIT_BACKEND, "judge: the backend gave no answer: %s", reply.error ? reply.error : "it says nothing");
   else if (flow == VJ_FLOW_END)
@@ -43,29 +42,32 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   return reply.text;
 }
 
-/* One order; the verdict is printed in the letters of the command line. */
+/* One order. The verdict names the answers as the command line does; the trace keeps the letters that the judge saw,
+ * which a line of its own translates. */
 static gboolean
 judge_order (Bench *bench, const char *first, const char *second, gboolean swapped, VjVerdict *ret_verdict, GError **error)
 {
-  const VjJudgeOps *ops = VJ_INSTANCE_OPS (bench->judge, VjJudgeOps);
-  void *self = vj_instance_self (bench->judge);
   g_autoptr (VjAsk) ask = vj_ask_new ();
   VjJudgment judgment = {0};
 
   vj_run_aim (bench->run, "judge", swapped ? "b" : "a", 0, 0, 0);
-  if (ops->ask (self, bench->run, &bench->question, first, second, ask, error) == VJ_FLOW_ERROR)
+  if (VJ_INSTANCE_CALL (bench->judge, VjJudgeOps, ask, bench->run, &bench->question, first, second, ask, error) == VJ_FLOW_ERROR)
     return FALSE;
   if (ask->requests->len != 1)
     return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the judge asked %u requests where one is due", ask->requests->len);
   g_autofree char *reply = ask_backend (bench, ask->requests->pdata[0], error);
-  if (reply == NULL || ops->tell (self, bench->run, &bench->question, first, second, reply, &judgment, error) == VJ_FLOW_ERROR)
+  if (reply == NULL
+      || VJ_INSTANCE_CALL (bench->judge, VjJudgeOps, tell, bench->run, &bench->question, first, second, reply, &judgment, error)
+           == VJ_FLOW_ERROR)
     return FALSE;
   g_autofree char *trace = vj_text_inert (judgment.trace ? judgment.trace : reply, -1);
   g_free (judgment.trace);
   VjVerdict verdict = judgment.verdict;
   if (swapped && verdict != VJ_VERDICT_UNPARSED)
     verdict = verdict == VJ_VERDICT_A ? VJ_VERDICT_B : VJ_VERDICT_A;
-  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "shown as B, A" : "shown as A, B", verdict_names[verdict], trace);
+  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
+                                                        : "order 1: the trace calls your answers A and B as you do",
+           verdict_names[verdict], trace);
   *ret_verdict = verdict;
   return TRUE;
 }
@@ -95,14 +97,8 @@ load_images (char **files, GError **error)
 {
   g_autoptr (GPtrArray) images = g_ptr_array_new_with_free_func (unref_image);
   for (guint i = 0; files != NULL && files[i] != NULL; i++) {
-    g_autofree char *bytes = NULL;
-    g_autoptr (GError) cause = NULL;
-    gsize length;
-    if (!g_file_get_contents (files[i], &bytes, &length, &cause)) {
-      vj_fail (error, VJ_EXIT_DATA, "judge: '%s': cannot read the image: %s", files[i], cause->message);
-      return NULL;
-    }
-    VjImage *image = vj_image_new_from_data (bytes, length, files[i], error);
+    g_autoptr (GBytes) bytes = vj_file_read (files[i], VJ_IMAGE_MAX_BYTES, error);
+    VjImage *image = bytes != NULL ? vj_image_new_from_bytes (bytes, files[i], error) : NULL;
     if (image == NULL)
       return NULL;
     g_ptr_array_add (images, image);

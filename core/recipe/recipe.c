@@ -244,7 +244,7 @@ check_repeat (VjChecker *checker, VjRecipe *recipe)
   static const char *const gate_keys[] = {"metric", "patience", NULL};
   const VjNode *node = vj_check_child (checker, recipe->root, "repeat", VJ_NODE_MAP, NULL);
   vj_check_keys (checker, node, keys);
-  recipe->iterations = vj_check_integer (checker, node, "iterations", 0, 1000, 1);
+  recipe->iterations = vj_check_integer (checker, node, "iterations", 1, 1000, 1);
   const VjNode *gate = vj_check_child (checker, node, "gate", VJ_NODE_MAP, NULL);
   if (gate == NULL)
     return;

@@ -366,6 +366,10 @@ VJ_API guint vj_run_round (const VjRun *run);               /* ask, tell: number
 VJ_API gboolean vj_run_stopping (const VjRun *run);         /* a stop was asked for: return soon */
 VJ_API void vj_run_log (VjRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3); /* a line for the operator */
 
+/* A small file of the plugin's own, whole and NUL-terminated (g_free). FIFOs, devices and what is longer than `max_bytes`
+ * are refused without a wait, which plain reading does not promise. NULL on error. */
+VJ_API char *vj_file_text (const char *path, size_t max_bytes, GError **error);
+
 /* Draft: strings are copied. Images keep the order of their calls. */
 VJ_API void vj_draft_question (VjDraft *draft, VjForm form, const char *prompt, const char *category);
 /* Name within the source, for ids that survive reordering; without it the number of the `next` call is used. */
@@ -374,12 +378,15 @@ VJ_API void vj_draft_key (VjDraft *draft, const char *key);
 VJ_API void vj_draft_gold (VjDraft *draft, const char *gold);
 /* Evaluators: the better and the worse answer. */
 VJ_API void vj_draft_pair (VjDraft *draft, const char *chosen, const char *rejected, const char *how);
-/* Encoded bytes (PNG, JPEG, ...); copied. FALSE: not an image we read. */
+/* Encoded bytes (PNG, JPEG, ...); copied. FALSE: not an image we read; the draft then has reason and detail for a SKIP. */
 VJ_API gboolean vj_draft_image_bytes (VjDraft *draft, const void *bytes, size_t length, GError **error);
-/* A file below the directory `root`, which it may not leave. `name` comes from the data and is not trusted. */
+/* A file below the directory `root`, which it may not leave. `name` comes from the data and is not trusted. FALSE as above. */
 VJ_API gboolean vj_draft_image_file (VjDraft *draft, const char *root, const char *name, GError **error);
-/* With VJ_FLOW_SKIP: why this record is quarantined, with its place ("data.jsonl:12: no field 'image'"). */
+/* With VJ_FLOW_SKIP: why this record is quarantined ("no field 'image'"), the same words for the same cause, since the funnel
+ * counts by them; where it stands ("data.jsonl:12"); and what is particular to it, in any length. */
 VJ_API void vj_draft_reason (VjDraft *draft, const char *format, ...) G_GNUC_PRINTF (2, 3);
+VJ_API void vj_draft_place (VjDraft *draft, const char *place);
+VJ_API void vj_draft_detail (VjDraft *draft, const char *detail);
 
 /* Ask: everything is copied. The first form shows the question's images, then `text`, in one user message. */
 VJ_API void vj_ask_text (VjAsk *ask, const VjQuestion *question, const char *text, const VjSampling *sampling);

@@ -64,6 +64,7 @@ check_PROGRAMS += \
 	tests/plugins/wrong/twice-named.so \
 	tests/plugins/wrong/no-doc.so \
 	tests/plugins/wrong/host-key.so \
+	tests/plugins/wrong/grown.so \
 	tests/plugins/wrong/right.so
 tests_plugins_wrong_no_symbol_so_SOURCES = tests/plugins/wrong/no-symbol.c
 tests_plugins_wrong_no_symbol_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
@@ -133,6 +134,10 @@ tests_plugins_wrong_host_key_so_SOURCES = tests/plugins/wrong/host-key.c tests/p
 tests_plugins_wrong_host_key_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
 tests_plugins_wrong_host_key_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 tests_plugins_wrong_host_key_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_grown_so_SOURCES = tests/plugins/wrong/grown.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_grown_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_grown_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_grown_so_LDADD = $(GLIB_LIBS)
 tests_plugins_wrong_right_so_SOURCES = tests/plugins/wrong/right.c tests/plugins/wrong/wrong.h
 tests_plugins_wrong_right_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
 tests_plugins_wrong_right_so_LDFLAGS = $(SHARED_LINK_FLAGS)
