@@ -1,6 +1,7 @@
 /* vjrun judge: one image, one question, two answers; the verdict in both orders, with its reasons. */
 #include "cli/cli.h"
 
+#include <math.h>
 #include <string.h>
 #include "image/image.h"
 #include "plugin/instance.h"
@@ -43,6 +44,25 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   return reply.text;
 }
 
+/* How sure the judge is of its verdict, 0 to 1: the probability of the verdict's mark after the trace, against that of the
+ * other. Nothing for a backend that cannot score and a judge that marks its verdict otherwise. */
+static gboolean
+print_confidence (Bench *bench, const VjRequest *request, const char *reply, VjVerdict verdict, GError **error)
+{
+  static const char *const marks[] = {"[[A]]", "[[B]]"};
+  const VjBackendOps *ops = VJ_INSTANCE_OPS (bench->backend, VjBackendOps);
+  const char *said = verdict == VJ_VERDICT_UNPARSED ? NULL : g_strrstr (reply, marks[verdict - VJ_VERDICT_A]);
+  double scores[2];
+  if (said == NULL || ops->score == NULL)
+    return TRUE;
+  g_autofree char *trace = g_strndup (reply, (gsize) (said - reply));
+  if (!ops->score (vj_instance_self (bench->backend), bench->run, request, trace, marks, 2, scores, error))
+    return FALSE;
+  double other = scores[verdict == VJ_VERDICT_A] - scores[verdict == VJ_VERDICT_B];
+  g_print ("  confidence  %.4f\n", 1 / (1 + exp (other)));
+  return TRUE;
+}
+
 /* One order; the verdict is printed in the letters of the command line. */
 static gboolean
 judge_order (Bench *bench, const char *first, const char *second, gboolean swapped, VjVerdict *ret_verdict, GError **error)
@@ -67,7 +87,7 @@ judge_order (Bench *bench, const char *first, const char *second, gboolean swapp
     verdict = verdict == VJ_VERDICT_A ? VJ_VERDICT_B : VJ_VERDICT_A;
   g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "shown as B, A" : "shown as A, B", verdict_names[verdict], trace);
   *ret_verdict = verdict;
-  return TRUE;
+  return print_confidence (bench, ask->requests->pdata[0], reply, judgment.verdict, error);
 }
 
 static gboolean

@@ -1,4 +1,5 @@
 /* Opening a model for generation and encoding images: see mllama.h. */
+#include "base/machine.h"
 #include "engine/mllama/model.h"
 
 #include <math.h>
@@ -53,6 +54,18 @@ load_weight (VjMllama *model, guint i, GError **error)
   return TRUE;
 }
 
+/* Weights are kept in f32. What the machine cannot hold is refused before it is tried. */
+static gboolean
+check_memory (const char *dir, const VjMllamaPlan *plan, GError **error)
+{
+  gsize available = vj_machine_memory (), needed = 0;
+  for (guint i = 0; i < plan->weights->len; i++)
+    needed += 4 * vj_mllama_plan_at (plan, i)->n_elements;
+  return needed <= available ||
+         vj_fail (error, VJ_EXIT_LIMIT, "%s: its weights take %.1f MiB of memory: this machine has %.1f MiB available; use a smaller model, or a machine with more memory",
+                  dir, (double) needed / (1 << 20), (double) available / (1 << 20));
+}
+
 static gboolean
 load_rope (VjMllama *model, GError **error)
 {
@@ -74,7 +87,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, GError **er
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
-      (model->compute = vj_compute_open (compute, threads, error)) == NULL)
+      !check_memory (dir, model->plan, error) || (model->compute = vj_compute_open (compute, threads, error)) == NULL)
     return NULL;
   model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
                                .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };
