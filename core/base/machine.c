@@ -10,10 +10,13 @@ find_number (const char *text, const char *key, guint64 *ret_number)
   gsize length = strlen (key);
   for (const char *line = text; line != NULL; line = strchr (line, '\n')) {
     line += *line == '\n';
-    if (strncmp (line, key, length) == 0 && g_ascii_isspace (line[length])) {
-      *ret_number = g_ascii_strtoull (line + length, NULL, 10);
-      return TRUE;
-    }
+    if (strncmp (line, key, length) != 0 || !g_ascii_isspace (line[length]))
+      continue;
+    const char *number = line + length + strspn (line + length, " \t");
+    if (!g_ascii_isdigit (*number))
+      return FALSE;
+    *ret_number = g_ascii_strtoull (number, NULL, 10);
+    return TRUE;
   }
   return FALSE;
 }

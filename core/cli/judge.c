@@ -1,6 +1,7 @@
 /* vjrun judge: one image, one question, two answers; the verdict in both orders, with its reasons. */
 #include "cli/cli.h"
 
+#include <math.h>
 #include <string.h>
 #include "base/file.h"
 #include "image/image.h"
@@ -42,6 +43,25 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   return reply.text;
 }
 
+/* How sure the judge is of its verdict, 0 to 1: the probability of the verdict's mark after the trace, against that of the
+ * other. Nothing for a backend that cannot score and a judge that marks its verdict otherwise. */
+static gboolean
+print_confidence (Bench *bench, const VjRequest *request, const char *reply, VjVerdict verdict, GError **error)
+{
+  static const char *const marks[] = {"[[A]]", "[[B]]"};
+  const VjBackendOps *ops = VJ_INSTANCE_OPS (bench->backend, VjBackendOps);
+  const char *said = verdict == VJ_VERDICT_UNPARSED ? NULL : g_strrstr (reply, marks[verdict - VJ_VERDICT_A]);
+  double scores[2];
+  if (said == NULL || ops->score == NULL)
+    return TRUE;
+  g_autofree char *trace = g_strndup (reply, (gsize) (said - reply));
+  if (!ops->score (vj_instance_self (bench->backend), bench->run, request, trace, marks, 2, scores, error))
+    return FALSE;
+  double other = scores[verdict == VJ_VERDICT_A] - scores[verdict == VJ_VERDICT_B];
+  g_print ("  confidence  %.4f\n", 1 / (1 + exp (other)));
+  return TRUE;
+}
+
 /* One order. The verdict names the answers as the command line does; the trace keeps the letters that the judge saw,
  * which a line of its own translates. */
 static gboolean
@@ -69,7 +89,7 @@ judge_order (Bench *bench, const char *first, const char *second, gboolean swapp
                                                         : "order 1: the trace calls your answers A and B as you do",
            verdict_names[verdict], trace);
   *ret_verdict = verdict;
-  return TRUE;
+  return print_confidence (bench, ask->requests->pdata[0], reply, judgment.verdict, error);
 }
 
 static gboolean

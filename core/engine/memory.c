@@ -60,9 +60,10 @@ vj_engine_plan_memory (VjEngine *engine, const VjEngineConfig *config, GError **
   gsize available = vj_machine_memory (), limit = config->memory_limit;
   const char *whose = "the limit";
   if (limit == 0) {
-    /* A second model may be opened beside this one. */
-    limit = available == G_MAXSIZE ? G_MAXSIZE : available / 2;
-    whose = "half of what this machine has available";
+    /* A second model may be opened beside this one, and mapped weights want to stay in memory, as far as they can. */
+    gsize mapped = vj_mllama_mapped_bytes (engine->model);
+    limit = available == G_MAXSIZE ? G_MAXSIZE : (available - MIN (mapped, available / 4 * 3)) / 2;
+    whose = "half of what this machine has available beside them";
   } else if (limit > available) {
     limit = available;
     whose = "what this machine has available, which is less than the limit";

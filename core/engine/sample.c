@@ -4,8 +4,9 @@
 
 #include <math.h>
 
-/* Where the selection for top_p begins; it goes on with eight times as many. */
-#define FIRST_SELECTION 64u
+/* What top_p keeps is looked for among so many likeliest, then so many more, then among all. */
+#define FEW 64u
+#define MANY 512u
 
 gboolean
 vj_generate_options_check (const VjGenerateOptions *options, GError **error)
@@ -60,14 +61,17 @@ vj_sampler_forgive (const VjSampler *sampler, float *logits, guint32 n, const gu
 static gboolean
 find_largest (const float *logits, guint32 n, guint32 *ret_token, GError **error)
 {
+  float largest = -HUGE_VALF;
   guint32 best = 0;
   for (guint32 i = 0; i < n; i++) {
+    if (logits[i] <= largest)
+      continue;
     if (isnan (logits[i]))
       return vj_fail (error, VJ_EXIT_DATA, "generate: the model's output for token %u is not a number; its weights are broken", i);
-    if (logits[i] > logits[best])
-      best = i;
+    largest = logits[i];
+    best = i;
   }
-  if (!isfinite (logits[best]))
+  if (!isfinite (largest))
     return vj_fail (error, VJ_EXIT_DATA, "generate: no output of the model is finite; its weights are broken");
   *ret_token = best;
   return TRUE;
@@ -84,22 +88,23 @@ vj_log_probability (const float *logits, guint32 n, guint32 token)
   return logits[token] - largest - log (sum);
 }
 
-/* -- ranking: a heap of ids, the least likely on top ------------------------------ */
+/* -- ranking: heaps of ids ----------------------------------------------------------- */
 
-static gboolean
+static G_ALWAYS_INLINE inline gboolean
 likelier (const float *logits, guint32 a, guint32 b)
 {
   return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
 }
 
-static void
-sift_down (guint32 *heap, guint32 n, guint32 i, const float *logits)
+/* `least`: the least likely is on top; else the likeliest. */
+static G_ALWAYS_INLINE inline void
+sift_down (guint32 *heap, guint32 n, guint32 i, const float *logits, gboolean least)
 {
   guint32 item = heap[i];
   for (guint32 child; (child = 2 * i + 1) < n; i = child) {
-    if (child + 1 < n && likelier (logits, heap[child], heap[child + 1]))
+    if (child + 1 < n && likelier (logits, heap[child + 1], heap[child]) != least)
       child++;
-    if (!likelier (logits, item, heap[child]))
+    if (likelier (logits, heap[child], item) == least)
       break;
     heap[i] = heap[child];
   }
@@ -113,17 +118,17 @@ select_likeliest (const float *logits, guint32 n, guint32 k, guint32 *ranked)
   for (guint32 i = 0; i < k; i++)
     ranked[i] = i;
   for (guint32 i = k / 2; i-- > 0;)
-    sift_down (ranked, k, i, logits);
+    sift_down (ranked, k, i, logits, TRUE);
   for (guint32 i = k; i < n; i++)
     if (logits[i] > logits[ranked[0]]) { /* an equal one has the higher id */
       ranked[0] = i;
-      sift_down (ranked, k, 0, logits);
+      sift_down (ranked, k, 0, logits, TRUE);
     }
   for (guint32 left = k; left-- > 1;) {
     guint32 least = ranked[0];
     ranked[0] = ranked[left];
     ranked[left] = least;
-    sift_down (ranked, left, 0, logits);
+    sift_down (ranked, left, 0, logits, TRUE);
   }
 }
 
@@ -163,6 +168,34 @@ total_of (const double *weights, guint32 n)
   return total;
 }
 
+/* Ranks, likeliest first, until top_p of `total` is reached; returns how many. For what is too much to select. Tokens so
+ * unlikely that all of them together would lie beyond top_p twice over are not looked at. */
+static guint32
+rank_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options, double total)
+{
+  guint32 *heap = sampler->ranked, kept = 0, m = 0;
+  double sum = 0.0, lowest = largest + options->temperature * log (0.5 * (1.0 - options->top_p) * total / n);
+  for (guint32 i = 0; i < n; i++)
+    if (logits[i] >= lowest)
+      heap[m++] = i;
+  for (guint32 i = m / 2; i-- > 0;)
+    sift_down (heap, m, i, logits, FALSE);
+  while (kept < m && sum < options->top_p * total) {
+    guint32 top = heap[0], last = m - 1 - kept;
+    heap[0] = heap[last];
+    heap[last] = top;
+    sift_down (heap, last, 0, logits, FALSE);
+    sampler->weights[kept] = weight_of (logits[top], largest, options->temperature);
+    sum += sampler->weights[kept++];
+  }
+  for (guint32 i = 0; i < m / 2; i++) {
+    guint32 other = heap[i];
+    heap[i] = heap[m - 1 - i];
+    heap[m - 1 - i] = other;
+  }
+  return kept;
+}
+
 /* The ranked that reach top_p of the whole vocabulary's weight, or all of it by rounding. */
 static guint32
 keep_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options)
@@ -170,13 +203,14 @@ keep_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest,
   double total = 0.0;
   for (guint32 i = 0; i < n; i++)
     total += weight_of (logits[i], largest, options->temperature);
-  for (guint32 k = MIN (FIRST_SELECTION, n);; k = k > n / 8 ? n : 8 * k) {
+  for (guint32 k = FEW; k <= MANY && k < n; k = k == FEW ? MANY : n) {
     select_likeliest (logits, n, k, sampler->ranked);
     weigh_ranked (sampler, logits, k, options->temperature);
     guint32 kept = reach (sampler->weights, k, options->top_p * total);
-    if (kept <= k || k == n)
-      return MIN (kept, k);
+    if (kept <= k)
+      return kept;
   }
+  return MAX (rank_nucleus (sampler, logits, n, largest, options, total), 1);
 }
 
 /* Ranks what top_k and top_p keep and returns how many. With top_k the probability that top_p speaks of is relative
@@ -210,17 +244,19 @@ weigh_all (VjSampler *sampler, const float *logits, guint32 n, float largest, co
   }
 }
 
-/* The place that `u` of the whole weight falls into; `otherwise` only when by rounding it is the whole. */
+/* The place that `u` of the whole weight falls into; the last with any weight when by rounding it is the whole. */
 static guint32
-find_place (const double *weights, guint32 n, double u, guint32 otherwise)
+find_place (const double *weights, guint32 n, double u)
 {
   double total = total_of (weights, n), sum = 0.0;
+  guint32 last = 0;
   for (guint32 i = 0; i < n; i++) {
     sum += weights[i];
     if (sum > u * total)
       return i;
+    last = weights[i] > 0.0 ? i : last;
   }
-  return otherwise;
+  return last;
 }
 
 void
@@ -235,26 +271,33 @@ vj_sampler_reserve (VjSampler *sampler, guint32 n, gsize past)
 }
 
 gboolean
-vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjRandom *random, guint32 *ret_token,
-                 GError **error)
+vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjKept *ret_kept, GError **error)
 {
   guint32 largest = 0;
   if (!find_largest (logits, n, &largest, error))
     return FALSE;
-  if (options->temperature == 0.0) {
-    *ret_token = largest;
-    return TRUE;
-  }
   vj_sampler_reserve (sampler, n, 0);
-  double u = vj_random_real (random);
-  if ((options->top_k == 0 || options->top_k >= n) && options->top_p >= 1.0) {
+  *ret_kept = (VjKept){sampler->ranked, sampler->weights, 1};
+  if (options->temperature == 0.0) {
+    sampler->ranked[0] = largest;
+    sampler->weights[0] = 1.0;
+  } else if ((options->top_k == 0 || options->top_k >= n) && options->top_p >= 1.0) {
     weigh_all (sampler, logits, n, logits[largest], options);
-    *ret_token = find_place (sampler->weights, n, u, largest);
-    return TRUE;
-  }
-  guint32 kept = keep_ranked (sampler, logits, n, logits[largest], options);
-  kept = cut_unlikely (sampler->weights, kept, options->min_p);
-  *ret_token = sampler->ranked[find_place (sampler->weights, kept, u, 0)];
+    *ret_kept = (VjKept){NULL, sampler->weights, n};
+  } else
+    ret_kept->n = cut_unlikely (sampler->weights, keep_ranked (sampler, logits, n, logits[largest], options), options->min_p);
+  return TRUE;
+}
+
+gboolean
+vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjRandom *random, guint32 *ret_token,
+                 GError **error)
+{
+  VjKept kept;
+  if (!vj_sampler_keep (sampler, logits, n, options, &kept, error))
+    return FALSE;
+  guint32 place = options->temperature == 0.0 ? 0 : find_place (kept.weights, kept.n, vj_random_real (random));
+  *ret_token = kept.ids != NULL ? kept.ids[place] : place;
   return TRUE;
 }
 

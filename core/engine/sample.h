@@ -18,11 +18,22 @@ typedef struct {
 /* Makes the scratch hold a vocabulary of n and `past` tokens, so that later calls allocate nothing. */
 void vj_sampler_reserve (VjSampler *sampler, guint32 n, gsize past);
 
-/* Draws a token from `logits` [V] f32, V >= 1. temperature 0: the largest logit. Otherwise, in the order of
+/* What is left to draw from: token ids[i], or i where ids is NULL, with a probability proportional to weights[i].
+ * Borrowed from the sampler until its next call. */
+typedef struct {
+  const guint32 *ids;
+  const double *weights;
+  guint32 n;
+} VjKept;
+
+/* What of `logits` [V] f32, V >= 1, the options keep. temperature 0: the largest logit. Otherwise, in the order of
  * transformers' generation: divide by temperature; keep the top_k largest; of these keep the smallest set, largest
- * first, whose probability reaches top_p; of these keep those at least min_p times as likely as the likeliest; draw
- * from what is kept. Equal logits rank by lower id, and exactly top_k are kept. Sums run in f64. Takes one number from
- * `random`, none at temperature 0. A logit that is NaN, or none that is finite, is VJ_EXIT_DATA. */
+ * first, whose probability reaches top_p; of these keep those at least min_p times as likely as the likeliest. Equal
+ * logits rank by lower id, and exactly top_k are kept. Sums run in f64. A logit that is NaN, or none that is finite, is
+ * VJ_EXIT_DATA. */
+gboolean vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjKept *ret_kept, GError **error);
+
+/* Draws a token from what is kept. Takes one number from `random`, none at temperature 0. */
 gboolean vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjRandom *random, guint32 *ret_token,
                           GError **error);
 

@@ -10,3 +10,7 @@ tests_bench_bench_train_SOURCES = tests/bench/bench-train.c
 tests_bench_bench_train_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_bench_bench_train_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_bench_bench_train_LDADD = $(CORE_LDADD)
+EXTRA_PROGRAMS += tests/bench/bench-serve
+tests_bench_bench_serve_SOURCES = tests/bench/bench-serve.c
+tests_bench_bench_serve_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_bench_bench_serve_LDADD = $(CORE_LDADD)

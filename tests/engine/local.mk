@@ -47,6 +47,7 @@ tests_engine_test_model_faults_LDADD = $(CORE_LDADD)
 tests_engine_test_sample_SOURCES = tests/engine/test-sample.c
 tests_engine_test_sample_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_sample_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/make_sample_vectors.py tests/vectors/sample/vectors.json
 EXTRA_DIST += tests/peers/check_generate.py tests/peers/make_generate_vectors.py tests/vectors/engine/config.json tests/vectors/engine/expected.json \
 	tests/vectors/engine/generation_config.json tests/vectors/engine/model.safetensors tests/vectors/engine/preprocessor_config.json \
 	tests/vectors/engine/tokenizer.json

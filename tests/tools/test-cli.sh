@@ -90,6 +90,9 @@ n=$((n + 1))
 vjrun check --plugin-path "$test_plugins" right.yaml --set models.base.log=absent
 if [ $? -eq 0 ] && grep -q "warning: --set: models.base.log: '.*/absent' is not there; the run may need it" err; then echo "ok $n - a path that may be missing is a warning"
 else echo "not ok $n - a path that may be missing is a warning"; sed 's/^/# /' err; fi
+case_ "judge says how sure it is" 0 out '^  confidence  (0\.[0-9]{4}|1\.0000)$' judge -q --recipe "$VJ_SRCDIR/recipes/vj-tiny-measure.yaml" \
+  "$VJ_SRCDIR/models/vj-tiny" -i "$VJ_SRCDIR/tests/fuzz/corpus/image/rgba.png" --question "where is the circle" \
+  -a "the circle is left of the square" -b "the square is left"
 n=$((n + 1))
 if [ "$(ls)" = "$(printf 'err\nescape.yaml\nout\nright.yaml')" ]; then echo "ok $n - nothing is left behind"; else echo "not ok $n - nothing is left behind"; ls | sed 's/^/# /'; fi
 # The manual knows every command, every exit code and every shared option.

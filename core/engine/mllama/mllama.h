@@ -23,6 +23,7 @@ VJ_API const char *vj_mllama_peek_compute (const VjMllama *model); /* name of th
 VJ_API const char *vj_mllama_peek_products (const VjMllama *model);/* what its products multiply and by what, "bf16 by amx" */
 VJ_API const char *vj_mllama_peek_dtype (const VjMllama *model);   /* storage dtype of the weights, "BF16" */
 VJ_API guint64 vj_mllama_parameters (const VjMllama *model);
+VJ_API gsize vj_mllama_mapped_bytes (const VjMllama *model);       /* weights that are used where they lie in the files */
 
 /* Lower-case SHA-256 over names, dtypes, shapes and bytes of all weights, the numbers of products and the
  * numerical version of this code. Computed at the first call. Borrowed. */
