@@ -110,9 +110,9 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
   vj_draft_clear (drafter->draft);
   vj_run_aim (context->run, drafter->stream, "", drafter->index, drafter->index, 0);
   if (drafter->evaluator)
-    flow = VJ_INSTANCE_CALL (drafter->instance, VjEvaluatorOps, next, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_FLOW (drafter->instance, VjEvaluatorOps, next, VJ_FLOWS_NEXT, error, context->run, drafter->draft);
   else
-    flow = VJ_INSTANCE_CALL (drafter->instance, VjSourceOps, next, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_FLOW (drafter->instance, VjSourceOps, next, VJ_FLOWS_NEXT, error, context->run, drafter->draft);
   if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
     return flow;
   if (drafter->index == 0 && !pin_files (context, drafter->entry, drafter->instance, TRUE, error))
