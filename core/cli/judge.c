@@ -51,25 +51,30 @@ judge_order (Bench *bench, const char *first, const char *second, gboolean swapp
   VjJudgment judgment = {0};
 
   vj_run_aim (bench->run, "judge", swapped ? "b" : "a", 0, 0, 0);
-  if (VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, ask, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first, second, ask) == VJ_FLOW_ERROR)
+  VjFlow flow = VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, ask, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first,
+                                  second, ask);
+  if (flow == VJ_FLOW_ERROR)
     return FALSE;
   if (ask->requests->len != 1)
     return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the judge asked %u requests where one is due", ask->requests->len);
   g_autofree char *reply = ask_backend (bench, ask->requests->pdata[0], error);
-  if (reply == NULL
-      || VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, tell, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first, second, reply,
-                           &judgment)
-           == VJ_FLOW_ERROR)
+  if (reply == NULL)
+    return FALSE;
+  flow = VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, tell, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first, second,
+                           reply, &judgment);
+  if (flow == VJ_FLOW_ERROR)
     return FALSE;
   g_autofree char *trace = vj_text_inert (judgment.trace ? judgment.trace : reply, -1);
   g_free (judgment.trace);
-  VjVerdict verdict = judgment.verdict;
+  VjVerdict verdict = flow == VJ_FLOW_OK ? judgment.verdict : VJ_VERDICT_UNPARSED;
   if (verdict < VJ_VERDICT_UNPARSED || verdict > VJ_VERDICT_B)
-    return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the verdict is %d, which is none; report it to the plugin's author", (int) verdict);
+    return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the verdict is %d, which is none; report it to the plugin's author",
+                    (int) verdict);
   if (swapped && verdict != VJ_VERDICT_UNPARSED)
     verdict = verdict == VJ_VERDICT_A ? VJ_VERDICT_B : VJ_VERDICT_A;
-  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
-                                                        : "order 1: the trace calls your answers A and B as you do",
+  g_print ("%s\n  verdict  %s\n  trace    %s\n",
+           swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
+                   : "order 1: the trace calls your answers A and B as you do",
            verdict_names[verdict], trace);
   *ret_verdict = verdict;
   return TRUE;

@@ -105,8 +105,8 @@ run_trainer (VjContext *context, const VjStep *step, const VjRecipePlugin *entry
   trainer = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (trainer == NULL)
     return FALSE;
-  gboolean good = vj_verb_good (entry->plugin, "train", VJ_INSTANCE_CALL (trainer, VjTrainerOps, train, context->run, course, error),
-                                error);
+  gboolean good = VJ_INSTANCE_CALL (trainer, VjTrainerOps, train, context->run, course, error);
+  good = vj_verb_good (entry->plugin, "train", good, error);
   if (vj_store_in_group (context->store) && steps->error == NULL)
     vj_store_commit (context->store, &steps->error);
   if (good && steps->error == NULL)
