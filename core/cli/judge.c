@@ -31,9 +31,10 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   request.sampling.n = 1;
   request.sampling.temperature = 0;
   request.seeds = &seed;
-  if (!VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error))
+  gboolean good = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error);
+  if (!vj_verb_good (vj_instance_plugin (bench->backend), "submit", good, error))
     return NULL;
-  VjFlow flow = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, poll, bench->run, &reply, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (bench->backend, VjBackendOps, poll, VJ_FLOWS_POLL, error, bench->run, &reply);
   if (flow == VJ_FLOW_OK && reply.text == NULL)
     vj_fail (error, VJ_EXIT_BACKEND, "judge: the backend gave no answer: %s", reply.error ? reply.error : "it says nothing");
   else if (flow == VJ_FLOW_END)

@@ -456,7 +456,7 @@ poll_one (State *state, GError **error)
   if (model == NULL)
     return vj_fail (error, VJ_EXIT_BUG, "%s: draws are in flight but no model has any", state->work->title);
   flow = VJ_VERB (model->plugin, "poll", model->ops->poll (model->self, state->host->run, &reply, error));
-  flow = vj_verb_flow (model->plugin, "poll", flow, VJ_FLOWS_OK | VJ_FLOW_BIT (VJ_FLOW_END), error);
+  flow = vj_verb_flow (model->plugin, "poll", flow, VJ_FLOWS_POLL, error);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
   Parcel *parcel = flow == VJ_FLOW_OK ? g_hash_table_lookup (state->parcels, &reply.ticket) : NULL;

@@ -35,6 +35,7 @@ VJ_API const VjPlugin *vj_instance_plugin (const VjInstance *instance);
 #define VJ_FLOWS_SKIP (VJ_FLOWS_OK | VJ_FLOW_BIT (VJ_FLOW_SKIP))
 #define VJ_FLOWS_MORE (VJ_FLOWS_SKIP | VJ_FLOW_BIT (VJ_FLOW_MORE))
 #define VJ_FLOWS_NEXT (VJ_FLOWS_SKIP | VJ_FLOW_BIT (VJ_FLOW_END))
+#define VJ_FLOWS_POLL (VJ_FLOWS_OK | VJ_FLOW_BIT (VJ_FLOW_END))
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjInstance, vj_instance_free)
 
