@@ -32,9 +32,10 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   request.sampling.n = 1;
   request.sampling.temperature = 0;
   request.seeds = &seed;
-  if (!VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error))
+  gboolean good = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error);
+  if (!vj_verb_good (vj_instance_plugin (bench->backend), "submit", good, error))
     return NULL;
-  VjFlow flow = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, poll, bench->run, &reply, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (bench->backend, VjBackendOps, poll, VJ_FLOWS_POLL, error, bench->run, &reply);
   if (flow == VJ_FLOW_OK && reply.text == NULL)
     vj_fail (error, VJ_EXIT_BACKEND, "judge: the backend gave no answer: %s", reply.error ? reply.error : "it says nothing");
   else if (flow == VJ_FLOW_END)
@@ -71,22 +72,30 @@ judge_order (Bench *bench, const char *first, const char *second, gboolean swapp
   VjJudgment judgment = {0};
 
   vj_run_aim (bench->run, "judge", swapped ? "b" : "a", 0, 0, 0);
-  if (VJ_INSTANCE_CALL (bench->judge, VjJudgeOps, ask, bench->run, &bench->question, first, second, ask, error) == VJ_FLOW_ERROR)
+  VjFlow flow = VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, ask, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first,
+                                  second, ask);
+  if (flow == VJ_FLOW_ERROR)
     return FALSE;
   if (ask->requests->len != 1)
     return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the judge asked %u requests where one is due", ask->requests->len);
   g_autofree char *reply = ask_backend (bench, ask->requests->pdata[0], error);
-  if (reply == NULL
-      || VJ_INSTANCE_CALL (bench->judge, VjJudgeOps, tell, bench->run, &bench->question, first, second, reply, &judgment, error)
-           == VJ_FLOW_ERROR)
+  if (reply == NULL)
+    return FALSE;
+  flow = VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, tell, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first, second,
+                           reply, &judgment);
+  if (flow == VJ_FLOW_ERROR)
     return FALSE;
   g_autofree char *trace = vj_text_inert (judgment.trace ? judgment.trace : reply, -1);
   g_free (judgment.trace);
-  VjVerdict verdict = judgment.verdict;
+  VjVerdict verdict = flow == VJ_FLOW_OK ? judgment.verdict : VJ_VERDICT_UNPARSED;
+  if (verdict < VJ_VERDICT_UNPARSED || verdict > VJ_VERDICT_B)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the verdict is %d, which is none; report it to the plugin's author",
+                    (int) verdict);
   if (swapped && verdict != VJ_VERDICT_UNPARSED)
     verdict = verdict == VJ_VERDICT_A ? VJ_VERDICT_B : VJ_VERDICT_A;
-  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
-                                                        : "order 1: the trace calls your answers A and B as you do",
+  g_print ("%s\n  verdict  %s\n  trace    %s\n",
+           swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
+                   : "order 1: the trace calls your answers A and B as you do",
            verdict_names[verdict], trace);
   *ret_verdict = verdict;
   return print_confidence (bench, ask->requests->pdata[0], reply, judgment.verdict, error);

@@ -23,10 +23,12 @@ id_part (const char *key, guint64 index)
   return g_strdup_printf ("x%.16s", digest);
 }
 
-/* The first record that a run takes from a data file fixes the file's content: a later stage that found another would number
- * other records alike. A file that yielded nothing may still be mended. `fix` FALSE: only compare. Files are the plugin's path options that name one; folders of images are held to by the images' digests. */
+/* The first record that a run takes from a data file fixes the file's content: a later stage that found another would
+ * number other records alike. A file that yielded nothing may still be mended. `fix` FALSE: only compare. Files are the
+ * plugin's path options that name one; folders of images are held to by the images' digests. */
 static gboolean
-pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, gboolean fix, GError **error)
+pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, gboolean fix,
+          GError **error)
 {
   g_autofree char *key = g_strconcat ("data ", path, NULL), *known = NULL, *digest = NULL;
 
@@ -110,9 +112,10 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
   vj_draft_clear (drafter->draft);
   vj_run_aim (context->run, drafter->stream, "", drafter->index, drafter->index, 0);
   if (drafter->evaluator)
-    flow = VJ_INSTANCE_CALL (drafter->instance, VjEvaluatorOps, next, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_FLOW (drafter->instance, VjEvaluatorOps, next, VJ_FLOWS_NEXT, error, context->run,
+                             drafter->draft);
   else
-    flow = VJ_INSTANCE_CALL (drafter->instance, VjSourceOps, next, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_FLOW (drafter->instance, VjSourceOps, next, VJ_FLOWS_NEXT, error, context->run, drafter->draft);
   if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
     return flow;
   if (drafter->index == 0 && !pin_files (context, drafter->entry, drafter->instance, TRUE, error))
@@ -170,6 +173,6 @@ vj_draft_store (VjDraft *draft, VjContext *context, const VjStep *step, VjRecord
   if (draft->gold != NULL && !vj_store_gold_put (context->store, id, draft->gold, error))
     return FALSE;
   return flow == VJ_FLOW_OK
-         || vj_store_quarantine (context->store, id, step->name, draft->reason ? draft->reason : "no reason given", draft->place,
-                                 draft->detail, error);
+         || vj_store_quarantine (context->store, id, step->name, draft->reason ? draft->reason : "no reason given",
+                                 draft->place, draft->detail, error);
 }

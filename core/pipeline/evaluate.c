@@ -137,7 +137,7 @@ case_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, VjAs
     return vj_judging_ask (&stage->judging, run, &item->judging, ask, error);
   VjCase gold = {.question = item->judging.question.question, .chosen = item->judging.chosen,
                  .rejected = item->judging.rejected, .gold = item->gold};
-  return VJ_INSTANCE_CALL (stage->drafter.instance, VjEvaluatorOps, ask, run, &gold, so_far, ask, error);
+  return VJ_INSTANCE_FLOW (stage->drafter.instance, VjEvaluatorOps, ask, VJ_FLOWS_SKIP, error, run, &gold, so_far, ask);
 }
 
 static GPtrArray *
@@ -168,7 +168,8 @@ case_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, GE
     return vj_judging_tell (&stage->judging, run, &item->judging, replies, error);
   VjCase gold = {.question = item->judging.question.question, .chosen = item->judging.chosen,
                  .rejected = item->judging.rejected, .gold = item->gold};
-  VjFlow flow = VJ_INSTANCE_CALL (stage->drafter.instance, VjEvaluatorOps, tell, run, &gold, replies, item->scores, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (stage->drafter.instance, VjEvaluatorOps, tell, VJ_FLOWS_MORE, error, run, &gold, replies,
+                                  item->scores);
   if (flow == VJ_FLOW_OK)
     item->answers = answers_of (item, replies, stage->step->iteration);
   return flow;

@@ -63,8 +63,8 @@ ask_order (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint orde
   g_autoptr (VjAsk) own = vj_ask_new ();
 
   aim (run, item, order, 0);
-  VjFlow flow = VJ_INSTANCE_CALL (judging->judge, VjJudgeOps, ask, run, &item->question.question,
-                                  order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, own, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (judging->judge, VjJudgeOps, ask, VJ_FLOWS_SKIP, error, run, &item->question.question,
+                                  order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, own);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
   if (flow != VJ_FLOW_OK || own->requests->len != 1)
@@ -97,11 +97,16 @@ tell_draw (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint orde
   VjJudgment judgment = {0};
 
   aim (run, item, order, 1 + sample);
-  VjFlow flow = VJ_INSTANCE_CALL (judging->judge, VjJudgeOps, tell, run, &item->question.question,
+  VjFlow flow = VJ_INSTANCE_FLOW (judging->judge, VjJudgeOps, tell, VJ_FLOWS_SKIP, error, run, &item->question.question,
                                   order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, reply,
-                                  &judgment, error);
+                                  &judgment);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
+  if (judgment.verdict < VJ_VERDICT_UNPARSED || judgment.verdict > VJ_VERDICT_B) {
+    g_free (judgment.trace);
+    return vj_fail (error, VJ_EXIT_PLUGIN, "judge '%s': '%s': its verdict is %d, which is none; report it to its author",
+                    vj_instance_plugin (judging->judge)->name, item->unit.id, (int) judgment.verdict);
+  }
   VjJudged judged = {.order = order, .sample = sample, .finish = finish};
   judged.verdict = flow == VJ_FLOW_OK ? judgment.verdict : VJ_VERDICT_UNPARSED;
   judged.right = judged.verdict == (order == 0 ? VJ_VERDICT_A : VJ_VERDICT_B);

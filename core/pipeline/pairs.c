@@ -211,8 +211,8 @@ inject_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, Vj
   const VjInjectorOps *ops = VJ_INSTANCE_OPS (instance, VjInjectorOps);
   if (ops->ask == NULL)
     return VJ_FLOW_OK;
-  return VJ_INSTANCE_CALL (instance, VjInjectorOps, ask, run, &item->question.question,
-                           vj_record_text (item->response->record, "text"), so_far, ask, error);
+  return VJ_INSTANCE_FLOW (instance, VjInjectorOps, ask, VJ_FLOWS_SKIP, error, run, &item->question.question,
+                           vj_record_text (item->response->record, "text"), so_far, ask);
 }
 
 static VjFlow
@@ -222,8 +222,8 @@ inject_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
   Item *item = (Item *) unit;
   VjInstance *instance = stage->instances[item->injector];
   const char *name = vj_instance_plugin (instance)->name;
-  VjFlow flow = VJ_INSTANCE_CALL (instance, VjInjectorOps, tell, run, &item->question.question,
-                                  vj_record_text (item->response->record, "text"), replies, &item->injection, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (instance, VjInjectorOps, tell, VJ_FLOWS_MORE, error, run, &item->question.question,
+                                  vj_record_text (item->response->record, "text"), replies, &item->injection);
   if (flow == VJ_FLOW_OK && (item->injection.text == NULL || item->injection.kind == NULL)) {
     vj_fail (error, VJ_EXIT_PLUGIN, "injector '%s': '%s': it says OK but gives no text or no kind; report it to its author",
              name, unit->id);
@@ -300,7 +300,7 @@ sample_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, Vj
 {
   Stage *stage = self;
   Item *item = (Item *) unit;
-  return VJ_INSTANCE_CALL (stage->instances[0], VjSamplerOps, ask, run, &item->question.question, so_far, ask, error);
+  return VJ_INSTANCE_FLOW (stage->instances[0], VjSamplerOps, ask, VJ_FLOWS_SKIP, error, run, &item->question.question, so_far, ask);
 }
 
 static VjFlow
@@ -308,8 +308,8 @@ sample_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
 {
   Stage *stage = self;
   Item *item = (Item *) unit;
-  VjFlow flow = VJ_INSTANCE_CALL (stage->instances[0], VjSamplerOps, tell, run, &item->question.question, replies, &item->pair,
-                                  error);
+  VjFlow flow = VJ_INSTANCE_FLOW (stage->instances[0], VjSamplerOps, tell, VJ_FLOWS_MORE, error, run, &item->question.question, replies,
+                                  &item->pair);
 
   if (flow == VJ_FLOW_OK && (item->pair.chosen == NULL || item->pair.rejected == NULL)) {
     vj_fail (error, VJ_EXIT_PLUGIN, "sampler '%s': '%s': it says OK but gives no pair; report it to its author",

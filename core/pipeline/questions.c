@@ -26,7 +26,8 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
     return TRUE;
   }
   gboolean closed = drafter->draft->form == VJ_FORM_CLOSED;
-  gboolean unused = flow == VJ_FLOW_OK && (closed ? context->recipe->sampler.plugin == NULL : context->recipe->respond.model == NULL);
+  gboolean taken_up = closed ? context->recipe->sampler.plugin != NULL : context->recipe->respond.model != NULL;
+  gboolean unused = flow == VJ_FLOW_OK && !taken_up;
   if (!vj_draft_store (drafter->draft, context, step, VJ_RECORD_QUESTION, id, plugin, flow, error))
     return FALSE;
   /* A question that no stage would take up must not vanish from the books. */

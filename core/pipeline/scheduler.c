@@ -368,13 +368,21 @@ refuse (State *state, Parcel *parcel, const GError *cause, GError **error)
 }
 
 static gboolean
+submit (State *state, const Parcel *parcel, GError **error)
+{
+  const VjModel *model = parcel->model;
+  gboolean good = VJ_VERB (model->plugin, "submit",
+                           model->ops->submit (model->self, state->host->run, parcel->ticket, parcel->request, error));
+  return vj_verb_good (model->plugin, "submit", good, error);
+}
+
+static gboolean
 send_all (State *state, GError **error)
 {
   for (Parcel *parcel; (parcel = g_queue_pop_head (&state->outbox)) != NULL;) {
     g_autoptr (GError) cause = NULL;
     state->waiting_out -= parcel->left;
-    if (!VJ_VERB (parcel->model->plugin, "submit",
-                  parcel->model->ops->submit (parcel->model->self, state->host->run, parcel->ticket, parcel->request, &cause))) {
+    if (!submit (state, parcel, &cause)) {
       VjExit exit = vj_error_exit (cause);
       if (exit == VJ_EXIT_DATA || exit == VJ_EXIT_LIMIT) {
         if (!refuse (state, parcel, cause, error))
@@ -448,6 +456,7 @@ poll_one (State *state, GError **error)
   if (model == NULL)
     return vj_fail (error, VJ_EXIT_BUG, "%s: draws are in flight but no model has any", state->work->title);
   flow = VJ_VERB (model->plugin, "poll", model->ops->poll (model->self, state->host->run, &reply, error));
+  flow = vj_verb_flow (model->plugin, "poll", flow, VJ_FLOWS_POLL, error);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
   Parcel *parcel = flow == VJ_FLOW_OK ? g_hash_table_lookup (state->parcels, &reply.ticket) : NULL;

@@ -106,6 +106,7 @@ run_trainer (VjContext *context, const VjStep *step, const VjRecipePlugin *entry
   if (trainer == NULL)
     return FALSE;
   gboolean good = VJ_INSTANCE_CALL (trainer, VjTrainerOps, train, context->run, course, error);
+  good = vj_verb_good (entry->plugin, "train", good, error);
   if (vj_store_in_group (context->store) && steps->error == NULL)
     vj_store_commit (context->store, &steps->error);
   if (good && steps->error == NULL)

@@ -18,11 +18,9 @@ vj_instance_new (const VjPlugin *plugin, const VjNode *entry, const char *const 
     return NULL;
   }
   g_autoptr (GError) why = NULL;
-  if (plugin->start == NULL || VJ_VERB (plugin, "start", plugin->start (instance->self, run, &why)))
+  if (plugin->start == NULL
+      || vj_verb_good (plugin, "start", VJ_VERB (plugin, "start", plugin->start (instance->self, run, &why)), &why))
     return instance;
-  if (why == NULL)
-    vj_fail (&why, VJ_EXIT_PLUGIN, "%s '%s': did not start and gave no reason: a fault of the plugin; tell its author",
-             vj_role_name (plugin->role), plugin->name);
   if (entry != NULL) {
     g_autofree char *where = vj_node_where (entry);
     g_prefix_error (&why, "%s: ", where);

@@ -16,6 +16,12 @@ VJ_API void vj_verb_end (VjVerb before);
 /* From anywhere, a signal handler included. */
 VJ_API VjVerb vj_verb_now (void);
 
+/* What a verb gave back, held to its contract: an error has its GError, anything else has none, and the value is one of
+ * `allowed`. A plugin that breaks it gives VJ_EXIT_PLUGIN with its name. */
+#define VJ_FLOW_BIT(flow) (1u << (flow))
+VJ_API VjFlow vj_verb_flow (const VjPlugin *plugin, const char *verb, VjFlow flow, guint allowed, GError **error);
+VJ_API gboolean vj_verb_good (const VjPlugin *plugin, const char *verb, gboolean good, GError **error);
+
 /* The value of `call`, one verb's call with its arguments. */
 #define VJ_VERB(plugin_, verb_, call)                     \
   ({                                                      \

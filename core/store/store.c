@@ -277,7 +277,8 @@ vj_store_image_get (VjStore *store, const char *digest, VjImage **ret_image, GEr
     gsize n = (gsize) sqlite3_column_bytes (statement, 2);
     g_autoptr (GBytes) bytes = g_bytes_new (data, n);
     /* Whoever only copies the bytes, as an export does, would not notice a page that is lost in their middle. */
-    if (vj_sql_sum_bytes (data, n) == sqlite3_column_int64 (statement, 3) && width > 0 && width <= VJ_IMAGE_MAX_SIDE && height > 0 && height <= VJ_IMAGE_MAX_SIDE)
+    gboolean whole = vj_sql_sum_bytes (data, n) == sqlite3_column_int64 (statement, 3);
+    if (whole && width > 0 && width <= VJ_IMAGE_MAX_SIDE && height > 0 && height <= VJ_IMAGE_MAX_SIDE)
       image = vj_image_new_known (bytes, digest, (guint32) width, (guint32) height, &cause);
   }
   vj_sql_done (statement);

@@ -313,7 +313,9 @@ typedef struct {
   const char *license; /* SPDX                                         */
   uint32_t instance_size;
   const VjOption *options;                                    /* ends with VJ_OPTION_END; NULL: none */
-  gboolean (*start) (void *self, VjRun *run, GError **error); /* (optional) after the options are filled */
+  /* (optional) after the options are filled. Cheap and without a trace, but for backends and trainers: an instance may be
+   * started and stopped only to see whether it can be (vjrun check, and each run before its first stage). */
+  gboolean (*start) (void *self, VjRun *run, GError **error);
   void (*stop) (void *self);                                  /* (optional) takes half-started instances */
   const void *ops;                                            /* the role's table                     */
 } VjPlugin;

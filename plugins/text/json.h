@@ -17,7 +17,8 @@ typedef struct {
 
 void vj_json_problem_clear (VjJsonProblem *problem);
 /* Sets both (detail_format NULL: no detail); always FALSE. */
-gboolean vj_json_problem (VjJsonProblem *ret_problem, const char *reason, const char *detail_format, ...) G_GNUC_PRINTF (3, 4);
+gboolean vj_json_problem (VjJsonProblem *ret_problem, const char *reason, const char *detail_format, ...)
+  G_GNUC_PRINTF (3, 4);
 
 /* LINES: a record per line; blank lines, CRLF, a byte order mark and a missing last newline are fine.
  * ELEMENTS: the elements of one array, or bare values one after the other. */
@@ -27,8 +28,8 @@ typedef enum { VJ_JSON_LINES, VJ_JSON_ELEMENTS } VjJsonForm;
 VjJson *vj_json_open (const char *path, VjJsonForm form, gsize limit, GError **error);
 void vj_json_close (VjJson *json); /* NULL is fine */
 
-/* The next record: OK with *ret_record (owned; an object), or SKIP with *ret_problem, or END. ERROR (VJ_EXIT_DATA): unreadable, changed while it was read, or END
- * without a single record. */
+/* The next record: OK with *ret_record (owned; an object), or SKIP with *ret_problem, or END. ERROR (VJ_EXIT_DATA):
+ * unreadable, changed while it was read, or END without a single record. */
 VjFlow vj_json_next (VjJson *json, json_t **ret_record, VjJsonProblem *ret_problem, GError **error);
 
 /* "file:line" of the record last read. Borrowed until the next one is read. */

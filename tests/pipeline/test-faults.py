@@ -112,6 +112,16 @@ def test_crash(tap, top, recipe, expected):
     tap.check(after.returncode == 0 and harness.export_bytes(run_dir) == expected, "which costs nothing that was done", after.stderr)
 
 
+def test_odd_plugin(tap, top):
+    """What a verb gives back is held to its contract, and a plugin that breaks it is named."""
+    run_dir = os.path.join(top, "odd")
+    for how, code, words in (("silent", 8, "filter 'odd': its verb 'keep' failed and gave no reason"),
+                             ("value", 8, "filter 'odd': its verb 'keep' gave back 77, which it must not"), ("both", 4, "words without an error")):
+        recipe = harness.recipe_copy(os.path.join(top, "odd-recipe"), change=lambda text: text.replace("{ use: dedup }", f"{{ use: odd, how: {how} }}"))
+        result = harness.run(recipe, run_dir)
+        tap.check(result.returncode == code and words in result.stderr, f"a plugin's slip: {how}", result.stderr)
+
+
 def test_trainer(tap, top, recipe):
     run_dir = os.path.join(top, "trainer")
     broken = harness.run(recipe, run_dir, "--set", "iteration.train.fail=true")
@@ -308,6 +318,7 @@ def main():
     test_model(tap, top, recipe)
     test_backend(tap, top, recipe, expected)
     test_crash(tap, top, recipe, expected)
+    test_odd_plugin(tap, top)
     test_trainer(tap, top, recipe)
     test_bad_records(tap, top)
     test_nothing_usable(tap, top)
