@@ -88,8 +88,8 @@ read_unicode (VjJsonScan *scan, gunichar *ret_character)
   *ret_character = high;
   if (high < 0xd800 || high > 0xdfff)
     return TRUE;
-  if (high > 0xdbff || scan->end - scan->at < 6 || scan->at[0] != '\\' || scan->at[1] != 'u' || !read_hex (scan->at + 2, scan->end, &low) || low < 0xdc00 ||
-      low > 0xdfff)
+  if (high > 0xdbff || scan->end - scan->at < 6 || scan->at[0] != '\\' || scan->at[1] != 'u' ||
+      !read_hex (scan->at + 2, scan->end, &low) || low < 0xdc00 || low > 0xdfff)
     return FALSE;
   scan->at += 6;
   *ret_character = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);

@@ -124,7 +124,8 @@ read_added (VjTokenizerLoader *l, GError **error)
   if (added != NULL && !json_is_array (added))
     return REFUSE (l, "'added_tokens': not an array");
   if (json_array_size (added) > VJ_TOKENIZER_MAX_TOKENS)
-    return REFUSE (l, "'added_tokens': %" G_GSIZE_FORMAT " of them; expected at most %u", json_array_size (added), VJ_TOKENIZER_MAX_TOKENS);
+    return REFUSE (l, "'added_tokens': %" G_GSIZE_FORMAT " of them; expected at most %u", json_array_size (added),
+                   VJ_TOKENIZER_MAX_TOKENS);
   json_array_foreach (added, index, entry)
   {
     if (!check_added (l, entry, index, error))
@@ -226,7 +227,7 @@ cut_out (GString *rest, const char **at, const Span *span)
   *at = span->end;
 }
 
-/* The file without its two long members, built; these as scans. A file that is not JSON is read whole, for the message. */
+/* The file without its two long members, built; these as scans. What is not JSON is read whole, for the message. */
 static json_t *
 read_root (VjTokenizerLoader *l, GError **error)
 {

@@ -23,7 +23,7 @@ typedef struct {
 /* Fails with VJ_EXIT_DATA; the file is named before `format`, and what to do after. */
 gboolean vj_tokenizer_refuse (const VjTokenizerLoader *l, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
 
-/* Tokens of the vocabulary and, when by_content holds them, the control tokens: their bytes, ids and lookup by bytes. */
+/* Tokens of the vocabulary and the control tokens that by_content holds: their bytes, ids and lookup by bytes. */
 gboolean vj_tokenizer_read_vocab (VjTokenizerLoader *l, GError **error);
 
 /* Then the merges. */

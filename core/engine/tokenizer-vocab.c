@@ -63,7 +63,8 @@ claim_id (VjTokenizerLoader *l, const char *content, gint64 id, const VjToken *t
   if (id < 0)
     return REFUSE (l, "'%s': its id is not a whole number", content);
   if (id >= VJ_TOKENIZER_MAX_TOKENS)
-    return REFUSE (l, "'%s': id %" G_GINT64_FORMAT " leaves a gap, or there are more than %u tokens", content, id, VJ_TOKENIZER_MAX_TOKENS);
+    return REFUSE (l, "'%s': id %" G_GINT64_FORMAT " leaves a gap, or there are more than %u tokens", content, id,
+                   VJ_TOKENIZER_MAX_TOKENS);
   if (l->out->tokens[id].bytes != NULL)
     return REFUSE (l, "'%s': id %" G_GINT64_FORMAT " is given twice", content, id);
   l->out->tokens[id] = *token;
@@ -92,7 +93,8 @@ take_entry (VjTokenizerLoader *l, const GString *content, gint64 id, GHashTable 
   if (g_hash_table_contains (l->out->by_content, content->str)) {
     if (id != vj_tokenizer_control (l->out, content->str))
       return REFUSE (l, "'%s': one id as an added token and another in the vocabulary", content->str);
-    return g_hash_table_add (listed, GUINT_TO_POINTER ((guint) id)) || REFUSE (l, "'%s': a token given twice", content->str);
+    return g_hash_table_add (listed, GUINT_TO_POINTER ((guint) id)) ||
+           REFUSE (l, "'%s': a token given twice", content->str);
   }
   if (!spell (l, content->str, content->len, l->out->pool + l->pool_used, &token.length))
     return REFUSE (l, "'%s': a token with a character outside the byte alphabet", content->str);
@@ -107,8 +109,8 @@ scan_vocab (VjTokenizerLoader *l, guint64 *most, GError **error)
 {
   g_autoptr (GHashTable) listed = g_hash_table_new (NULL, NULL);
   g_autoptr (GString) content = g_string_new (NULL);
-  gboolean fault = FALSE;
-  for (gboolean more = vj_json_scan_mark (&l->vocab, '{') && !vj_json_scan_mark (&l->vocab, '}'); more; more = vj_json_scan_more (&l->vocab, '}', &fault)) {
+  gboolean fault = FALSE, more = vj_json_scan_mark (&l->vocab, '{') && !vj_json_scan_mark (&l->vocab, '}');
+  for (; more; more = vj_json_scan_more (&l->vocab, '}', &fault)) {
     const char *text;
     gsize length;
     gint64 id = -1;
@@ -165,14 +167,14 @@ vj_tokenizer_read_vocab (VjTokenizerLoader *l, GError **error)
 
 /* -- merges -------------------------------------------------------------------------- */
 
-/* The two tokens of a merge and what they make, spelled side by side into the unused end of the pool: they are no longer
- * than the file left room for. */
+/* The two tokens of a merge and what they make, spelled side by side into the unused end of the pool: they are no
+ * longer than the file left room for. */
 typedef struct {
   char *bytes;
   guint32 left, right; /* lengths */
 } Pair;
 
-/* Either "left right" or ["left", "right"]. *ret_spelled: both are in the byte alphabet. FALSE: neither form, or no JSON. */
+/* Either "left right" or ["left", "right"]. *ret_spelled: both are in the byte alphabet. FALSE: neither form. */
 static gboolean
 read_pair (VjTokenizerLoader *l, Pair *pair, gboolean *ret_spelled)
 {
@@ -191,7 +193,8 @@ read_pair (VjTokenizerLoader *l, Pair *pair, gboolean *ret_spelled)
   if (!vj_json_scan_string (&l->merges, &text, &length) || (space = memchr (text, ' ', length)) == NULL)
     return FALSE;
   gsize left = (gsize) (space - text), right = length - left - 1;
-  *ret_spelled = spell (l, text, left, pair->bytes, &pair->left) && spell (l, space + 1, right, pair->bytes + pair->left, &pair->right);
+  *ret_spelled = spell (l, text, left, pair->bytes, &pair->left) &&
+                 spell (l, space + 1, right, pair->bytes + pair->left, &pair->right);
   return memchr (space + 1, ' ', right) == NULL;
 }
 
@@ -203,7 +206,8 @@ take_merge (VjTokenizerLoader *l, GArray *merges, GError **error)
   gboolean spelled = FALSE;
   if (!read_pair (l, &pair, &spelled))
     return REFUSE (l, "'merges': entry %u is not a pair of tokens", merges->len);
-  if (!spelled || !find_bytes (l, pair.bytes, pair.left, &left) || !find_bytes (l, pair.bytes + pair.left, pair.right, &right))
+  if (!spelled || !find_bytes (l, pair.bytes, pair.left, &left) ||
+      !find_bytes (l, pair.bytes + pair.left, pair.right, &right))
     return REFUSE (l, "'merges': entry %u joins a token that is not in the vocabulary", merges->len);
   if (!find_bytes (l, pair.bytes, pair.left + pair.right, &joined))
     return REFUSE (l, "'merges': entry %u makes a token that is not in the vocabulary", merges->len);
@@ -221,7 +225,8 @@ vj_tokenizer_read_merges (VjTokenizerLoader *l, GError **error)
   gboolean fault = FALSE;
   if (l->merges.at == NULL)
     return REFUSE (l, "'merges': not an array");
-  for (gboolean more = vj_json_scan_mark (&l->merges, '[') && !vj_json_scan_mark (&l->merges, ']'); more; more = vj_json_scan_more (&l->merges, ']', &fault))
+  gboolean more = vj_json_scan_mark (&l->merges, '[') && !vj_json_scan_mark (&l->merges, ']');
+  for (; more; more = vj_json_scan_more (&l->merges, ']', &fault))
     if (!take_merge (l, merges, error))
       return FALSE;
   if (fault)

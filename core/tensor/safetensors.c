@@ -102,7 +102,8 @@ read_shape (const char *path, const char *name, const json_t *shape, VjTensor *t
 
 /* One header entry: its view goes to the tensors when the dtype is ours, its range to `ranges` always. */
 static gboolean
-read_entry (VjSafetensors *file, const Shard *shard, gsize start, const char *name, const json_t *entry, GArray *ranges, GError **error)
+read_entry (VjSafetensors *file, const Shard *shard, gsize start, const char *name, const json_t *entry, GArray *ranges,
+            GError **error)
 {
   const json_t *offsets = json_object_get (entry, "data_offsets");
   const char *dtype = json_string_value (json_object_get (entry, "dtype"));
@@ -166,7 +167,9 @@ read_header (VjSafetensors *file, Shard *shard, GError **error)
 {
   guint64 length;
   if (is_lfs_pointer (shard))
-    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': a Git LFS pointer, not the weights: they were not fetched; run `git lfs pull` in the model directory", shard->path);
+    return vj_fail (error, VJ_EXIT_DATA,
+                    "model: '%s': a Git LFS pointer, not the weights: they were not fetched; run `git lfs pull` in the model directory",
+                    shard->path);
   if (shard->size < 8)
     return refuse (error, shard->path, "(header)", "shorter than its length field");
   memcpy (&length, shard->map, 8);
@@ -197,7 +200,8 @@ add_shard (VjSafetensors *file, const char *path, GError **error)
   g_ptr_array_add (file->shards, shard);
   shard->fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (shard->fd < 0 || fstat (shard->fd, &info) < 0)
-    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be opened: %s; check the path, or fetch the file", path, g_strerror (errno));
+    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be opened: %s; check the path, or fetch the file", path,
+                    g_strerror (errno));
   if (!S_ISREG (info.st_mode) || info.st_size <= 0)
     return refuse (error, path, "(file)", S_ISREG (info.st_mode) ? "empty" : "not a regular file");
   shard->size = (gsize) info.st_size;
@@ -271,7 +275,8 @@ add_shards (VjSafetensors *file, const char *dir, const char *index_path, json_t
   json_object_foreach (map, name, value) {
     const char *shard = json_string_value (value);
     if (shard == NULL || !is_plain_name (shard))
-      return refuse (error, index_path, name, "its shard is not the plain name of a .safetensors file in this directory");
+      return refuse (error, index_path, name,
+                     "its shard is not the plain name of a .safetensors file in this directory");
     if (!g_hash_table_add (seen, (gpointer) shard))
       continue;
     g_autofree char *path = g_build_filename (dir, shard, NULL);
@@ -297,7 +302,8 @@ add_indexed (VjSafetensors *file, const char *dir, const char *index_path, GErro
 {
   json_t *index = load_index (index_path, error), *map = json_object_get (index, "weight_map");
   gboolean ok = index != NULL && (json_is_object (map) || refuse (error, index_path, "weight_map", "not an object"));
-  ok = ok && add_shards (file, dir, index_path, map, error) && seal (file, index_path, error) && check_map (file, index_path, map, error);
+  ok = ok && add_shards (file, dir, index_path, map, error) && seal (file, index_path, error) &&
+       check_map (file, index_path, map, error);
   json_decref (index);
   return ok;
 }
@@ -324,7 +330,8 @@ refuse_absent (const char *path, GError **error)
       if (g_str_has_prefix (name, others[i].start) && g_str_has_suffix (name, others[i].end))
         best = i;
   gboolean none = best == G_N_ELEMENTS (others);
-  return vj_fail (error, VJ_EXIT_DATA, "model: '%s': has no model.safetensors: %s; %s", path, none ? "nothing to read weights from" : others[best].cause,
+  return vj_fail (error, VJ_EXIT_DATA, "model: '%s': has no model.safetensors: %s; %s", path,
+                  none ? "nothing to read weights from" : others[best].cause,
                   none ? "give a Hugging Face model directory" : others[best].remedy);
 }
 

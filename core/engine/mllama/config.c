@@ -140,7 +140,8 @@ read_token_ids (const Reader *reader, VjMllamaConfig *config)
   config->pad_token_id = pad == NULL && rows > DEFAULT_PAD ? DEFAULT_PAD : G_MAXUINT32;
   if (json_is_integer (pad) && json_integer_value (pad) >= 0 && json_integer_value (pad) < rows)
     config->pad_token_id = (guint32) json_integer_value (pad);
-  return read_count (reader, "bos_token_id", 0, rows - 1, rows > DEFAULT_BOS ? DEFAULT_BOS : 0, &config->bos_token_id);
+  return read_count (reader, "bos_token_id", 0, rows - 1, rows > DEFAULT_BOS ? DEFAULT_BOS : 0,
+                     &config->bos_token_id);
 }
 
 static gboolean
@@ -261,7 +262,8 @@ read_all (const char *path, const json_t *root, VjMllamaConfig *config, GError *
   Reader top = { path, "", root, error };
   const json_t *quantized = json_object_get (root, "quantization_config");
   if (quantized != NULL && !json_is_null (quantized))
-    return vj_fail (error, VJ_EXIT_DATA, "%s: 'quantization_config': quantized weights are not known here; fetch the model in bf16", path);
+    return vj_fail (error, VJ_EXIT_DATA,
+                    "%s: 'quantization_config': quantized weights are not known here; fetch the model in bf16", path);
   if (!json_is_object (text.object) || !json_is_object (vision.object))
     return refuse (&top, json_is_object (text.object) ? "vision_config" : "text_config", "missing");
   if (!read_text (&text, config) || !read_vision (&vision, config))

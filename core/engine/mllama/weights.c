@@ -162,7 +162,9 @@ describe_fault (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, co
 {
   const char *key = vj_mllama_plan_at (plan, i)->key;
   g_autofree char *newer = newer_key (key);
-  const char *older_dtype = vj_safetensors_foreign (file, key), *dtype = older_dtype != NULL ? older_dtype : vj_safetensors_foreign (file, newer);
+  const char *dtype = vj_safetensors_foreign (file, key);
+  if (dtype == NULL)
+    dtype = vj_safetensors_foreign (file, newer);
   if (tensor != NULL)
     return vj_tensor_describe (tensor->n_dims, tensor->dims);
   return dtype == NULL ? g_strdup ("missing") : g_strdup_printf ("of dtype %s (F32, BF16 and F16 are read)", dtype);
@@ -238,7 +240,8 @@ vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GErro
   guint n = unusable.n + unknown.n, named = MIN (unusable.n, MAX_LISTED) + MIN (unknown.n, MAX_LISTED);
   if (n > named)
     g_string_append_printf (text, "; and %u more", n - named);
-  return n == 0 || vj_fail (error, VJ_EXIT_DATA, "model: 'weights': %u do not fit config.json: %s; fetch or export the model again", n, text->str + 2);
+  return n == 0 || vj_fail (error, VJ_EXIT_DATA,
+                            "model: 'weights': %u do not fit config.json: %s; fetch or export the model again", n, text->str + 2);
 }
 
 static void
