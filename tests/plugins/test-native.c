@@ -127,7 +127,7 @@ static void
 test_sampling_is_carried (void)
 {
   g_autofree char *dir = model_dir ();
-  g_autoptr (Bench) bench = bench_new (VJ_ROLE_BACKEND, "native", "path", dir, NULL);
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_BACKEND, "native", "path", dir, "dtype", "f32", NULL); /* short random texts: their likeness hangs on the last bits */
   const VjSampling usual = {.temperature = 2, .top_p = 1, .max_tokens = 24, .n = 1};
   g_autofree char *text = answer (bench, usual);
   g_autofree char *second = g_utf8_substring (text, 1, 2);
