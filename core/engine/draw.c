@@ -8,15 +8,18 @@
 /* Text set aside for a draw at most, so that its steps allocate nothing; a longer one grows. */
 #define TEXT_BYTES ((gsize) 1 << 18)
 
-void
-vj_scheduler_reserve (VjEngine *engine)
+gboolean
+vj_scheduler_reserve (VjEngine *engine, GError **error)
 {
   VjScheduler *s = engine->scheduler;
   if (s->logits != NULL)
-    return;
+    return TRUE;
+  if (!vj_mllama_set_aside (engine->model, MAX (engine->step_tokens, engine->max_batch), engine->max_batch, error))
+    return FALSE;
   s->logits = g_new (float, (gsize) engine->max_batch * engine->config->vocab_size);
   s->stretches = g_new (VjMllamaStretch, 2 * (gsize) engine->max_batch);
   vj_sampler_reserve (&s->sampler, engine->config->vocab_size, engine->config->max_position_embeddings + 1);
+  return TRUE;
 }
 
 /* -- leaving --------------------------------------------------------------------------- */

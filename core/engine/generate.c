@@ -200,7 +200,8 @@ static gboolean
 run_until_finished (VjEngine *engine, GError **error)
 {
   VjScheduler *s = engine->scheduler;
-  vj_scheduler_reserve (engine);
+  if (!vj_scheduler_reserve (engine, error))
+    return FALSE;
   while (s->finished.length == 0 && (s->running->len > 0 || s->starting.length > 0 || s->prefilling.length > 0 || s->waiting.length > 0)) {
     if (!begin_draws (engine, error) || !admit (engine, error))
       return FALSE;

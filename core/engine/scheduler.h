@@ -70,8 +70,8 @@ gsize vj_queued_base_capacity (const VjQueued *request);
 
 /* -- draw.c ---------------------------------------------------------------------- */
 
-/* Makes logits and stretches as large as the engine's batch. */
-void vj_scheduler_reserve (VjEngine *engine);
+/* Takes the memory that steps of the engine's size work in, once. */
+gboolean vj_scheduler_reserve (VjEngine *engine, GError **error);
 
 /* Begins the request's next draw with the logits after its prompt. Its first token may end it, and the request. */
 gboolean vj_draw_begin (VjEngine *engine, VjQueued *request, GError **error);

@@ -239,9 +239,8 @@ vj_engine_score (VjEngine *engine, const VjScoreRequest *given, double *ret_logp
 {
   Scoring scoring = {.engine = engine, .images = g_ptr_array_new (), .texts = g_new0 (GArray *, given->n + 1), .n = given->n,
                      .forks = g_new0 (VjMllamaSequence *, given->n + 1), .logprobs = g_new0 (double, given->n + 1)};
-  gboolean sound = given->n == 0 || read_texts (&scoring, given, error);
+  gboolean sound = given->n == 0 || (vj_scheduler_reserve (engine, error) && read_texts (&scoring, given, error));
   if (sound && given->n > 0) {
-    vj_scheduler_reserve (engine);
     for (guint i = 0; i < scoring.images->len; i++)
       vj_image_use (engine, scoring.images->pdata[i]);
     sound = score (&scoring, error);

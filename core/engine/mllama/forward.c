@@ -45,20 +45,7 @@ layout (const VjMllamaConfig *c, gsize rows, gsize image_rows, gsize n_wanted, V
   pass->logits = vj_arena_take (arena, n_wanted * c->vocab_size);
 }
 
-gsize
-vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted)
-{
-  const VjMllamaConfig *c = &model->plan->config;
-  g_autofree VjMllamaImages *image = g_new (VjMllamaImages, 1);
-  VjArena text = { 0 }, vision = { 0 };
-  Pass pass = { 0 };
-  layout (c, rows, rows, wanted, &text, &pass);
-  vj_net_images_layout (c, 1, FALSE, &vision, image);
-  vj_arena_take (&vision, image->token_rows * vj_mllama_kv_width (c));
-  return 4 * MAX (text.used, vision.used);
-}
-
-/* -- host memory --------------------------------------------------------------------- */
+/* -- memory of a call --------------------------------------------------------------------- */
 
 /* A stretch with the place of its logits. */
 typedef struct {
@@ -76,6 +63,32 @@ host_memory (VjMllama *model, gsize bytes)
     model->host_size = bytes;
   }
   return model->host;
+}
+
+static gsize
+host_bytes (gsize n, gsize rows, gsize wanted)
+{
+  return n * (sizeof (Item) + 2 * sizeof (VjAttentionSegment)) + (6 * rows + wanted) * sizeof (gint32);
+}
+
+gsize
+vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted)
+{
+  const VjMllamaConfig *c = &model->plan->config;
+  g_autofree VjMllamaImages *image = g_new (VjMllamaImages, 1);
+  VjArena text = { 0 }, vision = { 0 };
+  Pass pass = { 0 };
+  layout (c, rows, rows, wanted, &text, &pass);
+  vj_net_images_layout (c, 1, FALSE, &vision, image);
+  vj_arena_take (&vision, image->token_rows * vj_mllama_kv_width (c));
+  return 4 * MAX (text.used, vision.used);
+}
+
+gboolean
+vj_mllama_set_aside (VjMllama *model, gsize rows, gsize wanted, GError **error)
+{
+  host_memory (model, host_bytes (rows, rows, wanted));
+  return vj_mllama_reserve (model, vj_mllama_work_bytes (model, rows, wanted) / 4, error);
 }
 
 void
@@ -262,8 +275,7 @@ vj_mllama_extend (VjMllama *model, const VjMllamaStretch *stretches, gsize n, fl
     rows += stretches[i].count;
     wanted += stretches[i].wanted;
   }
-  gsize fixed = n * (sizeof (Item) + 2 * sizeof (VjAttentionSegment));
-  Item *items = host_memory (model, fixed + (6 * rows + wanted) * sizeof (gint32));
+  Item *items = host_memory (model, host_bytes (n, rows, wanted));
   VjAttentionSegment *segments = (VjAttentionSegment *) (items + n);
   gint32 *host = (gint32 *) (segments + 2 * n);
   sort_items (stretches, n, c->vocab_size, ret_logits, items);

@@ -93,6 +93,8 @@ VJ_API gboolean vj_mllama_decode (VjMllama *model, VjMllamaSequence *const *sequ
 VJ_API gsize vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity);  /* cache of one sequence */
 VJ_API gsize vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions);   /* what a prompt with several images adds */
 VJ_API gsize vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted); /* activations of a call, or of an image */
+/* Takes that memory now. Later calls of no more tokens and wanted logits, and images, take none. */
+VJ_API gboolean vj_mllama_set_aside (VjMllama *model, gsize rows, gsize wanted, GError **error);
 /* Caches of freed sequences are kept for the next ones of their size, until trimmed. */
 VJ_API gsize vj_mllama_spare_bytes (const VjMllama *model);
 VJ_API void vj_mllama_trim (VjMllama *model);
