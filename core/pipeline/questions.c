@@ -31,11 +31,11 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
   if (!vj_draft_store (drafter->draft, context, step, VJ_RECORD_QUESTION, id, plugin, flow, error))
     return FALSE;
   /* A question that no stage would take up must not vanish from the books. */
-  if (unused && !vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name,
-                                       closed ? "the recipe has no `closed_form`" : "the recipe has no `open_ended`", error))
+  const char *why = closed ? "the recipe has no `closed_form`" : "the recipe has no `open_ended`";
+  if (unused && !vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name, why, error))
     return FALSE;
-  if (flow != VJ_FLOW_OK && counts->fault == NULL)
-    counts->fault = vj_draft_problem (drafter->draft);
+  if (counts->fault == NULL && (unused || flow != VJ_FLOW_OK))
+    counts->fault = unused ? g_strdup (why) : vj_draft_problem (drafter->draft);
   counts->in++;
   counts->kept += flow == VJ_FLOW_OK && !unused;
   /* Nothing is kept of sources that yield nothing usable, so that they can be mended. */
