@@ -111,6 +111,24 @@ test_weight_under_two_names_is_refused (void)
   remove_all (dir);
 }
 
+/* Bytes that are no numbers: f16 0xffff is not one. */
+static void
+test_weights_that_are_no_numbers_are_refused (void)
+{
+  g_autofree char *dir = g_dir_make_tmp ("vj-model-XXXXXX", NULL),
+                  *file = g_build_filename (dir, "model.safetensors", NULL), *bytes = NULL;
+  gsize length;
+  guint64 header;
+  copy_sound (dir);
+  g_assert_true (g_file_get_contents (file, &bytes, &length, NULL));
+  memcpy (&header, bytes, 8);
+  header = 8 + GUINT64_FROM_LE (header);
+  memset (bytes + header, 0xff, length - header);
+  g_assert_true (g_file_set_contents (file, bytes, (gssize) length, NULL));
+  expect_refusal (dir, "not finite", "weight");
+  remove_all (dir);
+}
+
 /* -- files in the place of others -------------------------------------------------------- */
 
 static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 4976698672\n";
@@ -225,6 +243,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/model-faults/weights-that-do-not-fit-are-listed", test_weights_that_do_not_fit_are_listed);
   g_test_add_func ("/model-faults/weight-under-two-names-is-refused", test_weight_under_two_names_is_refused);
+  g_test_add_func ("/model-faults/weights-that-are-no-numbers-are-refused", test_weights_that_are_no_numbers_are_refused);
   for (guint i = 0; i < G_N_ELEMENTS (faults); i++) {
     g_autofree char *path = g_strdup_printf ("/model-faults/%u-%s", i, faults[i].name);
     g_test_add_data_func (path, &faults[i], test_other_file_is_refused);

@@ -50,6 +50,12 @@ case_ "foreign file names are inert" 3 err 'x1b\[2J.yaml: cannot be opened' chec
 cp right.yaml é.yaml
 LC_ALL=C case_ "results are UTF-8 in any locale" 0 out 'right \(é\.yaml\)' check --plugin-path "$test_plugins" é.yaml
 rm é.yaml
+mkdir pickle
+cp "$VJ_SRCDIR"/models/vj-tiny/*.json pickle
+: >pickle/pytorch_model.bin
+case_ "a model that is only a pickle" 4 err "only a pickle file, which is never opened" judge pickle \
+  -i "$VJ_SRCDIR/tests/fuzz/corpus/image/rgb.png" --question "which?" -a one -b two
+rm -r pickle
 n=$((n + 1))
 vjrun check --plugin-path "$test_plugins" right.yaml --set models.base.path=absent
 if [ $? -eq 0 ] && grep -q "warning: --set: models.base.path: '.*/absent' is not there" err; then echo "ok $n - a missing path is told"
