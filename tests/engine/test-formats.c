@@ -1,7 +1,7 @@
-/* Model directories in every layout that published and exported checkpoints come in (tests/peers/make_format_vectors.py):
- * older and newer names, shards, dtypes, tied heads, spellings of config.json and of the preprocessor's file. Each opens as
- * it is, and prompts, logits and 64 greedy tokens are those of transformers. VJ_FORMAT_VECTORS names another folder of such
- * directories. */
+/* Model directories in every layout that published and exported checkpoints come in
+ * (tests/peers/make_format_vectors.py): older and newer names, shards, dtypes, tied heads, spellings of config.json and
+ * of the preprocessor's file. Each opens as it is, and prompts, logits and 64 greedy tokens are those of transformers.
+ * VJ_FORMAT_VECTORS names another folder of such directories. */
 #include "engine/chat.h"
 #include "engine/mllama/mllama.h"
 #include "engine/preprocess.h"
@@ -36,7 +36,8 @@ parts_open (const char *dir, Parts *parts)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *tokenizer = g_build_filename (dir, "tokenizer.json", NULL), *pixels = vj_preprocess_file (dir),
-                  *logits = g_build_filename (dir, "logits.safetensors", NULL), *cases = g_build_filename (dir, "expected.json", NULL);
+                  *logits = g_build_filename (dir, "logits.safetensors", NULL),
+                  *cases = g_build_filename (dir, "expected.json", NULL);
   *parts = (Parts){0};
   parts->model = vj_mllama_open (dir, "cpu", 2, "f32", &error);
   g_assert_no_error (error);
@@ -67,7 +68,8 @@ start (Parts *parts, const Chat *chat, const json_t *prompt, gsize capacity)
   g_auto (VjPrompt) rendered = {0};
   VjMllamaVision *visions[MAX_MESSAGES * MAX_IMAGES];
   gsize n = 0;
-  g_assert_true (vj_chat_render (&parts->chat, parts->tokenizer, chat->messages, chat->n, VJ_PROMPT_GENERATE, &rendered, &error));
+  g_assert_true (
+      vj_chat_render (&parts->chat, parts->tokenizer, chat->messages, chat->n, VJ_PROMPT_GENERATE, &rendered, &error));
   g_assert_cmpuint (rendered.tokens->len, ==, json_array_size (prompt));
   for (guint i = 0; i < rendered.tokens->len; i++)
     g_assert_cmpuint (g_array_index (rendered.tokens, guint32, i), ==, json_integer_value (json_array_get (prompt, i)));
@@ -78,8 +80,9 @@ start (Parts *parts, const Chat *chat, const json_t *prompt, gsize capacity)
       VjMllamaImage image = {tiles.pixels, tiles.n_tiles, tiles.aspect_ratio_id};
       g_assert_true (vj_mllama_encode (parts->model, &image, 1, &visions[n++], &error));
     }
-  VjMllamaSequence *sequence = vj_mllama_sequence_new (parts->model, (const guint32 *) (gpointer) rendered.tokens->data, rendered.tokens->len, visions, n,
-                                                       rendered.tokens->len + capacity, &error);
+  VjMllamaSequence *sequence =
+      vj_mllama_sequence_new (parts->model, (const guint32 *) (gpointer) rendered.tokens->data, rendered.tokens->len,
+                              visions, n, rendered.tokens->len + capacity, &error);
   g_assert_no_error (error);
   for (gsize i = 0; i < n; i++)
     vj_mllama_vision_unref (visions[i]);
@@ -145,7 +148,11 @@ check_engine (const char *dir, const json_t *cases)
   {
     g_autoptr (Chat) chat = read_chat (json_object_get (item, "messages"));
     guint64 seed = i;
-    VjGenerateRequest request = {chat->messages, chat->n, {.top_p = 1, .max_tokens = (guint) json_array_size (json_object_get (item, "reply"))}, &seed, 1};
+    VjGenerateRequest request = {chat->messages,
+                                 chat->n,
+                                 {.top_p = 1, .max_tokens = (guint) json_array_size (json_object_get (item, "reply"))},
+                                 &seed,
+                                 1};
     g_assert_true (vj_engine_submit (engine, i, &request, &error));
   }
   for (gboolean done = FALSE; !done;) {
@@ -153,7 +160,8 @@ check_engine (const char *dir, const json_t *cases)
     g_assert_true (vj_engine_poll (engine, &generated, &done, &error));
     if (done)
       break;
-    g_assert_cmpstr (generated.text, ==, vj_json_peek_string (json_array_get (cases, (gsize) generated.ticket), "text"));
+    g_assert_cmpstr (generated.text, ==,
+                     vj_json_peek_string (json_array_get (cases, (gsize) generated.ticket), "text"));
     g_free (generated.text);
     answered++;
   }
@@ -169,8 +177,9 @@ test_equals_transformers (gconstpointer dir)
   parts_open (dir, &parts);
   json_array_foreach (parts.cases, i, item) check_case (&parts, i, item);
   check_engine (dir, parts.cases);
-  g_test_message ("%" G_GSIZE_FORMAT " chats of 64 equal tokens, %" G_GSIZE_FORMAT " rows of logits: largest difference %.1e", json_array_size (parts.cases), parts.compared,
-                  parts.worst);
+  g_test_message ("%" G_GSIZE_FORMAT " chats of 64 equal tokens, %" G_GSIZE_FORMAT
+                  " rows of logits: largest difference %.1e",
+                  json_array_size (parts.cases), parts.compared, parts.worst);
   g_assert_cmpuint (parts.compared, >=, 4 * json_array_size (parts.cases));
   parts_close (&parts);
 }

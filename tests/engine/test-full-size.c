@@ -1,6 +1,6 @@
-/* A checkpoint of 11B parameters in the published layout (tests/tools/make-full-size.py, sparse files): opened as a map, its
- * 906 tensors are those that the published config.json calls for, numbers come from the right places, and little of it
- * becomes resident. */
+/* A checkpoint of 11B parameters in the published layout (tests/tools/make-full-size.py, sparse files): opened as a
+ * map, its 906 tensors are those that the published config.json calls for, numbers come from the right places, and
+ * little of it becomes resident. */
 #include "engine/mllama/weights.h"
 #include "engine/preprocess.h"
 #include "engine/tokenizer.h"
@@ -25,14 +25,14 @@ static const struct {
   const char *key;
   gsize first, n;
 } filled[] = {
-  {"language_model.model.norm.weight", 0, 4096},
-  {"language_model.model.layers.38.cross_attn.k_norm.weight", 0, 128},
-  {"language_model.model.layers.3.cross_attn_attn_gate", 0, 1},
-  {"language_model.model.embed_tokens.weight", (gsize) 128263 * 4096, 4096},
-  {"language_model.lm_head.weight", (gsize) 128256 * 4096 - 100, 100},
-  {"vision_model.class_embedding", 0, 1280},
-  {"vision_model.global_transformer.layers.7.gate_ffn", 0, 1},
-  {"multi_modal_projector.bias", 0, 4096},
+    {"language_model.model.norm.weight", 0, 4096},
+    {"language_model.model.layers.38.cross_attn.k_norm.weight", 0, 128},
+    {"language_model.model.layers.3.cross_attn_attn_gate", 0, 1},
+    {"language_model.model.embed_tokens.weight", (gsize) 128263 * 4096, 4096},
+    {"language_model.lm_head.weight", (gsize) 128256 * 4096 - 100, 100},
+    {"vision_model.class_embedding", 0, 1280},
+    {"vision_model.global_transformer.layers.7.gate_ffn", 0, 1},
+    {"multi_modal_projector.bias", 0, 4096},
 };
 
 static guint64
@@ -49,13 +49,15 @@ static void
 full_make (Full *full)
 {
   g_autoptr (GError) error = NULL;
-  g_autofree char *script = g_build_filename (g_getenv ("VJ_SRCDIR"), "tests/tools/make-full-size.py", NULL), *said = NULL;
+  g_autofree char *script = g_build_filename (g_getenv ("VJ_SRCDIR"), "tests/tools/make-full-size.py", NULL),
+                  *said = NULL;
   const char *argv[] = {"python3", script, NULL, NULL};
   int status;
   full->dir = g_dir_make_tmp ("vj-full-size-XXXXXX", &error);
   g_assert_no_error (error);
   argv[2] = full->dir;
-  g_assert_true (g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &said, NULL, &status, &error));
+  g_assert_true (
+      g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &said, NULL, &status, &error));
   full->made = status == 0;
   if (!full->made) {
     g_test_message ("%s", said);
@@ -122,13 +124,20 @@ test_config (gconstpointer data)
 static void
 test_spellings (gconstpointer data)
 {
-#define ROPE "\"factor\":8.0,\"high_freq_factor\":4.0,\"low_freq_factor\":1.0,\"original_max_position_embeddings\":8192,\"rope_type\":\"llama3\""
+#define ROPE                                                                                                           \
+  "\"factor\":8.0,\"high_freq_factor\":4.0,\"low_freq_factor\":1.0,\"original_max_position_embeddings\":8192,\"rope_"  \
+  "type\":\"llama3\""
   static const char *const spellings[] = {
-    "{\"model_type\":\"mllama\",\"dtype\":\"bfloat16\",\"image_token_index\":128256,\"text_config\":{\"dtype\":\"bfloat16\",\"vocab_size\":128256,\"eos_token_id\":[128001,128008,128009],"
-    "\"rope_parameters\":{\"rope_theta\":500000.0," ROPE "},\"tie_word_embeddings\":false},\"vision_config\":{\"image_size\":560,\"num_attention_heads\":16},\"tie_word_embeddings\":false}",
-    "{\"model_type\":\"mllama\",\"text_config\":{\"eos_token_id\":[128001,128008,128009],\"rope_scaling\":{" ROPE "}},\"vision_config\":{\"image_size\":560}}",
-    "{\"model_type\":\"mllama\",\"text_config\":{\"eos_token_id\":[128001,128008,128009],\"rope_scaling\":{" ROPE ",\"type\":\"llama3\"},\"rope_parameters\":null},"
-    "\"vision_config\":{\"image_size\":[560,560],\"patch_size\":[14,14],\"supported_aspect_ratios\":null}}",
+      "{\"model_type\":\"mllama\",\"dtype\":\"bfloat16\",\"image_token_index\":128256,\"text_config\":{\"dtype\":"
+      "\"bfloat16\",\"vocab_size\":128256,\"eos_token_id\":[128001,128008,128009],"
+      "\"rope_parameters\":{\"rope_theta\":500000.0," ROPE
+      "},\"tie_word_embeddings\":false},\"vision_config\":{\"image_size\":560,\"num_attention_heads\":16},\"tie_word_"
+      "embeddings\":false}",
+      "{\"model_type\":\"mllama\",\"text_config\":{\"eos_token_id\":[128001,128008,128009],\"rope_scaling\":{" ROPE
+      "}},\"vision_config\":{\"image_size\":560}}",
+      "{\"model_type\":\"mllama\",\"text_config\":{\"eos_token_id\":[128001,128008,128009],\"rope_scaling\":{" ROPE
+      ",\"type\":\"llama3\"},\"rope_parameters\":null},"
+      "\"vision_config\":{\"image_size\":[560,560],\"patch_size\":[14,14],\"supported_aspect_ratios\":null}}",
   };
   const Full *full = data;
   if (!needs (full))
@@ -151,7 +160,8 @@ check_filled (const VjSafetensors *file)
     const VjTensor *tensor = vj_safetensors_find (file, filled[f].key);
     g_assert_cmpuint (filled[f].first + filled[f].n, ==, tensor->n_elements);
     g_autofree float *values = g_new (float, filled[f].n);
-    vj_dtype_to_f32 (tensor->dtype, (const guint8 *) tensor->data + filled[f].first * vj_dtype_size (tensor->dtype), filled[f].n, values);
+    vj_dtype_to_f32 (tensor->dtype, (const guint8 *) tensor->data + filled[f].first * vj_dtype_size (tensor->dtype),
+                     filled[f].n, values);
     for (gsize i = 0; i < filled[f].n; i++)
       g_assert_cmpfloat (values[i], ==, (float) ((7 * (filled[f].first + i) + 3) % 128));
   }
@@ -195,7 +205,8 @@ test_text_and_pixels (gconstpointer data)
   g_autoptr (GError) error = NULL;
   if (!needs (full))
     return;
-  g_autofree char *words = g_build_filename (full->dir, "tokenizer.json", NULL), *pixels = vj_preprocess_file (full->dir);
+  g_autofree char *words = g_build_filename (full->dir, "tokenizer.json", NULL),
+                  *pixels = vj_preprocess_file (full->dir);
   g_autoptr (VjTokenizer) tokenizer = vj_tokenizer_load (words, &error);
   VjPreprocess preprocess;
   g_assert_no_error (error);

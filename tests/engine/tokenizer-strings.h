@@ -1,5 +1,5 @@
-/* The strings of tests/peers/tokenizer_strings.py, made again, and what a tokenizer makes of them held to the digests that
- * the `tokenizers` library left. */
+/* The strings of tests/peers/tokenizer_strings.py, made again, and what a tokenizer makes of them held to the digests
+ * that the `tokenizers` library left. */
 #ifndef VJ_TESTS_TOKENIZER_STRINGS_H
 #define VJ_TESTS_TOKENIZER_STRINGS_H
 
@@ -51,7 +51,8 @@ strings_make (const json_t *atoms, guint i)
 
 /* Adds string i and its ids to the sums; says which string cannot be encoded or does not come back. */
 static gboolean
-strings_add (const VjTokenizer *tokenizer, const json_t *atoms, guint i, GChecksum *texts, GChecksum *ids, char **ret_fault)
+strings_add (const VjTokenizer *tokenizer, const json_t *atoms, guint i, GChecksum *texts, GChecksum *ids,
+             char **ret_fault)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *text = strings_make (atoms, i);
@@ -91,7 +92,8 @@ strings_compare (const VjTokenizer *tokenizer, const json_t *atoms, const json_t
       if (!strings_add (tokenizer, atoms, i, texts, ids, &fault))
         return fault;
     if (strncmp (g_checksum_get_string (ids), json_string_value (json_array_get (want, block)), 16) != 0)
-      return g_strdup_printf ("the ids of one of the strings %u to %u differ", block * STRINGS_BLOCK, (block + 1) * STRINGS_BLOCK - 1);
+      return g_strdup_printf ("the ids of one of the strings %u to %u differ", block * STRINGS_BLOCK,
+                              (block + 1) * STRINGS_BLOCK - 1);
   }
   if (strcmp (g_checksum_get_string (texts), json_string_value (json_object_get (expected, "texts"))) != 0)
     return g_strdup ("the strings themselves differ: the generators have come apart");

@@ -41,7 +41,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   g_unlink (file);
   g_rmdir (dir);
   if (vj_preprocess_parse ("fuzz", bytes, size, &preprocess, &other))
-    g_assert_true (preprocess.tile_size >= 1 && preprocess.tile_size <= 4096 && preprocess.max_tiles >= 1 && preprocess.max_tiles <= 64);
+    g_assert_true (preprocess.tile_size >= 1 && preprocess.tile_size <= 4096 && preprocess.max_tiles >= 1 &&
+                   preprocess.max_tiles <= 64);
   else
     g_assert_cmpint (vj_error_exit (other), ==, VJ_EXIT_DATA);
   return 0;

@@ -1,5 +1,5 @@
-/* tokenizer.json over any bytes: refused as data, or a tokenizer in which every id is a token, all bytes can be spelled,
- * and what is encoded comes back. */
+/* tokenizer.json over any bytes: refused as data, or a tokenizer in which every id is a token, all bytes can be
+ * spelled, and what is encoded comes back. */
 #include "replay.h"
 #include "engine/tokenizer.h"
 

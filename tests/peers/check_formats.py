@@ -4,8 +4,8 @@
   make tests/engine/test-formats            # in the build tree
   check_formats.py BUILDDIR [--models N] [--seed S]
 
-Each model: five chats (text alone, one, two and three images), prompt ids, all logits of 64 greedy steps within 1e-4 of the
-largest, the 64 tokens and the text. Prints what the test program says; exits 1 when anything differs.
+Each model: five chats (text alone, one, two and three images), prompt ids, all logits of 64 greedy steps within 1e-4 of
+the largest, the 64 tokens and the text. Prints what the test program says; exits 1 when anything differs.
 """
 import argparse
 import os
@@ -24,7 +24,13 @@ def main():
     parser.add_argument("--seed", type=int, default=1000)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as where:
-        subprocess.run([sys.executable, HERE / "make_format_vectors.py", where, "--random", str(args.models), "--seed", str(args.seed)], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([
+            sys.executable, HERE / "make_format_vectors.py", where, "--random",
+            str(args.models), "--seed",
+            str(args.seed)
+        ],
+                       check=True,
+                       stderr=subprocess.DEVNULL)
         env = dict(os.environ, VJ_FORMAT_VECTORS=where, VJ_SRCDIR=str(HERE.parent.parent), VJ_BUILDDIR=str(args.build))
         return subprocess.run([args.build / "tests/engine/test-formats"], env=env).returncode
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Holds what tests/tools/make-full-size.py writes to transformers: the same configuration, and the same 906 keys and shapes
-as its model of that configuration has (made without memory, on the meta device).
+"""Holds what tests/tools/make-full-size.py writes to transformers: the same configuration, and the same 906 keys and
+shapes as its model of that configuration has (made without memory, on the meta device).
 
   check_full_size.py
 """
@@ -37,8 +37,10 @@ def main():
         model = MllamaForConditionalGeneration(config)
     wanted = {published(name): tuple(p.shape) for name, p in model.named_parameters()}
     usual = MllamaConfig(image_token_index=128256)
-    different = {key: value for key, value in config.text_config.to_dict().items() if value != usual.text_config.to_dict().get(key)}
-    print(f"{len(wanted)} weights of {sum(p.numel() for p in model.parameters())} elements: {'equal' if wanted == found else 'DIFFERENT'}")
+    values, defaults = config.text_config.to_dict(), usual.text_config.to_dict()
+    different = [key for key, value in values.items() if value != defaults.get(key)]
+    elements = sum(p.numel() for p in model.parameters())
+    print(f"{len(wanted)} weights of {elements} elements: {'equal' if wanted == found else 'DIFFERENT'}")
     print(f"text_config beside the defaults: {sorted(different)}")
     return wanted != found
 

@@ -30,19 +30,32 @@ from make_preprocess_vectors import CLIP, resize_across_then_down
 MODES = ["RGB", "RGB", "L", "LA", "RGBA", "P", "P+", "1"]
 
 
-def picture(rng, mode, side):
+def size_of(rng, side):
     shape = rng.choice(["any", "any", "tiny", "thin", "flat", "large"])
-    width, height = {"any": (rng.randrange(1, 5 * side), rng.randrange(1, 5 * side)), "tiny": (rng.randrange(1, 5), rng.randrange(1, 5)), "thin": (rng.randrange(1, 4), rng.randrange(50, 2000)),
-                     "flat": (rng.randrange(50, 2000), rng.randrange(1, 4)), "large": (rng.randrange(500, 2500), rng.randrange(500, 2500))}[shape]
+    if shape == "thin":
+        return rng.randrange(1, 4), rng.randrange(50, 2000)
+    if shape == "flat":
+        return rng.randrange(50, 2000), rng.randrange(1, 4)
+    least, most = {"any": (1, 5 * side), "tiny": (1, 5), "large": (500, 2500)}[shape]
+    return rng.randrange(least, most), rng.randrange(least, most)
+
+
+def picture(rng, mode, side):
+    width, height = size_of(rng, side)
     noise = np.random.default_rng(rng.randrange(1 << 30))
     smooth = np.add.outer(np.linspace(0, 200, height), np.linspace(0, 55, width)).astype(np.uint8)
-    planes = [noise.integers(0, 256, (height, width), dtype=np.uint8) if rng.random() < .5 else np.roll(smooth, 7 * c) for c in range(4)]
+    planes = [noise.integers(0, 256, (height, width), dtype=np.uint8) if rng.random() < .5 else np.roll(smooth, 7 * c)
+              for c in range(4)]
     image = Image.fromarray(np.stack(planes, axis=-1), "RGBA")
-    if mode == "P+":
-        image = image.convert("RGB").quantize(64)
-        image.info["transparency"] = 3
-        return image
-    return image.convert("RGB").quantize(64) if mode == "P" else image.convert("RGB").convert(mode) if mode in ("L", "1", "RGB") else image.convert(mode)
+    if mode in ("RGBA", "LA"):
+        return image.convert(mode)
+    opaque = image.convert("RGB")
+    if mode in ("P", "P+"):
+        opaque = opaque.quantize(64)
+        if mode == "P+":
+            opaque.info["transparency"] = 3
+        return opaque
+    return opaque.convert(mode)
 
 
 def levels(tiles, config):
@@ -51,12 +64,14 @@ def levels(tiles, config):
     return (tiles * std + mean) * 255
 
 
-def compare(name, processor, image, ours, ratio, config):
+def compare(processor, image, ours, ratio, config):
+    """The largest difference in levels."""
     seen = processor(images=[[image]], return_tensors="np")
-    n = int(seen["num_tiles"][0][0])
-    mask = np.asarray(seen["aspect_ratio_mask"])[0, 0]
-    assert n == len(ours) and int(seen["aspect_ratio_ids"][0, 0]) == ratio and mask[:n].all() and not mask[n:].any(), (name, image.size, n, len(ours))
-    return float(np.abs(levels(np.asarray(seen["pixel_values"])[0, 0, :n].astype(np.float64), config) - levels(ours.astype(np.float64), config)).max())
+    n, mask = int(seen["num_tiles"][0][0]), np.asarray(seen["aspect_ratio_mask"])[0, 0]
+    assert n == len(ours) and int(seen["aspect_ratio_ids"][0, 0]) == ratio, (image.size, n, len(ours), ratio)
+    assert mask[:n].all() and not mask[n:].any(), mask
+    theirs = np.asarray(seen["pixel_values"])[0, 0, :n].astype(np.float64)
+    return float(np.abs(levels(theirs, config) - levels(ours.astype(np.float64), config)).max())
 
 
 def main():
@@ -65,6 +80,8 @@ def main():
     parser.add_argument("--pictures", type=int, default=400)
     args = parser.parse_args()
     rng, worst, one_resize = random.Random(11), {}, Image.Image.resize
+    processors = [("Pil, across then down", MllamaImageProcessorPil, resize_across_then_down),
+                  ("Pil", MllamaImageProcessorPil, one_resize), ("default", MllamaImageProcessor, one_resize)]
     with tempfile.TemporaryDirectory() as where:
         where = pathlib.Path(where)
         for round in range(8):
@@ -75,15 +92,15 @@ def main():
             files = [where / f"{i}.png" for i in range(len(kinds))]
             for file, kind in zip(files, kinds):
                 picture(rng, kind, side).save(file)
-            subprocess.run([args.build / "tests/peers/tile-images", where / "config.json", where / "tiles", *files], check=True)
+            subprocess.run([args.build / "tests/peers/tile-images", where / "config.json", where / "tiles", *files],
+                           check=True)
             ours = load_file(where / "tiles")
             for i, (file, kind) in enumerate(zip(files, kinds)):
                 image = Image.open(file)
                 image.load()
-                for name, processor, resize in (("Pil, across then down", MllamaImageProcessorPil, resize_across_then_down), ("Pil", MllamaImageProcessorPil, one_resize),
-                                                ("default", MllamaImageProcessor, one_resize)):
+                for name, processor, resize in processors:
                     Image.Image.resize = resize
-                    far = compare(name, processor(**config), image, ours[str(i)], int(ours[f"{i}.id"][0]), config)
+                    far = compare(processor(**config), image, ours[str(i)], int(ours[f"{i}.id"][0]), config)
                     key = (name, "alpha" if kind in ("LA", "RGBA", "P+") else "opaque")
                     count, most = worst.get(key, (0, 0.0))
                     worst[key] = (count + 1, max(most, far))

@@ -1,5 +1,5 @@
-/* Helper of check_pictures.py: tile-images CONFIG.json OUTPUT.safetensors FILE... decodes each image file, prepares it as
- * CONFIG.json says and writes its tiles as "N" [tiles, 3, S, S] and its aspect ratio id as "N.id". */
+/* Helper of check_pictures.py: tile-images CONFIG.json OUTPUT.safetensors FILE... decodes each image file, prepares it
+ * as CONFIG.json says and writes its tiles as "N" [tiles, 3, S, S] and its aspect ratio id as "N.id". */
 #include "engine/preprocess.h"
 #include "image/image.h"
 #include "tensor/safetensors.h"
@@ -32,7 +32,8 @@ tile (const VjPreprocess *preprocess, const char *file, guint i, Output *output,
   if (!g_file_get_contents (file, &data, &length, error))
     return FALSE;
   g_autoptr (VjImage) image = vj_image_new_from_data (data, length, file, error);
-  if (image == NULL || !vj_image_decode (image, &pixels, error) || !vj_preprocess_image (preprocess, &pixels, &tiles, error))
+  if (image == NULL || !vj_image_decode (image, &pixels, error) ||
+      !vj_preprocess_image (preprocess, &pixels, &tiles, error))
     return FALSE;
   gsize side = preprocess->tile_size, dims[] = {tiles.n_tiles, 3, side, side}, one = 1;
   float *id = g_new (float, 1);
@@ -54,7 +55,8 @@ main (int argc, char **argv)
   gboolean done = vj_preprocess_load (argv[1], &preprocess, &error);
   for (int i = 3; done && i < argc; i++)
     done = tile (&preprocess, argv[i], (guint) (i - 3), &output, &error);
-  done = done && vj_safetensors_save (argv[2], (const VjTensor *) (gpointer) output.tensors->data, output.tensors->len, NULL, &error);
+  done = done && vj_safetensors_save (argv[2], (const VjTensor *) (gpointer) output.tensors->data, output.tensors->len,
+                                      NULL, &error);
   if (!done)
     fprintf (stderr, "%s\n", error->message);
   g_array_unref (output.tensors);

@@ -8,7 +8,6 @@ MASK = (1 << 64) - 1
 
 class Random:
     """SplitMix64."""
-
     def __init__(self, seed):
         self.state = seed
 

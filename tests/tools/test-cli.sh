@@ -83,6 +83,12 @@ for command in check "run --run-dir refused"; do
   if [ "$(grep -c "right.yaml" err)" -eq 2 ] && grep -q "iteration.closed_form.sample: majority: 'threshold': 99 votes" err && grep -q "iteration.judge: pairwise: 'prompt': .*quesion" err
   then echo "ok $n - each plugin that does not start: $command"; else echo "not ok $n - each plugin that does not start: $command"; sed 's/^/# /' err; fi
 done
+mkdir pickle
+cp "$VJ_SRCDIR"/models/vj-tiny/*.json pickle
+: >pickle/pytorch_model.bin
+case_ "a model that is only a pickle" 4 err "only a pickle file, which is never opened" judge pickle \
+  -i "$VJ_SRCDIR/tests/fuzz/corpus/image/rgb.png" --question "which?" -a one -b two
+rm -r pickle
 n=$((n + 1))
 if "$VJ_BUILDDIR/vjrun" status refused 2>/dev/null | grep -q "iteration"; then echo "not ok $n - nothing ran"; else echo "ok $n - nothing ran"; fi
 rm -rf refused
