@@ -3,7 +3,8 @@
  *
  *   {"f32": FLOP/S, "f32_by": "openblas 2048", "f32_large": ..., "bf16": ..., "read": BYTES/S, "read_by": "2 threads"}
  *
- * "f32" is the peak over all sizes, usually of one that fits the caches; "f32_large" that of the largest size alone.
+ * and each again as "f32_cpu" and so on: the same by processor time, as if all threads had a processor of their own, which
+ * others on the machine disturb less. "f32" is the peak over all sizes, usually of one that fits the caches; "f32_large" that of the largest size alone.
  * What no library here can make is left out. `read` is what a loop that only reads gets out of a buffer that no cache
  * holds. Options: --threads N, --buffer-mib N, --sizes N,N... */
 #include "bench-limits.h"
@@ -23,12 +24,17 @@ typedef struct {
 } Options;
 
 static double
-now (void)
+now (clockid_t clock)
 {
   struct timespec t;
-  clock_gettime (CLOCK_MONOTONIC, &t);
+  clock_gettime (clock, &t);
   return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
 }
+
+/* Operations or bytes per second: the best run by the wall clock, and all runs by processor time. */
+typedef struct {
+  double wall, cpu;
+} Speed;
 
 /* -- products --------------------------------------------------------------------------- */
 
@@ -39,20 +45,25 @@ typedef struct {
   double best;
 } Product;
 
-/* The fastest run of at least LOOK_SECONDS, in operations per second; 0 when it fails. */
-static double
-measure_product (const BenchLibrary *library, BenchGemm *gemm, gsize n)
+/* Runs for at least LOOK_SECONDS; zeros when one fails. */
+static Speed
+measure_product (const BenchLibrary *library, BenchGemm *gemm, gsize n, guint threads)
 {
-  double best = 0, begin = now (), last = begin;
+  const double work = 2.0 * (double) n * (double) n * (double) n;
+  Speed speed = { 0 };
   if (!library->run (gemm)) /* the first makes code and wakes threads */
-    return 0;
+    return speed;
+  double begin = now (CLOCK_MONOTONIC), cpu = now (CLOCK_PROCESS_CPUTIME_ID);
+  guint runs = 0;
   do {
-    last = now ();
+    double last = now (CLOCK_MONOTONIC);
     if (!library->run (gemm))
-      return 0;
-    best = MAX (best, 2.0 * (double) n * (double) n * (double) n / (now () - last));
-  } while (now () - begin < LOOK_SECONDS);
-  return best;
+      return (Speed) { 0 };
+    runs++;
+    speed.wall = MAX (speed.wall, work / (now (CLOCK_MONOTONIC) - last));
+  } while (now (CLOCK_MONOTONIC) - begin < LOOK_SECONDS);
+  speed.cpu = runs * work * threads / (now (CLOCK_PROCESS_CPUTIME_ID) - cpu);
+  return speed;
 }
 
 /* Sizes from `first` on, of those in the options. */
@@ -63,7 +74,7 @@ look_at (const BenchLibrary *library, const Options *options, gsize first, Produ
     Product p = { library, library->open (options->sizes[i], options->threads), options->sizes[i], 0 };
     if (p.gemm == NULL)
       continue;
-    p.best = measure_product (library, p.gemm, p.n);
+    p.best = measure_product (library, p.gemm, p.n, options->threads).wall;
     fprintf (stderr, "%s %s %zu: %.0f GFLOP/s\n", library->name, library->dtype, p.n, p.best / 1e9);
     if (p.best > best->best) {
       Product lesser = *best;
@@ -152,7 +163,7 @@ read_once (const Line *lines, gsize n, guint threads, guint streams, guint64 *su
   g_autofree Reader *readers = g_new0 (Reader, threads);
   gsize each = n / threads & ~(gsize) 3;
   guint started = 0;
-  double begin = now ();
+  double begin = now (CLOCK_MONOTONIC);
   for (; started < threads; started++) {
     Reader *r = &readers[started];
     *r = (Reader) { .lines = lines + started * each, .n = each, .streams = streams };
@@ -163,7 +174,7 @@ read_once (const Line *lines, gsize n, guint threads, guint streams, guint64 *su
     pthread_join (readers[i].thread, NULL);
     *sum ^= readers[i].sum;
   }
-  return started < threads ? 0 : (double) (threads * each * sizeof (Line)) / (now () - begin);
+  return started < threads ? 0 : (double) (threads * each * sizeof (Line)) / (now (CLOCK_MONOTONIC) - begin);
 }
 
 typedef struct {
@@ -174,13 +185,16 @@ typedef struct {
   guint64 sum;
 } Bandwidth;
 
-static double
+static Speed
 measure_reading (Bandwidth *b, guint threads, guint streams)
 {
-  double best = 0;
-  for (guint i = 0; i < 3; i++)
-    best = MAX (best, read_once (b->lines, b->n, threads, streams, &b->sum));
-  return best;
+  enum { PASSES = 3 };
+  Speed speed = { 0 };
+  double cpu = now (CLOCK_PROCESS_CPUTIME_ID);
+  for (guint i = 0; i < PASSES; i++)
+    speed.wall = MAX (speed.wall, read_once (b->lines, b->n, threads, streams, &b->sum));
+  speed.cpu = PASSES * (double) (b->n * sizeof (Line)) * threads / (now (CLOCK_PROCESS_CPUTIME_ID) - cpu);
+  return speed;
 }
 
 static gboolean
@@ -192,7 +206,7 @@ find_reading (const Options *options, Bandwidth *b)
   memset (b->lines, 1, b->n * sizeof (Line));
   for (guint threads = 1; threads <= options->threads; threads++)
     for (guint streams = 1; streams <= 4; streams += 3) {
-      double speed = measure_reading (b, threads, streams);
+      double speed = measure_reading (b, threads, streams).wall;
       fprintf (stderr, "read, %u threads, %u streams each: %.1f GB/s\n", threads, streams, speed / 1e9);
       if (speed > b->best) {
         b->best = speed;
@@ -209,10 +223,25 @@ enum { N_PRODUCTS = 4 };
 static const char *const names[N_PRODUCTS] = { "f32", "f32_large", "bf16", "bf16_large" };
 
 static void
-print_product (const char *name, const Product *p)
+print_speed (const char *name, Speed speed)
 {
-  if (p->library != NULL)
-    printf ("\"%s\": %.4g, \"%s_by\": \"%s %zu\", ", name, measure_product (p->library, p->gemm, p->n), name, p->library->name, p->n);
+  printf ("\"%s\": %.4g, \"%s_cpu\": %.4g, ", name, speed.wall, name, speed.cpu);
+}
+
+static void
+print_limits (const Options *options, const Product *products, Bandwidth *reading)
+{
+  printf ("{");
+  for (gsize i = 0; i < N_PRODUCTS; i++) {
+    const Product *p = &products[i];
+    if (p->library == NULL)
+      continue;
+    print_speed (names[i], measure_product (p->library, p->gemm, p->n, options->threads));
+    printf ("\"%s_by\": \"%s %zu\", ", names[i], p->library->name, p->n);
+  }
+  print_speed ("read", measure_reading (reading, reading->threads, reading->streams));
+  printf ("\"read_by\": \"%u threads\"}\n", reading->threads);
+  fflush (stdout);
 }
 
 static gboolean
@@ -257,12 +286,7 @@ main (int argc, char **argv)
   }
   printf ("{\"ready\": \"limits\"}\n");
   fflush (stdout);
-  while (fgets (line, sizeof line, stdin) != NULL) {
-    printf ("{");
-    for (gsize i = 0; i < N_PRODUCTS; i++)
-      print_product (names[i], &products[i]);
-    printf ("\"read\": %.4g, \"read_by\": \"%u threads\"}\n", measure_reading (&reading, reading.threads, reading.streams), reading.threads);
-    fflush (stdout);
-  }
+  while (fgets (line, sizeof line, stdin) != NULL)
+    print_limits (&options, products, &reading);
   return reading.sum == 1; /* never: every line was summed an even number of times */
 }
