@@ -85,6 +85,12 @@ def choose(row, name, variants, options):
     return best[1]
 
 
+def check_same(row, part, ours, theirs):
+    """Both sides read the same number of tokens, or they do not do the same work."""
+    if part == 1 and ours["prompt"] != theirs["prompt"]:
+        raise RuntimeError(f"{row.name}: {ours['prompt']} tokens read here and {theirs['prompt']} there: not the same prompts")
+
+
 def compare(row, name, bar, variants, limits, options):
     variant = choose(row, name, variants, options)
     sides = {"limits": limits, "ours": row.open(options)}
@@ -96,6 +102,7 @@ def compare(row, name, bar, variants, limits, options):
             if side in sides:
                 sides[side].close()
     part = share(variant, row)
+    check_same(row, part, taken["ours"][-1], taken["theirs"][-1])
     mine = {clock: [sample[clock] for sample in taken["ours"]] for clock in ("seconds", "cpu")}
     others = {clock: [sample[clock] / part for sample in taken["theirs"]] for clock in ("seconds", "cpu")}
     peaks = [taken[side][-1]["peak_kib"] for side in ("ours", "theirs")]
