@@ -98,7 +98,7 @@ serve_model (const BenchOptions *options, BenchStep step, GError **error)
   g_autofree char *file = g_build_filename (options->model, "preprocessor_config.json", NULL);
   g_autofree char *summary = NULL;
   gboolean ok = vj_preprocess_load (file, &m.preprocess, error)
-                && (m.model = vj_mllama_open (options->model, options->engine.compute, options->engine.threads, error)) != NULL;
+                && (m.model = vj_mllama_open (options->model, options->engine.compute, options->engine.threads, options->engine.dtype, error)) != NULL;
   if (ok) {
     m.logits = g_new (float, vj_mllama_peek_config (m.model)->vocab_size);
     summary = g_strdup_printf ("%s, compute %s", vj_mllama_peek_dtype (m.model), vj_mllama_peek_compute (m.model));
