@@ -86,10 +86,6 @@ try_evaluator (Trial *trial, const VjStep *step)
   try_plugin (trial, entry);
   if (ops->ask == NULL)
     try_plugin (trial, &recipe->judge);
-  if (ops->ask == NULL && recipe->judge.plugin == NULL)
-    problem (trial, VJ_EXIT_RECIPE, entry->node, "evaluator '%s' yields pairs but the recipe has no `judge`; add one", entry->name);
-  else if (model == NULL)
-    problem (trial, VJ_EXIT_RECIPE, entry->node, "no model to evaluate; add `model:` to the evaluator");
   need_model (trial, model);
 }
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Of one file beside the weights; tokenizers of some 20 MB are the largest. */
+/* Of one file beside the weights: tokenizers of some 20 MB are the largest. What is longer is weights in another format. */
 #define COPY_LIMIT ((gsize) 256 << 20)
 
 static const struct { VjMllamaState state; const char *prefix; } kept_states[] = {
@@ -178,11 +178,13 @@ copy_files (VjMllamaTrainer *trainer, const char *to, VjDtype dtype, GError **er
     g_autofree char *from = g_build_filename (trainer->dir, name, NULL), *target = g_build_filename (to, name, NULL), *changed = NULL;
     if (!is_copied (name) || !g_file_test (from, G_FILE_TEST_IS_REGULAR))
       continue;
-    g_autoptr (GBytes) bytes = vj_file_read (from, COPY_LIMIT, error);
-    if (bytes == NULL) {
-      g_prefix_error (error, "save: copying the model's files: ");
-      return FALSE;
+    g_autoptr (GBytes) bytes = vj_file_read (from, COPY_LIMIT, &fault);
+    if (bytes == NULL && g_error_matches (fault, VJ_ERROR, VJ_EXIT_LIMIT)) {
+      g_clear_error (&fault);
+      continue;
     }
+    if (bytes == NULL)
+      return vj_fail (error, VJ_EXIT_DATA, "save: copying the model's files: %s", fault->message);
     gsize length;
     const char *text = g_bytes_get_data (bytes, &length);
     if (strcmp (name, "config.json") == 0) {
