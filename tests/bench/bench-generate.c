@@ -36,9 +36,11 @@ run_prompt (Model *m, GError **error)
     images[i] = (VjMllamaImage) { tiles[i].pixels, tiles[i].n_tiles, tiles[i].aspect_ratio_id };
   }
   ok = ok && (c->n_images == 0 || vj_mllama_encode (m->model, images, c->n_images, visions, error));
-  g_autoptr (VjMllamaSequence) sequence = !ok ? NULL
-    : vj_mllama_sequence_new (m->model, (const guint32 *) (gpointer) c->tokens->data, c->tokens->len, visions, c->n_images,
-                              c->tokens->len + m->options->tokens, error);
+  const guint32 *tokens = (const guint32 *) (gpointer) c->tokens->data;
+  g_autoptr (VjMllamaSequence) sequence = NULL;
+  if (ok)
+    sequence = vj_mllama_sequence_new (m->model, tokens, c->tokens->len, visions, c->n_images,
+                                       c->tokens->len + m->options->tokens, error);
   for (gsize i = 0; i < c->n_images; i++) {
     vj_tiles_clear (&tiles[i]);
     g_clear_pointer (&visions[i], vj_mllama_vision_unref);
@@ -75,10 +77,11 @@ decode_step (void *data, BenchSample *sample, GError **error)
   guint32 vocab = vj_mllama_peek_config (m->model)->vocab_size;
   if (m->base == NULL && (m->base = run_prompt (m, error)) == NULL)
     return FALSE;
-  g_autoptr (VjMllamaSequence) sequence = vj_mllama_sequence_fork (m->base, m->bench_case->tokens->len + m->options->tokens, error);
+  const GArray *prompt = m->bench_case->tokens;
+  g_autoptr (VjMllamaSequence) sequence = vj_mllama_sequence_fork (m->base, prompt->len + m->options->tokens, error);
   if (sequence == NULL)
     return FALSE;
-  guint32 token = g_array_index (m->bench_case->tokens, guint32, m->bench_case->tokens->len - 1);
+  guint32 token = g_array_index (prompt, guint32, prompt->len - 1);
   g_autofree float *logits = g_new (float, vocab);
   bench_clock_start (sample);
   for (guint i = 0; i < m->options->tokens; i++) {
@@ -97,8 +100,9 @@ serve_model (const BenchOptions *options, BenchStep step, GError **error)
   Model m = { .options = options, .bench_case = options->cases->pdata[0] };
   g_autofree char *file = g_build_filename (options->model, "preprocessor_config.json", NULL);
   g_autofree char *summary = NULL;
+  const VjEngineConfig *engine = &options->engine;
   gboolean ok = vj_preprocess_load (file, &m.preprocess, error)
-                && (m.model = vj_mllama_open (options->model, options->engine.compute, options->engine.threads, options->engine.dtype, error)) != NULL;
+                && (m.model = vj_mllama_open (options->model, engine->compute, engine->threads, engine->dtype, error)) != NULL;
   if (ok) {
     m.logits = g_new (float, vj_mllama_peek_config (m.model)->vocab_size);
     summary = g_strdup_printf ("%s, compute %s", vj_mllama_peek_dtype (m.model), vj_mllama_peek_compute (m.model));
@@ -129,8 +133,8 @@ submit (Speaker *s, guint i, GError **error)
   for (gsize k = 0; k < c->n_images; k++)
     images[k].digest = g_strdup_printf ("%s-%u", c->images[k].digest, s->round);
   VjChatMessage message = { .speaker = VJ_SPEAKER_USER, .text = c->prompt, .images = images, .n_images = c->n_images };
-  VjGenerateRequest request = { .messages = &message, .n_messages = 1, .seeds = seeds, .n = s->options->draws,
-                                .options = { .temperature = s->options->temperature, .top_p = 1, .max_tokens = s->options->tokens } };
+  VjGenerateOptions how = { .temperature = s->options->temperature, .top_p = 1, .max_tokens = s->options->tokens };
+  VjGenerateRequest request = { &message, 1, how, seeds, s->options->draws };
   gboolean ok = vj_engine_submit (s->engine, i, &request, error);
   for (gsize k = 0; k < c->n_images; k++)
     g_free ((void *) images[k].digest);
@@ -181,6 +185,7 @@ main (int argc, char **argv)
   else if (strcmp (options.row, "replies") == 0)
     serve_engine (&options, &error);
   else
-    vj_fail (&error, VJ_EXIT_USAGE, "bench-generate: '%s': no such row; there are prefill, decode and replies", options.row);
+    vj_fail (&error, VJ_EXIT_USAGE, "bench-generate: '%s': no such row; there are prefill, decode and replies",
+             options.row);
   return bench_exit (error);
 }

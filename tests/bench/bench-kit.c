@@ -126,7 +126,7 @@ bench_options_init (BenchOptions *options, int argc, char **argv, GError **error
   const GOptionEntry entries[] = {
     {"threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads (default: all processors)", "N"},
     {"compute", 0, 0, G_OPTION_ARG_STRING, &compute, "Compute plugin (default auto)", "NAME"},
-    {"max-batch", 0, 0, G_OPTION_ARG_INT, &max_batch, "Sequences decoded together (default: the engine's choice)", "N"},
+    {"max-batch", 0, 0, G_OPTION_ARG_INT, &max_batch, "Sequences decoded together (default: the engine chooses)", "N"},
     {"tokens", 0, 0, G_OPTION_ARG_INT, &tokens, "Tokens generated per reply, at most (default 16)", "N"},
     {"draws", 0, 0, G_OPTION_ARG_INT, &draws, "Draws of each prompt (default 1)", "N"},
     {"temperature", 0, 0, G_OPTION_ARG_DOUBLE, &temperature, "Sampling temperature (default 0: greedy)", "T"},
@@ -138,11 +138,12 @@ bench_options_init (BenchOptions *options, int argc, char **argv, GError **error
   if (!g_option_context_parse (context, &argc, &argv, error))
     return FALSE;
   if (argc != 4 || threads < 0 || max_batch < 0 || tokens < 1 || draws < 1)
-    return vj_fail (error, VJ_EXIT_USAGE, "usage: %s [OPTION...] ROW MODEL-DIR CASES-FILE, numbers not negative", argv[0]);
+    return vj_fail (error, VJ_EXIT_USAGE, "usage: %s [OPTION...] ROW MODEL-DIR CASES-FILE, numbers not negative",
+                    argv[0]);
   vj_compute_set_find (find_compute, NULL);
-  *options = (BenchOptions) { .row = g_strdup (argv[1]), .model = g_strdup (argv[2]), .tokens = (guint) tokens, .draws = (guint) draws,
-                              .temperature = temperature, .freeze = (guint) freeze,
-                              .engine = { .compute = compute, .threads = (guint) threads, .max_batch = (guint) max_batch } };
+  *options = (BenchOptions) { .row = g_strdup (argv[1]), .model = g_strdup (argv[2]), .tokens = (guint) tokens,
+                              .draws = (guint) draws, .temperature = temperature, .freeze = (guint) freeze,
+                              .engine = { compute, (guint) threads, 0, (guint) max_batch } };
   return (options->cases = read_cases (argv[3], error)) != NULL;
 }
 
@@ -190,6 +191,15 @@ peak_kib (void)
   return line == NULL ? 0 : g_ascii_strtoull (line + strlen ("VmHWM:"), NULL, 10);
 }
 
+static void
+print_sample (const BenchSample *s)
+{
+  printf ("{\"seconds\": %.9f, \"cpu\": %.9f, ", s->seconds, s->cpu);
+  printf ("\"prompt\": %" G_GUINT64_FORMAT ", \"reply\": %" G_GUINT64_FORMAT ", \"peak_kib\": %" G_GUINT64_FORMAT "}\n",
+          s->prompt, s->reply, peak_kib ());
+  fflush (stdout);
+}
+
 gboolean
 bench_serve (const char *summary, BenchStep step, void *data, GError **error)
 {
@@ -200,9 +210,7 @@ bench_serve (const char *summary, BenchStep step, void *data, GError **error)
     BenchSample sample = { 0 };
     if (!step (data, &sample, error))
       return FALSE;
-    printf ("{\"seconds\": %.9f, \"cpu\": %.9f, \"prompt\": %" G_GUINT64_FORMAT ", \"reply\": %" G_GUINT64_FORMAT ", \"peak_kib\": %" G_GUINT64_FORMAT "}\n",
-            sample.seconds, sample.cpu, sample.prompt, sample.reply, peak_kib ());
-    fflush (stdout);
+    print_sample (&sample);
   }
   return TRUE;
 }
@@ -213,7 +221,9 @@ bench_exit (GError *error)
   if (error == NULL)
     return VJ_EXIT_DONE;
   fprintf (stderr, "%s\n", error->message);
-  int code = error->domain == VJ_ERROR ? (int) vj_error_exit (error) : error->domain == G_OPTION_ERROR ? VJ_EXIT_USAGE : VJ_EXIT_DATA;
+  int code = error->domain == VJ_ERROR ? (int) vj_error_exit (error) : VJ_EXIT_DATA;
+  if (error->domain == G_OPTION_ERROR)
+    code = VJ_EXIT_USAGE;
   g_error_free (error);
   return code;
 }

@@ -1,6 +1,6 @@
 /* What the bench programs share: a program is a worker that opens its model once, then does one repetition for each
  * line on stdin and answers with one line of JSON. So whoever measures can take turns between this program, the probe
- * of the machine's limits and a peer, and noise falls on all of them alike. Not for tests: nothing here judges a time. */
+ * of the machine's limits and a peer, and noise falls on all alike. Not for tests: nothing here judges a time. */
 #ifndef VJ_BENCH_KIT_H
 #define VJ_BENCH_KIT_H
 

@@ -1,12 +1,12 @@
 /* bench-limits: what this machine can do at best, as a worker: after a first look at every library, size and number of
  * threads it measures, for each line on stdin, the best of them again, and answers with one line of JSON:
  *
- *   {"f32": FLOP/S, "f32_by": "openblas 2048", "f32_large": ..., "bf16": ..., "read": BYTES/S, "read_by": "2 threads"}
+ *   {"f32": FLOP/S, "f32_by": "openblas 2048", "f32_large": ..., "bf16": ..., "read": BYTES/S, "read_by": ...}
  *
- * and each again as "f32_cpu" and so on: the same by processor time, as if all threads had a processor of their own, which
- * others on the machine disturb less. "f32" is the peak over all sizes, usually of one that fits the caches; "f32_large" that of the largest size alone.
- * What no library here can make is left out. `read` is what a loop that only reads gets out of a buffer that no cache
- * holds. Options: --threads N, --buffer-mib N, --sizes N,N... */
+ * and each again as "f32_cpu" and so on: the same by processor time, as if all threads had a processor of their own,
+ * which others on the machine disturb less. "f32" is the peak over all sizes, usually of one that fits the caches;
+ * "f32_large" that of the largest size alone. What no library here can make is left out. `read` is what a loop that
+ * only reads gets out of a buffer that no cache holds. Options: --threads N, --buffer-mib N, --sizes N,N... */
 #include "bench-limits.h"
 
 #include <pthread.h>
@@ -15,12 +15,13 @@
 #include <string.h>
 #include <time.h>
 
+#define MAX_SIZES 8
 #define LOOK_SECONDS 0.25 /* of measuring each candidate, at least once */
 
 typedef struct {
   guint threads;
   gsize bytes; /* of the buffer */
-  gsize sizes[8], n_sizes;
+  gsize sizes[MAX_SIZES], n_sizes;
 } Options;
 
 static double
@@ -249,15 +250,17 @@ read_options (int argc, char **argv, Options *options)
 {
   int threads = 0, mib = 1024;
   char *sizes = NULL;
-  const GOptionEntry entries[] = { { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads (default: all processors)", "N" },
-                                   { "buffer-mib", 0, 0, G_OPTION_ARG_INT, &mib, "Size of what is read (default 1024)", "N" },
-                                   { "sizes", 0, 0, G_OPTION_ARG_STRING, &sizes, "Sizes of the products (default 512,1024,2048,4096)", "N,N..." },
-                                   G_OPTION_ENTRY_NULL };
+  const GOptionEntry entries[] = {
+    { "threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads (default: all processors)", "N" },
+    { "buffer-mib", 0, 0, G_OPTION_ARG_INT, &mib, "Size of what is read (default 1024)", "N" },
+    { "sizes", 0, 0, G_OPTION_ARG_STRING, &sizes, "Sizes of the products (default 512,1024,2048,4096)", "N,N..." },
+    G_OPTION_ENTRY_NULL
+  };
   g_autoptr (GOptionContext) context = g_option_context_new (NULL);
   g_option_context_add_main_entries (context, entries, NULL);
   if (!g_option_context_parse (context, &argc, &argv, NULL) || argc != 1 || threads < 0 || mib < 1)
     return FALSE;
-  g_auto (GStrv) parts = g_strsplit (sizes != NULL ? sizes : "512,1024,2048,4096", ",", (gint) G_N_ELEMENTS (options->sizes));
+  g_auto (GStrv) parts = g_strsplit (sizes != NULL ? sizes : "512,1024,2048,4096", ",", MAX_SIZES);
   for (; parts[options->n_sizes] != NULL; options->n_sizes++)
     if ((options->sizes[options->n_sizes] = (gsize) strtoul (parts[options->n_sizes], NULL, 10)) < 1)
       return FALSE;
@@ -281,12 +284,13 @@ main (int argc, char **argv)
   for (gsize i = 0; i < N_PRODUCTS; i++)
     find_best (i < 2 ? "f32" : "bf16", &options, i % 2 == 0 ? 0 : options.n_sizes - 1, &products[i]);
   if (!find_reading (&options, &reading)) {
-    fprintf (stderr, "bench-limits: no memory for a buffer of %zu MiB; ask for less by --buffer-mib\n", options.bytes >> 20);
+    fprintf (stderr, "bench-limits: no memory for a buffer of %zu MiB; ask for less by --buffer-mib\n",
+             options.bytes >> 20);
     return 10;
   }
   printf ("{\"ready\": \"limits\"}\n");
   fflush (stdout);
   while (fgets (line, sizeof line, stdin) != NULL)
     print_limits (&options, products, &reading);
-  return reading.sum == 1; /* never: every line was summed an even number of times */
+  return reading.sum == 1; /* never: every byte of the buffer is 1 */
 }

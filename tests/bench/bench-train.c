@@ -21,8 +21,8 @@ make_examples (Learner *learner)
   for (guint i = 0; i < n; i++) {
     const BenchCase *c = learner->cases->pdata[i];
     VjChatMessage *pair = learner->messages + 2 * i;
-    pair[0] = (VjChatMessage) { .speaker = VJ_SPEAKER_USER, .text = c->prompt, .images = c->images, .n_images = c->n_images };
-    pair[1] = (VjChatMessage) { .speaker = VJ_SPEAKER_ASSISTANT, .text = c->reply };
+    pair[0] = (VjChatMessage) { VJ_SPEAKER_USER, c->prompt, c->images, c->n_images };
+    pair[1] = (VjChatMessage) { VJ_SPEAKER_ASSISTANT, c->reply, NULL, 0 };
     learner->examples[i] = (VjTunerExample) { .messages = pair, .n_messages = 2, .weight = 1 };
   }
 }
@@ -44,13 +44,15 @@ train_step (void *data, BenchSample *sample, GError **error)
 static gboolean
 serve (const BenchOptions *options, GError **error)
 {
-  const VjTunerConfig config = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1, .freeze = options->freeze };
+  const VjTunerConfig config = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1,
+                                 .freeze = options->freeze };
   g_autoptr (VjTuner) tuner = vj_tuner_open (options->model, &options->engine, &config, NULL, error);
   if (tuner == NULL)
     return FALSE;
   Learner learner = { .tuner = tuner, .cases = options->cases };
   make_examples (&learner);
-  gboolean ok = bench_serve (options->engine.compute != NULL ? options->engine.compute : "compute auto", train_step, &learner, error);
+  const char *compute = options->engine.compute;
+  gboolean ok = bench_serve (compute != NULL ? compute : "compute auto", train_step, &learner, error);
   g_free (learner.messages);
   g_free (learner.examples);
   return ok;

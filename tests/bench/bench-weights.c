@@ -26,9 +26,10 @@ describe (const VjMllamaPlan *plan)
       continue;
     for (guint d = 0; d < w->n_dims; d++)
       json_array_append_new (shape, json_integer ((json_int_t) w->dims[d]));
-    json_object_set_new (header, w->key, json_pack ("{s:s, s:o, s:[I, I]}", "dtype", "BF16", "shape", shape, "data_offsets", (json_int_t) at,
-                                                    (json_int_t) (at + 2 * w->n_elements)));
-    at += 2 * w->n_elements;
+    gsize end = at + 2 * w->n_elements;
+    json_object_set_new (header, w->key, json_pack ("{s:s, s:o, s:[I, I]}", "dtype", "BF16", "shape", shape,
+                                                    "data_offsets", (json_int_t) at, (json_int_t) end));
+    at = end;
   }
   return header;
 }
@@ -72,7 +73,9 @@ static gboolean
 write_all (FILE *file, const VjMllamaPlan *plan)
 {
   json_t *header = describe (plan);
-  g_autofree char *text = json_dumps (header, JSON_COMPACT);
+  g_autofree char *dumped = json_dumps (header, JSON_COMPACT);
+  /* Padded as published files are, so that the weights lie on multiples of 64 bytes and can be used where they are. */
+  g_autofree char *text = g_strdup_printf ("%-*s", (int) ((strlen (dumped) + 8 + 63) / 64 * 64 - 8), dumped);
   json_decref (header);
   guint64 length = GUINT64_TO_LE ((guint64) strlen (text));
   VjRandom random;
@@ -91,7 +94,8 @@ static gboolean
 work (const char *dir, GError **error)
 {
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
-  g_autofree char *path = g_build_filename (dir, "model.safetensors", NULL), *partial = g_strconcat (path, ".part", NULL);
+  g_autofree char *path = g_build_filename (dir, "model.safetensors", NULL);
+  g_autofree char *partial = g_strconcat (path, ".part", NULL);
   if (!vj_mllama_config_load (dir, config, error))
     return FALSE;
   g_autoptr (VjMllamaPlan) plan = vj_mllama_plan_new (config, NULL, error);
@@ -102,7 +106,8 @@ work (const char *dir, GError **error)
   if (file != NULL && fclose (file) != 0)
     ok = FALSE;
   if (!ok || rename (partial, path) != 0)
-    return vj_fail (error, VJ_EXIT_STORE, "%s: cannot be written: %s; give a folder with room", path, g_strerror (errno));
+    return vj_fail (error, VJ_EXIT_STORE, "%s: cannot be written: %s; give a folder with room", path,
+                    g_strerror (errno));
   return TRUE;
 }
 

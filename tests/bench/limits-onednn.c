@@ -72,7 +72,8 @@ gemm_open (gsize n, dnnl_data_type_t type)
 {
   BenchGemm *gemm = g_new0 (BenchGemm, 1);
   if (dnnl_engine_create (&gemm->engine, dnnl_cpu, 0) == dnnl_success
-      && dnnl_stream_create (&gemm->stream, gemm->engine, dnnl_stream_default_flags) == dnnl_success && make_plan (gemm, n, type)
+      && dnnl_stream_create (&gemm->stream, gemm->engine, dnnl_stream_default_flags) == dnnl_success
+      && make_plan (gemm, n, type)
       && make_memory (gemm, SRC, dnnl_query_src_md, type) && make_memory (gemm, WEIGHTS, dnnl_query_weights_md, type)
       && make_memory (gemm, DST, dnnl_query_dst_md, type))
     return gemm;
@@ -95,7 +96,9 @@ open_bf16 (gsize n, G_GNUC_UNUSED guint threads)
 static gboolean
 gemm_run (BenchGemm *gemm)
 {
-  const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, gemm->memory[SRC] }, { DNNL_ARG_WEIGHTS, gemm->memory[WEIGHTS] }, { DNNL_ARG_DST, gemm->memory[DST] } };
+  const dnnl_exec_arg_t args[] = { { DNNL_ARG_SRC, gemm->memory[SRC] },
+                                   { DNNL_ARG_WEIGHTS, gemm->memory[WEIGHTS] },
+                                   { DNNL_ARG_DST, gemm->memory[DST] } };
   return dnnl_primitive_execute (gemm->primitive, gemm->stream, G_N_ELEMENTS (args), args) == dnnl_success
          && dnnl_stream_wait (gemm->stream) == dnnl_success;
 }

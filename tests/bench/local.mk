@@ -2,7 +2,8 @@
 bench_programs = tests/bench/bench-limits tests/bench/bench-weights tests/bench/bench-generate tests/bench/bench-train
 check_PROGRAMS += $(bench_programs)
 TESTS += tests/bench/test-bench.py
-EXTRA_DIST += tests/bench/bench.py tests/bench/bench_cases.py tests/bench/bench_work.py tests/bench/test-bench.py doc/performance.md \
+EXTRA_DIST += tests/bench/bench.py tests/bench/bench_rows.py tests/bench/bench_sides.py tests/bench/bench_cases.py \
+	tests/bench/bench_work.py tests/bench/test-bench.py doc/performance.md \
 	tests/peers/README.md tests/peers/bench_peers.py tests/peers/bench_torch.py
 
 tests_bench_bench_limits_SOURCES = tests/bench/bench-limits.c tests/bench/bench-limits.h

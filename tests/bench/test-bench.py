@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The bench measures every row, counts work as the weights have it, and says why when it cannot. No time is judged. Prints TAP."""
+"""The bench measures every row, counts work as the weights have it, and says why when it cannot. No time is judged.
+Prints TAP."""
 import json
 import math
 import os
@@ -10,8 +11,8 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "pipeline")]
-import bench  # noqa: E402
 import bench_cases  # noqa: E402
+import bench_rows  # noqa: E402
 import bench_work  # noqa: E402
 from harness import Tap  # noqa: E402
 
@@ -33,7 +34,7 @@ def test_rows(tap, top):
         return
     with open(report, encoding="utf-8") as file:
         rows = json.load(file)["rows"]
-    tap.check([found["row"] for found in rows] == list(bench.Bench.ROWS), "every row is there", rows)
+    tap.check([found["row"] for found in rows] == list(bench_rows.ROWS), "every row is there", rows)
     for found in rows:
         tap.check(sound(found), f"{found['row']}: time, work and memory are numbers above 0", found)
         tap.check(f"\n{found['row']} " in result.stdout, f"{found['row']}: a line of the table", result.stdout)
@@ -52,7 +53,7 @@ def products(folder):
 
 
 def test_work(tap, top):
-    folder = bench_cases.make_model(os.path.join(top, "models"), "tiny", bench.TINY, bench.program("bench-weights"))
+    folder = bench_cases.make_model(os.path.join(top, "models"), "tiny", bench_rows.TINY, bench_rows.program("bench-weights"))
     shape, weights = bench_work.Shape(folder), products(folder)
     text = sum(n for key, n in weights.items() if key.startswith("language_model.") and "embed_tokens" not in key)
     states = sum(n for key, n in weights.items() if "cross_attn.k_proj" in key or "cross_attn.v_proj" in key)
@@ -66,7 +67,7 @@ def test_work(tap, top):
     rows = shape.tile_states
     tap.check(bench_work.vision_flops(shape, 1) == 2 * (rows * (layers + projector) + (rows - 1) * patch) + 4 * shape.vision_layers * shape.width * rows ** 2,
               "so is a row of the picture", bench_work.vision_flops(shape, 1))
-    again = bench_cases.make_model(os.path.join(top, "again"), "tiny", bench.TINY, bench.program("bench-weights"))
+    again = bench_cases.make_model(os.path.join(top, "again"), "tiny", bench_rows.TINY, bench_rows.program("bench-weights"))
     same = [open(os.path.join(where, "model.safetensors"), "rb").read() for where in (folder, again)]
     tap.check(same[0] == same[1], "a random model is the same each time")
 

@@ -1,17 +1,14 @@
 #!/usr/bin/env python3
 """vjrun beside PyTorch and transformers: the same checkpoints, prompts, pictures and threads, taking turns in one run.
 
-  bench_peers.py --build BUILDDIR [--rows NAME,...] [--rounds N] [--quick] [--json FILE] [and what tests/bench/bench.py takes]
+  bench_peers.py --build BUILDDIR [--rows NAME,...] [--rounds N] [--quick] [--json FILE] [what bench.py takes]
 
 Run it with a Python that has the packages of README.md here. Of the ways to set the other side up (VARIANTS) the
 fastest in a short trial is measured; all trials are shown. Nothing in `make check` runs this."""
 import os
 import pathlib
-import shutil
-import statistics
-import subprocess
 import sys
-import tempfile
+from statistics import median
 
 HERE = pathlib.Path(__file__).resolve().parent
 if "--build" in sys.argv[:-1]:  # before bench.py looks for the build
@@ -21,7 +18,8 @@ if "--build" in sys.argv[:-1]:  # before bench.py looks for the build
 sys.path.insert(0, str(HERE.parent / "bench"))
 
 import bench  # noqa: E402
-import bench_cases  # noqa: E402
+from bench_rows import open_ours, open_start  # noqa: E402
+from bench_sides import Worker, measure, openmp  # noqa: E402
 
 DTYPES = [["--dtype", "bf16"], ["--dtype", "f32"]]
 CACHES = [["--cache", "dynamic"], ["--cache", "static"]]
@@ -49,15 +47,13 @@ SHARED = ("--tokens", "--draws", "--temperature")
 
 def open_peer(row, variant, options):
     """The other side of `row`, set up as `variant` says."""
-    ours = row.command if isinstance(row.command, list) else []
-    which = ours[1] if ours else "start"
-    shared = [part for i, part in enumerate(ours) if part in SHARED or (i > 0 and ours[i - 1] in SHARED)]
-    command = [sys.executable, HERE / "bench_torch.py", which, row.model, row.cases, "--threads", options.threads, *shared, *variant]
+    which = "start" if row.name == "start" else row.command[1]
+    shared = [part for i, part in enumerate(row.command) if part in SHARED or row.command[i - 1] in SHARED]
+    command = [sys.executable, HERE / "bench_torch.py", which, row.model, row.cases, "--threads", options.threads,
+               *shared, *variant]
     threads = variant[variant.index("--threads") + 1] if "--threads" in variant else options.threads
-    environment = {**bench.openmp(threads), "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    if which == "start":
-        return bench.Start(command, row.command.files[:-1], **environment)
-    return bench.Worker(command, **environment)
+    environment = {**openmp(threads), "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
+    return open_start(row, command, **environment) if which == "start" else Worker(command, **environment)
 
 
 def share(variant, row):
@@ -75,11 +71,12 @@ def choose(row, name, variants, options):
     for variant in variants:
         peer = open_peer(row, variant, options)
         try:
-            samples = bench.measure({"peer": peer}, 1 if options.quick else 2)["peer"]
+            samples = measure({"peer": peer}, 1 if options.quick else 2)["peer"]
         finally:
             peer.close()
         seconds = min(sample["seconds"] for sample in samples) / share(variant, row)
-        print(f"  {row.name}: {name} {' '.join(map(str, variant))}: {seconds:.3f} s, {samples[-1]['peak_kib'] / 1024:.0f} MiB", flush=True)
+        way, memory = " ".join(map(str, variant)), samples[-1]["peak_kib"] / 1024
+        print(f"  {row.name}: {name} {way}: {seconds:.3f} s, {memory:.0f} MiB", flush=True)
         if best is None or seconds < best[0]:
             best = seconds, variant
     return best[1]
@@ -88,60 +85,56 @@ def choose(row, name, variants, options):
 def check_same(row, part, ours, theirs):
     """Both sides read the same number of tokens, or they do not do the same work."""
     if part == 1 and ours["prompt"] != theirs["prompt"]:
-        raise RuntimeError(f"{row.name}: {ours['prompt']} tokens read here and {theirs['prompt']} there: not the same prompts")
+        raise RuntimeError(f"{row.name}: {ours['prompt']} tokens read here, {theirs['prompt']} there: not the same prompts")
+
+
+def line(row, found):
+    ours, theirs, peaks = found["ours"], found["theirs"], [found[side]["peak_kib"] / 1024 for side in ("ours", "theirs")]
+    return (f"{row.name:<8} {found['peer']:<21} {median(ours['seconds']):>9.3f} {median(theirs['seconds']):>9.3f} "
+            f"{found['ratio']:>7.2f} {found['best_ratio']:>7.2f} {found['cpu_ratio']:>7.2f} {found['bar']:>6}  "
+            f"{peaks[0]:>8.0f} {peaks[1]:>7.0f} {found['memory_ratio']:>6.2f} {MEMORY_BAR:>5}  "
+            f"{ours['reply']:.0f} and {theirs['reply']:.0f}")
+
+
+def summary(samples, part):
+    """Times and tokens of the whole row, of which the samples did `part`."""
+    last = samples[-1]
+    return {"seconds": [s["seconds"] / part for s in samples], "cpu": [s["cpu"] / part for s in samples],
+            "reply": last["reply"] / part, "peak_kib": last["peak_kib"]}
 
 
 def compare(row, name, bar, variants, limits, options):
     variant = choose(row, name, variants, options)
-    sides = {"limits": limits, "ours": row.open(options)}
+    sides = {"limits": limits, "ours": open_ours(row, options)}
     try:
         sides["theirs"] = open_peer(row, variant, options)
-        taken = bench.measure(sides, options.rounds)
+        taken = measure(sides, options.rounds)
     finally:
         for side in ("ours", "theirs"):
             if side in sides:
                 sides[side].close()
     part = share(variant, row)
     check_same(row, part, taken["ours"][-1], taken["theirs"][-1])
-    mine = {clock: [sample[clock] for sample in taken["ours"]] for clock in ("seconds", "cpu")}
-    others = {clock: [sample[clock] / part for sample in taken["theirs"]] for clock in ("seconds", "cpu")}
-    peaks = [taken[side][-1]["peak_kib"] for side in ("ours", "theirs")]
-    found = {"row": row.name, "peer": name, "variant": variant, "bar": bar, "ours": taken["ours"], "theirs": taken["theirs"],
-             "limits": taken["limits"], "ratio": statistics.median(others["seconds"]) / statistics.median(mine["seconds"]),
-             "best_ratio": min(others["seconds"]) / min(mine["seconds"]), "cpu_ratio": statistics.median(others["cpu"]) / statistics.median(mine["cpu"]),
-             "memory_ratio": peaks[0] / peaks[1], "load": os.getloadavg()[0]}
-    print(f"{row.name:<8} {name:<21} {statistics.median(mine['seconds']):>9.3f} {statistics.median(others['seconds']):>9.3f} {found['ratio']:>7.2f} "
-          f"{found['best_ratio']:>7.2f} {found['cpu_ratio']:>7.2f} {bar:>6}  {peaks[0] / 1024:>7.0f} {peaks[1] / 1024:>7.0f} {found['memory_ratio']:>6.2f} "
-          f"{MEMORY_BAR:>5}   tokens {taken['ours'][-1]['reply']} and {taken['theirs'][-1]['reply'] / part:.0f}", flush=True)
+    ours, theirs = summary(taken["ours"], 1), summary(taken["theirs"], part)
+    found = {"row": row.name, "peer": name, "variant": variant, "bar": bar, "ours": ours, "theirs": theirs,
+             "limits": taken["limits"], "load": os.getloadavg()[0],
+             "ratio": median(theirs["seconds"]) / median(ours["seconds"]),
+             "best_ratio": min(theirs["seconds"]) / min(ours["seconds"]),
+             "cpu_ratio": median(theirs["cpu"]) / median(ours["cpu"]),
+             "memory_ratio": ours["peak_kib"] / theirs["peak_kib"]}
+    print(line(row, found), flush=True)
     return found
 
 
 def main():
     options = bench.arguments(__doc__)
-    scratch = tempfile.mkdtemp(prefix="vjrun-bench-")
-    result = {"machine": bench.machine(), "threads": options.threads, "rounds": options.rounds, "rows": []}
-    limits = None
-    try:
-        limits = bench.open_limits(options)
-        rows = bench.Bench(options, scratch)
-        print(f"machine: {result['machine']}; {options.threads} threads; load {os.getloadavg()[0]:.2f}; {options.rounds} rounds")
-        print(f"{'row':<8} {'against':<21} {'ours s':>9} {'theirs s':>9} {'ratio':>7} {'best':>7} {'by cpu':>7} {'bar':>6}  {'ours MiB':>7} {'theirs':>7} {'ratio':>6} {'bar':>5}")
-        for name in options.rows:
-            row = rows.row(name)
-            for peer, bar, variants in VARIANTS[name]:
-                result["rows"].append(compare(row, peer, bar, variants, limits, options))
-        print(bench.limits_text([limit for found in result["rows"] for limit in found["limits"]]))
-        print(f"load at the end: {os.getloadavg()[0]:.2f}")
-    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    finally:
-        if limits is not None:
-            limits.close()
-        shutil.rmtree(scratch, ignore_errors=True)
-    if options.json:
-        bench_cases.write_json(result, options.json)
-    return 0
+    columns = (f"{'row':<8} {'against':<21} {'ours s':>9} {'theirs s':>9} {'ratio':>7} {'best':>7} {'by cpu':>7} {'bar':>6}  "
+               f"{'ours MiB':>8} {'theirs':>7} {'ratio':>6} {'bar':>5}  tokens made")
+
+    def measure_row(row, limits):
+        return [compare(row, *peer, limits, options) for peer in VARIANTS[row.name]]
+
+    return bench.run(options, columns, measure_row)
 
 
 if __name__ == "__main__":
