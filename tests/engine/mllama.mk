@@ -33,3 +33,18 @@ tests_engine_test_full_size_SOURCES = tests/engine/test-full-size.c
 tests_engine_test_full_size_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_full_size_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/tools/make-full-size.py tests/peers/check_full_size.py
+
+# The cublas compute on a GPU that is none: its C and its kernels, compiled for the processor; see tests/engine/emulated/emulated.h.
+check_PROGRAMS += tests/engine/emulated/cublas.so
+tests_engine_emulated_cublas_so_SOURCES = $(CUBLAS_SOURCES) tests/engine/emulated/attention.c tests/engine/emulated/emulated.h \
+	tests/engine/emulated/fibers.c tests/engine/emulated/gpu.c tests/engine/emulated/rows.c tests/engine/emulated/train.c
+tests_engine_emulated_cublas_so_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_emulated_cublas_so_CFLAGS = $(PLUGIN_CFLAGS) -ffp-contract=off
+tests_engine_emulated_cublas_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_engine_emulated_cublas_so_LDADD = $(GLIB_LIBS) -lm
+check_PROGRAMS += tests/engine/test-cublas
+TESTS += tests/engine/test-cublas
+tests_engine_test_cublas_SOURCES = tests/engine/test-cublas.c tests/engine/emulated/emulated.h tests/engine/emulated/fibers.c tests/engine/openblas.h
+tests_engine_test_cublas_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_cublas_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_cublas_LDADD = $(CORE_LDADD)

@@ -1,4 +1,5 @@
-/* Offers the built openblas plugin to the engine, without the plugin loader. */
+/* Offers the built compute plugins to the engine, without the plugin loader: openblas, cublas, and as `cublas-emulated`
+ * the latter on the emulated GPU of tests/engine/emulated/. */
 #ifndef VJ_TESTS_OPENBLAS_H
 #define VJ_TESTS_OPENBLAS_H
 
@@ -11,16 +12,21 @@
 static const VjComputeOps *
 openblas_find (G_GNUC_UNUSED void *data, const char *name, GError **error)
 {
-  g_autofree char *file = g_build_filename (g_getenv ("VJ_BUILDDIR") ? g_getenv ("VJ_BUILDDIR") : ".", "plugins/compute/openblas.so", NULL);
-  void *so = strcmp (name, "openblas") == 0 ? dlopen (file, RTLD_NOW | RTLD_LOCAL) : NULL;
-  const VjPlugin *(*query) (void) = NULL;
-  if (so != NULL) {
-    void *symbol = dlsym (so, "vj_plugin_query");
+  static const char *const files[][2] = { { "openblas", "plugins/compute/openblas.so" }, { "cublas", "plugins/compute/cublas.so" },
+                                          { "cublas-emulated", "tests/engine/emulated/cublas.so" } };
+  for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
+    g_autofree char *file = g_build_filename (g_getenv ("VJ_BUILDDIR") ? g_getenv ("VJ_BUILDDIR") : ".", files[i][1], NULL);
+    if (strcmp (name, files[i][0]) != 0)
+      continue;
+    void *so = dlopen (file, RTLD_NOW | RTLD_LOCAL), *symbol = so == NULL ? NULL : dlsym (so, "vj_plugin_query");
+    const VjPlugin *(*query) (void) = NULL;
     memcpy (&query, &symbol, sizeof query);
+    if (query != NULL)
+      return query ()->ops;
+    if (g_file_test (file, G_FILE_TEST_EXISTS))
+      g_error ("%s: %s", file, dlerror ()); /* built, but not as it should be */
   }
-  if (query != NULL)
-    return query ()->ops;
-  vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': not found: %s; build it", name, file);
+  vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': not found: it was not built", name);
   return NULL;
 }
 
@@ -34,6 +40,16 @@ static G_GNUC_UNUSED gboolean
 openblas_available (void)
 {
   return openblas_find (NULL, "openblas", NULL) != NULL;
+}
+
+/* Why this compute cannot be opened here; NULL: it can. Free with g_free. */
+static G_GNUC_UNUSED char *
+compute_missing (const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  VjCompute *compute = vj_compute_open (name, 1, &error);
+  vj_compute_close (compute);
+  return compute != NULL ? NULL : g_strdup (error->message);
 }
 
 #endif

@@ -522,12 +522,14 @@ test_unknown (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas" };
+  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "cublas-emulated", "cublas" };
   g_test_init (&argc, &argv, NULL);
   openblas_offer ();
   for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {
     g_autofree char *path = g_strconcat ("/compute/equals-reference/", backends[i], NULL);
     g_test_add_data_func (path, backends[i], test_backend);
+    if (g_str_has_prefix (backends[i], "cublas")) /* the law of rows is one of CPU backends */
+      continue;
     g_autofree char *alone = g_strconcat ("/compute/rows-alone/", backends[i], NULL);
     g_test_add_data_func (alone, backends[i], test_rows_alone);
   }

@@ -1,0 +1,2 @@
+/* Kernels for the emulated GPU. */
+#include "plugins/compute/cublas/train.cu"
