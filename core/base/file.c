@@ -172,15 +172,10 @@ read_all (int fd, guint8 *buffer, gsize limit)
   return (gssize) done;
 }
 
-GBytes *
-vj_file_read_beneath (const char *root, const char *name, gsize max_bytes, GError **error)
+/* The whole of an open file; takes `fd`. */
+static GBytes *
+read_bytes (int fd, gsize size, const char *shown, gsize max_bytes, GError **error)
 {
-  g_autofree char *shown = vj_quote (name, 0);
-  gsize size;
-  int fd;
-
-  if (!vj_file_open_beneath (root, name, &fd, &size, error))
-    return NULL;
   if (size > max_bytes) {
     close (fd);
     vj_fail (error, VJ_EXIT_LIMIT, "%s: %" G_GSIZE_FORMAT " bytes: more than the %" G_GSIZE_FORMAT
@@ -199,6 +194,38 @@ vj_file_read_beneath (const char *root, const char *name, gsize max_bytes, GErro
     return NULL;
   }
   return g_bytes_new_take (buffer, (gsize) n);
+}
+
+GBytes *
+vj_file_read_beneath (const char *root, const char *name, gsize max_bytes, GError **error)
+{
+  g_autofree char *shown = vj_quote (name, 0);
+  gsize size;
+  int fd;
+
+  return vj_file_open_beneath (root, name, &fd, &size, error) ? read_bytes (fd, size, shown, max_bytes, error) : NULL;
+}
+
+GBytes *
+vj_file_read (const char *path, gsize max_bytes, GError **error)
+{
+  g_autofree char *shown = vj_quote (path, 0);
+  struct stat info;
+  /* Looked at before it is opened, and again after: see vj_file_open_beneath. */
+  gboolean odd = stat (path, &info) == 0 && !S_ISREG (info.st_mode);
+  int fd = odd ? -1 : open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+  if (!odd && fd < 0) {
+    vj_fail (error, VJ_EXIT_DATA, "%s: cannot open: %s; check the name and its permissions", shown, g_strerror (errno));
+    return NULL;
+  }
+  if (odd || fstat (fd, &info) != 0 || !S_ISREG (info.st_mode) || info.st_size < 0) {
+    if (fd >= 0)
+      close (fd);
+    vj_fail (error, VJ_EXIT_DATA, "%s: not a regular file; only regular files are read", shown);
+    return NULL;
+  }
+  return read_bytes (fd, (gsize) info.st_size, shown, max_bytes, error);
 }
 
 /* -- writing -------------------------------------------------------------------- */

@@ -19,6 +19,10 @@ VJ_API gboolean vj_file_open_beneath (const char *root, const char *name, int *r
 /* The same, read whole. Longer than `max_bytes` is VJ_EXIT_LIMIT. NULL on error. */
 VJ_API GBytes *vj_file_read_beneath (const char *root, const char *name, gsize max_bytes, GError **error);
 
+/* The regular file `path`, which the user or the host named, read whole; symbolic links are followed. FIFOs, devices and
+ * directories are refused without a wait (VJ_EXIT_DATA), more than `max_bytes` is VJ_EXIT_LIMIT. NULL on error. */
+VJ_API GBytes *vj_file_read (const char *path, gsize max_bytes, GError **error);
+
 /* -- writing (errors are VJ_EXIT_STORE and name the file) --------------------- */
 
 /* Writes `data` to a new file beside `path`, syncs it, renames it to `path` and syncs the directory: afterwards `path`

@@ -1,5 +1,6 @@
 /* vjrun check: is the recipe valid, and what would it do? */
 #include "cli/cli.h"
+#include "pipeline/run.h"
 
 static void
 print_head (const char *label)
@@ -98,18 +99,19 @@ print_plan (const VjRecipe *recipe)
 
 /* -- what the run will need ---------------------------------------------------- */
 
-/* Paths that are not there: no fault of the recipe, but a run would end at them. */
+/* Paths that are not there and need not be: a file to write, a folder of images. What a run cannot do without is a fault,
+ * told by vj_pipeline_try. */
 static void
 warn_of_paths (VjCli *cli, const VjRecipePlugin *entries, gsize n)
 {
   for (gsize i = 0; i < n; i++) {
     for (const VjOption *option = entries[i].plugin != NULL ? entries[i].plugin->options : NULL; option != NULL && option->name != NULL; option++) {
-      const VjNode *node = option->type == VJ_OPTION_PATH ? vj_node_get (entries[i].node, option->name) : NULL;
+      const VjNode *node = option->type == VJ_OPTION_PATH && option->optional ? vj_node_get (entries[i].node, option->name) : NULL;
       if (node == NULL || node->text == NULL)
         continue;
       g_autofree char *path = g_canonicalize_filename (node->text, node->origin->directory), *where = vj_node_where (node);
       if (!g_file_test (path, G_FILE_TEST_EXISTS))
-        vj_log_write (cli->log, VJ_LOG_WARNING, NULL, "%s: '%s' is not there; the run will need it", where, path);
+        vj_log_write (cli->log, VJ_LOG_WARNING, NULL, "%s: '%s' is not there; the run may need it", where, path);
     }
   }
 }
@@ -125,8 +127,6 @@ warn_of_all_paths (VjCli *cli, const VjRecipe *recipe)
   warn_of_paths (cli, recipe->injectors, recipe->n_injectors);
   warn_of_paths (cli, recipe->filters, recipe->n_filters);
   warn_of_paths (cli, recipe->evaluators, recipe->n_evaluators);
-  if (recipe->pretrain_init != NULL && !g_file_test (recipe->pretrain_init, G_FILE_TEST_IS_DIR))
-    vj_log_write (cli->log, VJ_LOG_WARNING, NULL, "pretrain.init: '%s' is not there; the run will need it", recipe->pretrain_init);
 }
 
 int
@@ -140,7 +140,7 @@ vj_cli_check (VjCli *cli, int argc, char **argv)
     return vj_cli_usage (cli, "check", argc < 2 ? "a recipe is missing" : "one recipe at a time");
   g_autoptr (VjRegistry) registry = vj_cli_registry (cli, &error);
   g_autoptr (VjRecipe) recipe = registry != NULL ? vj_cli_recipe (cli, registry, argv[1], &error) : NULL;
-  if (recipe == NULL)
+  if (recipe == NULL || !vj_pipeline_try (recipe, cli->log, &error))
     return vj_cli_fail (cli, error);
   warn_of_all_paths (cli, recipe);
   print_plan (recipe);

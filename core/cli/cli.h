@@ -41,6 +41,9 @@ VjRegistry *vj_cli_registry (VjCli *cli, GError **error);
 /* The recipe with --deploy and --set applied. */
 VjRecipe *vj_cli_recipe (VjCli *cli, VjRegistry *registry, const char *file, GError **error);
 
+/* From now on a fatal signal, or a plugin that calls exit(), is told with the plugin's name. */
+void vj_cli_catch_crashes (void);
+
 /* Reports the error and gives its exit code; frees the error. */
 int vj_cli_fail (VjCli *cli, GError *error);
 /* A wrong command line: reports it with a pointer to --help, gives VJ_EXIT_USAGE. */

@@ -41,12 +41,20 @@ print_messages (const json_t *messages)
              strlen (json_string_value (json_object_get (message, "text"))), json_array_size (json_object_get (message, "images")));
 }
 
-static void
-print_fate (const VjStored *stored)
+static gboolean
+print_fate (VjStore *store, const VjStored *stored, GError **error)
 {
+  g_autoptr (VjFault) fault = NULL;
   g_autofree char *reason = vj_text_inert (stored->reason ? stored->reason : "", -1);
   g_print ("    %-12s %s%s%s%s%s\n", "fate", vj_fate_name (stored->fate), stored->fate_stage ? " by " : "",
            stored->fate_stage ? stored->fate_stage : "", reason[0] != '\0' ? ": " : "", reason);
+  if (!vj_store_quarantine_get (store, stored->record->id, &fault, error))
+    return FALSE;
+  if (fault != NULL && fault->place != NULL)
+    print_text ("  place", fault->place);
+  if (fault != NULL && fault->detail != NULL)
+    print_text ("  detail", fault->detail);
+  return TRUE;
 }
 
 static gboolean
@@ -93,10 +101,7 @@ print_record (VjStore *store, const VjStored *stored, GError **error)
     else if (strcmp (key, "images") != 0)
       print_value (key, value);
   }
-  if (!print_images (store, record, error))
-    return FALSE;
-  print_fate (stored);
-  return print_draws (store, record->id, error);
+  return print_images (store, record, error) && print_fate (store, stored, error) && print_draws (store, record->id, error);
 }
 
 /* Ancestors first, so that a life reads from its beginning; `seen` keeps a shared ancestor from being told twice. */

@@ -22,8 +22,11 @@ export_to (VjStore *store, VjExport layout, int iteration, const char *out, GErr
 
   if (!vj_export (store, layout, iteration, dir, &counts, error))
     return FALSE;
-  g_print ("%s: %" G_GINT64_FORMAT " traces, %" G_GINT64_FORMAT " pairs, %" G_GINT64_FORMAT " images\n", dir, counts.traces,
+  g_print ("%s: %" G_GINT64_FORMAT " traces, %" G_GINT64_FORMAT " pairs, %" G_GINT64_FORMAT " images", dir, counts.traces,
            counts.pairs, counts.images);
+  if (counts.quarantined > 0)
+    g_print (", %" G_GINT64_FORMAT " quarantined", counts.quarantined);
+  g_print ("\n");
   return TRUE;
 }
 

@@ -1,7 +1,9 @@
 /* vjrun judge: one image, one question, two answers; the verdict in both orders, with its reasons. */
 #include "cli/cli.h"
 
+#include <math.h>
 #include <string.h>
+#include "base/file.h"
 #include "image/image.h"
 #include "plugin/instance.h"
 
@@ -18,13 +20,11 @@ typedef struct {
   VjQuestion question;
 } Bench;
 
-static const char *const verdict_names[] = {"no verdict", "A", "B"};
+static const char *const verdict_names[] = {"no verdict", "answer A is better", "answer B is better"};
 
 static char *
 ask_backend (Bench *bench, const VjRequest *asked, GError **error)
 {
-  const VjBackendOps *ops = VJ_INSTANCE_OPS (bench->backend, VjBackendOps);
-  void *self = vj_instance_self (bench->backend);
   const uint64_t seed = 0;
   VjRequest request = *asked;
   VjReply reply = {0};
@@ -32,9 +32,10 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   request.sampling.n = 1;
   request.sampling.temperature = 0;
   request.seeds = &seed;
-  if (!ops->submit (self, bench->run, 1, &request, error))
+  gboolean good = VJ_INSTANCE_CALL (bench->backend, VjBackendOps, submit, bench->run, 1, &request, error);
+  if (!vj_verb_good (vj_instance_plugin (bench->backend), "submit", good, error))
     return NULL;
-  VjFlow flow = ops->poll (self, bench->run, &reply, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (bench->backend, VjBackendOps, poll, VJ_FLOWS_POLL, error, bench->run, &reply);
   if (flow == VJ_FLOW_OK && reply.text == NULL)
     vj_fail (error, VJ_EXIT_BACKEND, "judge: the backend gave no answer: %s", reply.error ? reply.error : "it says nothing");
   else if (flow == VJ_FLOW_END)
@@ -43,31 +44,61 @@ ask_backend (Bench *bench, const VjRequest *asked, GError **error)
   return reply.text;
 }
 
-/* One order; the verdict is printed in the letters of the command line. */
+/* How sure the judge is of its verdict, 0 to 1: the probability of the verdict's mark after the trace, against that of the
+ * other. Nothing for a backend that cannot score and a judge that marks its verdict otherwise. */
+static gboolean
+print_confidence (Bench *bench, const VjRequest *request, const char *reply, VjVerdict verdict, GError **error)
+{
+  static const char *const marks[] = {"[[A]]", "[[B]]"};
+  const VjBackendOps *ops = VJ_INSTANCE_OPS (bench->backend, VjBackendOps);
+  const char *said = verdict == VJ_VERDICT_UNPARSED ? NULL : g_strrstr (reply, marks[verdict - VJ_VERDICT_A]);
+  double scores[2];
+  if (said == NULL || ops->score == NULL)
+    return TRUE;
+  g_autofree char *trace = g_strndup (reply, (gsize) (said - reply));
+  if (!ops->score (vj_instance_self (bench->backend), bench->run, request, trace, marks, 2, scores, error))
+    return FALSE;
+  double other = scores[verdict == VJ_VERDICT_A] - scores[verdict == VJ_VERDICT_B];
+  g_print ("  confidence  %.4f\n", 1 / (1 + exp (other)));
+  return TRUE;
+}
+
+/* One order. The verdict names the answers as the command line does; the trace keeps the letters that the judge saw,
+ * which a line of its own translates. */
 static gboolean
 judge_order (Bench *bench, const char *first, const char *second, gboolean swapped, VjVerdict *ret_verdict, GError **error)
 {
-  const VjJudgeOps *ops = VJ_INSTANCE_OPS (bench->judge, VjJudgeOps);
-  void *self = vj_instance_self (bench->judge);
   g_autoptr (VjAsk) ask = vj_ask_new ();
   VjJudgment judgment = {0};
 
   vj_run_aim (bench->run, "judge", swapped ? "b" : "a", 0, 0, 0);
-  if (ops->ask (self, bench->run, &bench->question, first, second, ask, error) == VJ_FLOW_ERROR)
+  VjFlow flow = VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, ask, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first,
+                                  second, ask);
+  if (flow == VJ_FLOW_ERROR)
     return FALSE;
   if (ask->requests->len != 1)
     return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the judge asked %u requests where one is due", ask->requests->len);
   g_autofree char *reply = ask_backend (bench, ask->requests->pdata[0], error);
-  if (reply == NULL || ops->tell (self, bench->run, &bench->question, first, second, reply, &judgment, error) == VJ_FLOW_ERROR)
+  if (reply == NULL)
+    return FALSE;
+  flow = VJ_INSTANCE_FLOW (bench->judge, VjJudgeOps, tell, VJ_FLOWS_SKIP, error, bench->run, &bench->question, first, second,
+                           reply, &judgment);
+  if (flow == VJ_FLOW_ERROR)
     return FALSE;
   g_autofree char *trace = vj_text_inert (judgment.trace ? judgment.trace : reply, -1);
   g_free (judgment.trace);
-  VjVerdict verdict = judgment.verdict;
+  VjVerdict verdict = flow == VJ_FLOW_OK ? judgment.verdict : VJ_VERDICT_UNPARSED;
+  if (verdict < VJ_VERDICT_UNPARSED || verdict > VJ_VERDICT_B)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "judge: the verdict is %d, which is none; report it to the plugin's author",
+                    (int) verdict);
   if (swapped && verdict != VJ_VERDICT_UNPARSED)
     verdict = verdict == VJ_VERDICT_A ? VJ_VERDICT_B : VJ_VERDICT_A;
-  g_print ("%s\n  verdict  %s\n  trace    %s\n", swapped ? "shown as B, A" : "shown as A, B", verdict_names[verdict], trace);
+  g_print ("%s\n  verdict  %s\n  trace    %s\n",
+           swapped ? "order 2: the trace calls your answer B 'A', and your answer A 'B'"
+                   : "order 1: the trace calls your answers A and B as you do",
+           verdict_names[verdict], trace);
   *ret_verdict = verdict;
-  return TRUE;
+  return print_confidence (bench, ask->requests->pdata[0], reply, judgment.verdict, error);
 }
 
 static gboolean
@@ -95,14 +126,8 @@ load_images (char **files, GError **error)
 {
   g_autoptr (GPtrArray) images = g_ptr_array_new_with_free_func (unref_image);
   for (guint i = 0; files != NULL && files[i] != NULL; i++) {
-    g_autofree char *bytes = NULL;
-    g_autoptr (GError) cause = NULL;
-    gsize length;
-    if (!g_file_get_contents (files[i], &bytes, &length, &cause)) {
-      vj_fail (error, VJ_EXIT_DATA, "judge: '%s': cannot read the image: %s", files[i], cause->message);
-      return NULL;
-    }
-    VjImage *image = vj_image_new_from_data (bytes, length, files[i], error);
+    g_autoptr (GBytes) bytes = vj_file_read (files[i], VJ_IMAGE_MAX_BYTES, error);
+    VjImage *image = bytes != NULL ? vj_image_new_from_bytes (bytes, files[i], error) : NULL;
     if (image == NULL)
       return NULL;
     g_ptr_array_add (images, image);

@@ -3,7 +3,9 @@
 #include "cli/cli.h"
 #include "config.h"
 
+#include <errno.h>
 #include <locale.h>
+#include <stdio.h>
 #include <string.h>
 
 /* vjrun RECIPE is vjrun run RECIPE. */
@@ -76,12 +78,28 @@ dispatch (VjCli *cli, int argc, char **argv)
   return run->main (cli, argc, argv);
 }
 
+/* Results that did not arrive are a failure: GLib prints without looking. An error before this one has its own code. */
+static int
+finish_output (VjCli *cli, int code)
+{
+  errno = 0;
+  gboolean lost = ferror (stdout) != 0;
+  lost = fflush (stdout) != 0 || lost;
+  if (!lost || (code != VJ_EXIT_DONE && code != VJ_EXIT_PARTIAL))
+    return code;
+  GError *error = NULL;
+  vj_fail (&error, VJ_EXIT_STORE, "standard output: the results could not be written%s%s; free some space or send them "
+           "elsewhere, then give the same command again", errno != 0 ? ": " : "", errno != 0 ? g_strerror (errno) : "");
+  return vj_cli_fail (cli, error);
+}
+
 int
 main (int argc, char **argv)
 {
   setlocale (LC_CTYPE, "C.UTF-8"); /* what is read and written is UTF-8 everywhere; GLib would ask the locale */
+  vj_cli_catch_crashes ();
   VjCli cli = {.log = vj_log_new (VJ_LOG_HUMAN, VJ_LOG_INFO, NULL, NULL)};
-  int code = dispatch (&cli, argc, argv);
+  int code = finish_output (&cli, dispatch (&cli, argc, argv));
   vj_log_free (cli.log);
   g_strfreev (cli.plugin_paths);
   g_strfreev (cli.sets);

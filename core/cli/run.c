@@ -56,8 +56,8 @@ print_places (const VjRecipe *recipe, VjStore *store, const VjRunResult *result)
   if (recipe->iterates)
     g_print ("export   %s/export  (vjrun export writes other layouts)\n", dir);
   if (result->failed > 0)
-    g_print ("%" G_GINT64_FORMAT " records failed: quarantined by their source, or without an answer; see the reasons above\n",
-             result->failed);
+    g_print ("%" G_GINT64_FORMAT " records failed: quarantined by their source, or without an answer; %s lists them\n",
+             result->failed, recipe->iterates ? "export/quarantine.jsonl" : "the quarantine.jsonl of `vjrun export`");
 }
 
 /* After the work: the export that every run ends with, and the summary on stdout. */
@@ -128,6 +128,6 @@ vj_cli_run (VjCli *cli, int argc, char **argv)
     return result.failed > 0 ? VJ_EXIT_PARTIAL : VJ_EXIT_DONE;
   code = vj_cli_fail (cli, error);
   if (code == VJ_EXIT_INTERRUPTED || code == VJ_EXIT_TERMINATED)
-    vj_log_write (cli->log, VJ_LOG_INFO, NULL, "to go on: %s", again);
+    vj_log_write (cli->log, VJ_LOG_WARNING, NULL, "to go on: %s", again); /* also with -q */
   return code;
 }

@@ -42,6 +42,9 @@ vj_cli_open_run (VjCli *cli, VjRegistry *registry, const char *what, VjRecipe **
     dir = only_run (error);
   else if (g_file_test (what, G_FILE_TEST_IS_DIR))
     dir = g_strdup (what);
+  else if (!g_file_test (what, G_FILE_TEST_EXISTS))
+    vj_fail (error, VJ_EXIT_USAGE, "'%s': there is neither a run directory nor a recipe of this name; name one of them (a run "
+             "lives in runs/NAME unless --run-dir said otherwise)", what);
   else if ((recipe = vj_cli_recipe (cli, registry, what, error)) != NULL)
     dir = g_build_filename ("runs", recipe->name, NULL);
   if (dir == NULL)

@@ -28,11 +28,14 @@ static gboolean
 print_ledger (VjStore *store, GError **error)
 {
   VjReplyCounts counts;
-  if (!vj_store_reply_counts (store, &counts, error))
+  gint64 failed;
+  if (!vj_store_reply_counts (store, &counts, error) || !vj_store_quarantine_count (store, &failed, error))
     return FALSE;
   g_print ("\nledger   %" G_GINT64_FORMAT " replies, %" G_GINT64_FORMAT " asked and not answered, %" G_GINT64_FORMAT
            " asked again after an interruption; %" G_GINT64_FORMAT " prompt and %" G_GINT64_FORMAT " completion tokens\n",
            counts.answered, counts.claimed, counts.repeats, counts.prompt_tokens, counts.completion_tokens);
+  if (failed > 0)
+    g_print ("failed   %" G_GINT64_FORMAT " records; `vjrun export` lists them in quarantine.jsonl\n", failed);
   g_print ("run      %s\n", vj_store_dir (store));
   return TRUE;
 }

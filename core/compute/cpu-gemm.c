@@ -13,7 +13,7 @@
   typedef float TYPE##U __attribute__ ((vector_size (WIDTH * 4), aligned (4), may_alias));                            \
   TARGET static inline __attribute__ ((always_inline)) void                                                           \
   NAME##_tile (const gsize rows, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel,           \
-               const float *start, gsize start_step, float *out, gsize out_step)                                      \
+               gsize panel_step, const float *start, gsize start_step, float *out, gsize out_step)                                      \
   {                                                                                                                   \
     TYPE sum[ROWS][VECTORS];                                                                                          \
     _Pragma ("GCC unroll 16") for (gsize r = 0; r < rows; r++)                                                        \
@@ -22,7 +22,7 @@
     for (gsize l = 0; l < k; l++) {                                                                                   \
       TYPE b[VECTORS];                                                                                                \
       _Pragma ("GCC unroll 4") for (gsize v = 0; v < VECTORS; v++)                                                    \
-        b[v] = *(const TYPE##U *) (panel + l * VJ_PANEL + v * WIDTH);                                                 \
+        b[v] = *(const TYPE##U *) (panel + l * panel_step + v * WIDTH);                                                 \
       _Pragma ("GCC unroll 16") for (gsize r = 0; r < rows; r++)                                                      \
         _Pragma ("GCC unroll 4") for (gsize v = 0; v < VECTORS; v++)                                                  \
           sum[r][v] += a[r * row_step + l * k_step] * b[v];                                                           \
@@ -32,23 +32,23 @@
         *(TYPE##U *) (out + r * out_step + v * WIDTH) = sum[r][v];                                                    \
   }                                                                                                                   \
   TARGET static void                                                                                                  \
-  NAME (gsize m, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *start,       \
-        gsize start_step, float *out, gsize out_step)                                                                 \
+  NAME (gsize m, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, gsize panel_step,         \
+        const float *start, gsize start_step, float *out, gsize out_step)                                                                 \
   {                                                                                                                   \
     for (gsize v = 0; v < VJ_PANEL; v += WIDTH * VECTORS) {                                                           \
       const float *s = start == NULL ? NULL : start + v;                                                              \
       gsize r = 0; /* the common case first, with nothing left to decide inside */                                    \
       for (; r + ROWS <= m; r += ROWS)                                                                                \
-        NAME##_tile (ROWS, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,   \
+        NAME##_tile (ROWS, k, a + r * row_step, row_step, k_step, panel + v, panel_step, s == NULL ? NULL : s + r * start_step,   \
                      start_step, out + r * out_step + v, out_step);                                                   \
       for (; r + 4 <= m; r += 4)                                                                                      \
-        NAME##_tile (4, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,      \
+        NAME##_tile (4, k, a + r * row_step, row_step, k_step, panel + v, panel_step, s == NULL ? NULL : s + r * start_step,      \
                      start_step, out + r * out_step + v, out_step);                                                   \
       for (; r + 2 <= m; r += 2)                                                                                      \
-        NAME##_tile (2, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,      \
+        NAME##_tile (2, k, a + r * row_step, row_step, k_step, panel + v, panel_step, s == NULL ? NULL : s + r * start_step,      \
                      start_step, out + r * out_step + v, out_step);                                                   \
       for (; r + 1 <= m; r += 1)                                                                                      \
-        NAME##_tile (1, k, a + r * row_step, row_step, k_step, panel + v, s == NULL ? NULL : s + r * start_step,      \
+        NAME##_tile (1, k, a + r * row_step, row_step, k_step, panel + v, panel_step, s == NULL ? NULL : s + r * start_step,      \
                      start_step, out + r * out_step + v, out_step);                                                   \
     }                                                                                                                 \
   }
@@ -61,7 +61,7 @@ KERNEL (kernel_plain, , V128, 4, 4, 2)
 KERNEL (kernel_plain, , V128, 4, 6, 4)
 #endif
 
-typedef void (*Kernel) (gsize, gsize, const float *, gsize, gsize, const float *, const float *, gsize, float *, gsize);
+typedef void (*Kernel) (gsize, gsize, const float *, gsize, gsize, const float *, gsize, const float *, gsize, float *, gsize);
 
 gboolean
 vj_cpu_is_wide (void)
@@ -89,12 +89,12 @@ choose_kernel (void)
 /* A whole panel goes straight to c; the last one, when it is narrower, through a buffer. Sums start from the bias,
  * or from what is in c. */
 void
-vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *bias,
-               gboolean add, float *c, gsize ldc)
+vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, gsize panel_step,
+               const float *bias, gboolean add, float *c, gsize ldc)
 {
   Kernel kernel = choose_kernel ();
   if (n == VJ_PANEL) {
-    kernel (m, k, a, row_step, k_step, panel, add ? c : bias, add ? ldc : 0, c, ldc);
+    kernel (m, k, a, row_step, k_step, panel, panel_step, add ? c : bias, add ? ldc : 0, c, ldc);
     return;
   }
   float out[8 * VJ_PANEL] __attribute__ ((aligned (64)));
@@ -105,7 +105,7 @@ vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize 
     gsize part = MIN (8, m - r);
     for (gsize i = 0; add && i < part; i++)
       memcpy (start + i * VJ_PANEL, c + (r + i) * ldc, n * sizeof (float));
-    kernel (part, k, a + r * row_step, row_step, k_step, panel, add || bias != NULL ? start : NULL, VJ_PANEL, out, VJ_PANEL);
+    kernel (part, k, a + r * row_step, row_step, k_step, panel, panel_step, add || bias != NULL ? start : NULL, VJ_PANEL, out, VJ_PANEL);
     for (gsize i = 0; i < part; i++)
       memcpy (c + (r + i) * ldc, out + i * VJ_PANEL, n * sizeof (float));
   }
@@ -185,7 +185,7 @@ gemm_panel (void *data, gsize item, guint worker)
   for (gsize k0 = 0; k0 < g->k || k0 == 0; k0 += K_BLOCK) {
     gsize k = MIN (K_BLOCK, g->k - k0);
     vj_cpu_pack (CF (g->b), g->ldb, g->tb, first, n, k0, k, panel);
-    vj_cpu_kernel (g->m, n, k, CF (g->a) + (g->ta ? k0 * g->lda : k0), g->ta ? 1 : g->lda, g->ta ? g->lda : 1, panel,
+    vj_cpu_kernel (g->m, n, k, CF (g->a) + (g->ta ? k0 * g->lda : k0), g->ta ? 1 : g->lda, g->ta ? g->lda : 1, panel, VJ_PANEL,
                    k0 == 0 && g->bias != NULL ? CF (g->bias) + first : NULL, g->beta != 0 || k0 > 0, F (g->c) + first, g->ldc);
   }
 }

@@ -54,7 +54,7 @@ linear_panels (void *data, gsize item, G_GNUC_UNUSED guint worker)
   const VjMatrix *w = l->w;
   for (gsize p = item * l->per_item; p < MIN ((item + 1) * l->per_item, w->panels); p++) {
     gsize first = p * VJ_PANEL;
-    vj_cpu_kernel (l->rows, MIN (VJ_PANEL, w->n - first), w->k, l->x, w->k, 1, w->packed + p * w->k * VJ_PANEL,
+    vj_cpu_kernel (l->rows, MIN (VJ_PANEL, w->n - first), w->k, l->x, w->k, 1, w->packed + p * w->k * VJ_PANEL, VJ_PANEL,
                    l->bias == NULL ? NULL : l->bias + first, FALSE, l->y + first, l->ldy);
   }
 }

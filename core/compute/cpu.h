@@ -54,9 +54,10 @@ void vj_cpu_rows (VjCpu *cpu, gsize rows, gsize chunk, VjCpuRows work, void *dat
 /* to[cols, rows] = from[rows, cols]^T. */
 void vj_cpu_transpose (const float *from, gsize ld_from, gsize rows, gsize cols, float *to, gsize ld_to);
 
-/* c[m, n] = (add: c, else bias or 0) + a[m, k] panel[k, PANEL], a by (row step, k step), n <= PANEL. */
-void vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, const float *bias,
-                    gboolean add, float *c, gsize ldc);
+/* c[m, n] = (add: c, else bias or 0) + a[m, k] panel[k, PANEL], a by (row step, k step), n <= PANEL; rows of the panel
+ * stand panel_step apart and are PANEL wide whatever n is. */
+void vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize k_step, const float *panel, gsize panel_step,
+                    const float *bias, gboolean add, float *c, gsize ldc);
 void vj_cpu_gemm (void *device, const VjGemm *gemm);
 
 /* Columns [first, first + n) of op(b), rows [k0, k0 + k), as a panel; transposed: b is stored [N, K]. */

@@ -1,5 +1,6 @@
-/* What the files behind vj/engine.h's generation half share: engine.c (opening),
- * images.c (encoded images), generate.c (the scheduler). */
+/* What the files behind vj/engine.h's generation half share: engine.c (opening), memory.c
+ * (the budget), images.c (encoded images), prefix.c (prompts in memory), and the scheduler
+ * (scheduler.h). */
 #ifndef VJ_ENGINE_ENGINE_PRIVATE_H
 #define VJ_ENGINE_ENGINE_PRIVATE_H
 
@@ -26,6 +27,22 @@ typedef struct {
   GQueue idle;           /* encoded and not in use, the longest idle first */
 } VjImageStore;
 
+/* A prompt in memory, whose beginning serves other prompts. */
+typedef struct {
+  char *shown;       /* digests of its images: no token's cache means anything without all of them */
+  GArray *tokens;    /* guint32: what its sequence holds, or will once it has run                  */
+  VjMllamaSequence *sequence;
+  gsize bytes;       /* counted as memory used */
+  guint users;       /* requests that run it, draw from it or wait for it */
+  GList idle;        /* link in the store's list while nobody uses it     */
+} VjPrefix;
+
+typedef struct {
+  GPtrArray *all; /* VjPrefix *, owned              */
+  GQueue idle;    /* unused, the longest idle first */
+  gsize idle_bytes;
+} VjPrefixStore;
+
 typedef struct VjScheduler VjScheduler;
 
 struct VjEngine {
@@ -33,16 +50,29 @@ struct VjEngine {
   VjMllama *model;
   const VjMllamaConfig *config; /* the model's */
   VjTokenizer *tokenizer;
+  guint longest_token; /* bytes of text */
   VjChat chat;
   VjPreprocess preprocess;
   GArray *ends; /* guint32: tokens that end a reply */
-  gsize memory_limit; /* bytes of sequences and encoded images; G_MAXSIZE: none */
-  gsize memory_used;
-  guint max_batch;
+  guint max_batch, step_tokens;
+  gboolean forget;
+  gsize work_bytes;  /* activations and logits, taken once */
+  gsize cache_limit; /* bytes of sequences and encoded images; G_MAXSIZE: no limit */
+  gsize memory_used; /* of these */
   VjImageStore images;
+  VjPrefixStore prefixes;
   VjScheduler *scheduler;
+  VjEngineWork work;
   char *files_digest, *identity, *summary;
 };
+
+/* -- memory.c ---------------------------------------------------------------------- */
+
+/* Decides on max_batch, step_tokens and cache_limit, or refuses with the figures. */
+gboolean vj_engine_plan_memory (VjEngine *engine, const VjEngineConfig *config, GError **error);
+
+/* Drops what is only kept in case, longest unused first, until `bytes` more fit into the limit. FALSE: they do not. */
+gboolean vj_engine_make_room (VjEngine *engine, gsize bytes);
 
 /* -- images.c ---------------------------------------------------------------------- */
 
@@ -61,8 +91,29 @@ void vj_image_rest (VjEngine *engine, VjShownImage *image);
 /* Encodes those of n images that are not encoded. All are in use. */
 gboolean vj_images_encode (VjEngine *engine, VjShownImage *const *images, gsize n, GError **error);
 
-/* Drops unused encodings, longest unused first, until `bytes` more fit into the memory limit. FALSE: they do not. */
-gboolean vj_engine_make_room (VjEngine *engine, gsize bytes);
+/* Drops the longest idle encoding. FALSE: none is idle. */
+gboolean vj_images_drop (VjEngine *engine);
+
+/* -- prefix.c ----------------------------------------------------------------------- */
+
+void vj_prefix_store_init (VjPrefixStore *store);
+void vj_prefix_store_done (VjPrefixStore *store);
+
+/* Enters a prompt that is about to run, used once; its bytes are counted already. Takes the sequence, copies the rest. */
+VjPrefix *vj_prefix_new (VjEngine *engine, const char *shown, const GArray *tokens, VjMllamaSequence *sequence, gsize bytes);
+void vj_prefix_use (VjEngine *engine, VjPrefix *prefix);
+void vj_prefix_rest (VjEngine *engine, VjPrefix *prefix); /* may free it */
+
+/* The entered prompt that is of most use to a new one: the same images, the longest common beginning, of which the
+ * new one keeps its last token to run itself. Not used thereby. *ret_shared tokens can be taken over once its sequence
+ * holds that many; with `ready`, it does. NULL: none. */
+VjPrefix *vj_prefix_find (const VjEngine *engine, const char *shown, const GArray *tokens, gboolean ready, gsize *ret_shared);
+
+/* Puts off dropping what vj_prefix_find would find. */
+void vj_prefix_touch (VjEngine *engine, const char *shown, const GArray *tokens);
+
+/* Drops the longest idle one. FALSE: none is idle. */
+gboolean vj_prefixes_drop (VjEngine *engine);
 
 /* -- generate.c --------------------------------------------------------------------- */
 

@@ -11,11 +11,6 @@
 
 #define FILE_LIMIT ((gsize) 64 << 20)
 #define MAX_ENDS 64
-/* Draws decoded together: small models gain from many rows, large ones pay for them in memory. */
-#define BATCH_SMALL 64u
-#define BATCH_LARGE 16u
-#define LARGE_PARAMETERS 1000000000u
-
 /* -- tokens that end a reply ---------------------------------------------------- */
 
 static void
@@ -78,27 +73,25 @@ open_ends (VjEngine *engine, GChecksum *sum, GError **error)
 
 /* -- files ------------------------------------------------------------------------- */
 
-/* The bytes of `dir`/`name`, also taken into the digest, length first. */
+/* The bytes of a file, also taken into the digest, length first. */
 static char *
-read_file (const char *dir, const char *name, GChecksum *sum, char **ret_path, gsize *ret_length, GError **error)
+read_file (const char *path, GChecksum *sum, gsize *ret_length, GError **error)
 {
-  g_autofree char *path = g_build_filename (dir, name, NULL);
   char *bytes = vj_json_bytes (path, FILE_LIMIT, ret_length, error);
   if (bytes == NULL)
     return NULL;
   guint64 length = GUINT64_TO_LE ((guint64) *ret_length);
   g_checksum_update (sum, (const guchar *) &length, sizeof length);
   g_checksum_update (sum, (const guchar *) bytes, (gssize) *ret_length);
-  *ret_path = g_steal_pointer (&path);
   return bytes;
 }
 
 static gboolean
 open_text (VjEngine *engine, GChecksum *sum, GError **error)
 {
-  g_autofree char *path = NULL, *bytes = NULL;
   gsize length;
-  if ((bytes = read_file (engine->dir, "tokenizer.json", sum, &path, &length, error)) == NULL)
+  g_autofree char *path = g_build_filename (engine->dir, "tokenizer.json", NULL), *bytes = read_file (path, sum, &length, error);
+  if (bytes == NULL)
     return FALSE;
   engine->tokenizer = vj_tokenizer_parse (path, bytes, length, error);
   return engine->tokenizer != NULL && vj_chat_recognise (engine->dir, engine->tokenizer, &engine->chat, error);
@@ -107,9 +100,8 @@ open_text (VjEngine *engine, GChecksum *sum, GError **error)
 static gboolean
 open_pixels (VjEngine *engine, GChecksum *sum, GError **error)
 {
-  g_autofree char *path = NULL, *bytes = NULL;
   gsize length;
-  bytes = read_file (engine->dir, "preprocessor_config.json", sum, &path, &length, error);
+  g_autofree char *path = vj_preprocess_file (engine->dir), *bytes = read_file (path, sum, &length, error);
   return bytes != NULL && vj_preprocess_parse (path, bytes, length, &engine->preprocess, error);
 }
 
@@ -117,9 +109,8 @@ open_pixels (VjEngine *engine, GChecksum *sum, GError **error)
 static gboolean
 add_config (VjEngine *engine, GChecksum *sum, GError **error)
 {
-  g_autofree char *path = NULL;
   gsize length;
-  g_autofree char *bytes = read_file (engine->dir, "config.json", sum, &path, &length, error);
+  g_autofree char *path = g_build_filename (engine->dir, "config.json", NULL), *bytes = read_file (path, sum, &length, error);
   return bytes != NULL;
 }
 
@@ -138,7 +129,7 @@ check_parts (const VjEngine *engine, GError **error)
                     c->vocab_size, size);
   if (p->tile_size != c->image_size || p->max_tiles != c->max_num_tiles)
     return vj_fail (error, VJ_EXIT_DATA,
-                    "%s: 'size': %u tiles of %u pixels in preprocessor_config.json, but %u of %u in config.json; they are of two models", engine->dir,
+                    "%s: 'size': %u tiles of %u pixels in the preprocessor's file, but %u of %u in config.json; they are of two models", engine->dir,
                     p->max_tiles, p->tile_size, c->max_num_tiles, c->image_size);
   if (vj_preprocess_ratios (p->max_tiles) != c->n_aspect_ratios)
     return vj_fail (error, VJ_EXIT_DATA, "%s: 'supported_aspect_ratios': %u of them, but %u tiles make %u; mend config.json", engine->dir,
@@ -163,18 +154,15 @@ open_parts (VjEngine *engine, const VjEngineConfig *config, GError **error)
 
 /* -- the engine ---------------------------------------------------------------------- */
 
-static gboolean
-choose_limits (VjEngine *engine, const VjEngineConfig *config, GError **error)
+static guint
+find_longest_token (const VjTokenizer *tokenizer)
 {
-  gboolean large = vj_mllama_parameters (engine->model) > LARGE_PARAMETERS;
-  gsize least = vj_mllama_sequence_bytes (engine->model, 64) + vj_mllama_vision_bytes (engine->model);
-  engine->max_batch = config->max_batch > 0 ? config->max_batch : large ? BATCH_LARGE : BATCH_SMALL;
-  engine->memory_limit = config->memory_limit > 0 ? config->memory_limit : G_MAXSIZE;
-  if (engine->memory_limit < least)
-    return vj_fail (error, VJ_EXIT_LIMIT,
-                    "%s: 'memory_limit': %" G_GSIZE_FORMAT " bytes do not hold the cache of one image and 64 tokens, %" G_GSIZE_FORMAT "; raise it",
-                    engine->dir, engine->memory_limit, least);
-  return TRUE;
+  gsize longest = 1, length;
+  for (guint32 id = 0; id < vj_tokenizer_size (tokenizer); id++) {
+    vj_tokenizer_peek (tokenizer, id, &length);
+    longest = MAX (longest, length);
+  }
+  return (guint) longest;
 }
 
 static char *
@@ -195,9 +183,11 @@ vj_engine_open (const char *dir, const VjEngineConfig *config, GError **error)
     config = &usual;
   engine->dir = g_strdup (dir);
   vj_image_store_init (&engine->images);
+  vj_prefix_store_init (&engine->prefixes);
   engine->scheduler = vj_scheduler_new ();
-  if (!open_parts (engine, config, error) || !choose_limits (engine, config, error))
+  if (!open_parts (engine, config, error) || !vj_engine_plan_memory (engine, config, error))
     return NULL;
+  engine->longest_token = find_longest_token (engine->tokenizer);
   engine->summary = describe (engine);
   return g_steal_pointer (&engine);
 }
@@ -208,6 +198,7 @@ vj_engine_free (VjEngine *engine)
   if (engine == NULL)
     return;
   vj_scheduler_free (engine->scheduler, engine);
+  vj_prefix_store_done (&engine->prefixes);
   vj_image_store_done (&engine->images);
   vj_mllama_free (engine->model);
   vj_tokenizer_free (engine->tokenizer);
@@ -233,4 +224,10 @@ const char *
 vj_engine_summary (const VjEngine *engine)
 {
   return engine->summary;
+}
+
+VjEngineWork
+vj_engine_work (const VjEngine *engine)
+{
+  return engine->work;
 }

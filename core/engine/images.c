@@ -2,7 +2,7 @@
  * memory, and shared by every sequence that shows it. */
 #include "engine/engine-private.h"
 
-/* Unused encodings kept when no memory limit is set. */
+/* Unused encodings kept, within the memory limit. */
 #define IDLE_BYTES ((gsize) 1 << 30)
 /* Images encoded in one call: bounds what the vision tower's activations take. */
 #define ENCODE_AT_ONCE 16
@@ -69,13 +69,11 @@ drop_encoding (VjEngine *engine, VjShownImage *image)
 }
 
 gboolean
-vj_engine_make_room (VjEngine *engine, gsize bytes)
+vj_images_drop (VjEngine *engine)
 {
-  while (bytes > engine->memory_limit || engine->memory_used > engine->memory_limit - bytes) {
-    if (engine->images.idle.head == NULL)
-      return FALSE;
-    drop_encoding (engine, engine->images.idle.head->data);
-  }
+  if (engine->images.idle.head == NULL)
+    return FALSE;
+  drop_encoding (engine, engine->images.idle.head->data);
   return TRUE;
 }
 
@@ -101,7 +99,6 @@ vj_image_rest (VjEngine *engine, VjShownImage *image)
   }
   image->idle = (GList){.data = image};
   g_queue_push_tail_link (&engine->images.idle, &image->idle);
-  /* Where no limit is set, idle encodings are still kept within bounds. */
   while (engine->images.idle.length > IDLE_BYTES / MAX (vj_mllama_vision_bytes (engine->model), 1))
     drop_encoding (engine, engine->images.idle.head->data);
 }
@@ -134,6 +131,7 @@ encode_some (VjEngine *engine, VjShownImage *const *images, gsize n, GError **er
     if (!done)
       continue;
     images[i]->vision = visions[i];
+    engine->work.images++;
   }
   return done;
 }

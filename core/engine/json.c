@@ -54,7 +54,13 @@ vj_json_bytes (const char *file, gsize limit, gsize *ret_length, GError **error)
 json_t *
 vj_json_object (const char *where, const char *bytes, gsize length, GError **error)
 {
+  static const char pointer[] = "version https://git-lfs"; /* what a clone without `git lfs` leaves of a large file */
   json_error_t fault;
+  if (length >= sizeof pointer - 1 && memcmp (bytes, pointer, sizeof pointer - 1) == 0) {
+    vj_fail (error, VJ_EXIT_DATA,
+             "%s: a Git LFS pointer, not the file itself: it was not fetched; run `git lfs pull` in the model directory", where);
+    return NULL;
+  }
   json_t *object = json_loadb (bytes, length, JSON_REJECT_DUPLICATES, &fault);
   if (object == NULL) {
     vj_fail (error, VJ_EXIT_DATA, "%s:%d:%d: not valid JSON: %s; fetch the file anew", where, fault.line, fault.column, fault.text);

@@ -98,7 +98,8 @@ vj_preprocess_parse (const char *where, const char *bytes, gsize length, VjPrepr
   json_t *root = vj_json_object (where, bytes, length, error);
   if (root == NULL)
     return FALSE;
-  gboolean read = read_config (where, root, &p, error);
+  const json_t *inner = json_object_get (root, "image_processor"); /* in a processor_config.json */
+  gboolean read = read_config (where, json_is_object (inner) ? inner : root, &p, error);
   json_decref (root);
   if (read)
     *ret_preprocess = p;
@@ -111,6 +112,18 @@ vj_preprocess_load (const char *file, VjPreprocess *ret_preprocess, GError **err
   gsize length;
   g_autofree char *bytes = vj_json_bytes (file, FILE_LIMIT, &length, error);
   return bytes != NULL && vj_preprocess_parse (file, bytes, length, ret_preprocess, error);
+}
+
+char *
+vj_preprocess_file (const char *dir)
+{
+  g_autofree char *newer = g_build_filename (dir, "processor_config.json", NULL);
+  gsize length;
+  g_autofree char *bytes = vj_json_bytes (newer, FILE_LIMIT, &length, NULL);
+  json_t *root = bytes == NULL ? NULL : vj_json_object (newer, bytes, length, NULL);
+  gboolean speaks = json_is_object (json_object_get (root, "image_processor"));
+  json_decref (root);
+  return speaks ? g_steal_pointer (&newer) : g_build_filename (dir, "preprocessor_config.json", NULL);
 }
 
 /* -- canvas --------------------------------------------------------------------- */

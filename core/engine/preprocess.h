@@ -11,7 +11,7 @@
 
 #define VJ_PREPROCESS_MAX_SIDE 65535u /* pixels: larger images are refused */
 
-/* What preprocessor_config.json says. */
+/* What preprocessor_config.json, or the `image_processor` of processor_config.json, says. */
 typedef struct {
   guint32 tile_size;      /* S, [1, 4096]                                      */
   guint32 max_tiles;      /* N, [1, 64]                                        */
@@ -29,7 +29,11 @@ typedef struct {
   guint32 aspect_ratio_id; /* from 1: place of (rows, columns) in the list of supported ratios        */
 } VjTiles;
 
-/* Reads preprocessor_config.json of a model directory; faults are VJ_EXIT_DATA. */
+/* The file of model directory `dir` that describes its images: processor_config.json where that has an `image_processor`
+ * (newer exports, and it goes first in transformers), else preprocessor_config.json, there or not. Owned by the caller. */
+char *vj_preprocess_file (const char *dir);
+
+/* Reads either; faults are VJ_EXIT_DATA. */
 gboolean vj_preprocess_load (const char *file, VjPreprocess *ret_preprocess, GError **error);
 gboolean vj_preprocess_parse (const char *where, const char *bytes, gsize length, VjPreprocess *ret_preprocess, GError **error);
 

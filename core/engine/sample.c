@@ -1,165 +1,312 @@
-/* Sample: see sample.h. */
+/* Sample: see sample.h. A vocabulary is long and what is kept of it short, so the likeliest are selected in one pass
+ * rather than ranked all. */
 #include "engine/sample.h"
 
 #include <math.h>
 
+/* What top_p keeps is looked for among so many likeliest, then so many more, then among all. */
+#define FEW 64u
+#define MANY 512u
+
 gboolean
 vj_generate_options_check (const VjGenerateOptions *options, GError **error)
 {
+  double penalty = options->repetition_penalty;
   if (!(options->temperature >= 0.0 && isfinite (options->temperature)))
     return vj_fail (error, VJ_EXIT_DATA, "generate: 'temperature': %g is not a number from 0; mend the request", options->temperature);
   if (!(options->top_p > 0.0 && options->top_p <= 1.0))
     return vj_fail (error, VJ_EXIT_DATA, "generate: 'top_p': %g is not above 0 and at most 1; mend the request", options->top_p);
+  if (!(options->min_p >= 0.0 && options->min_p <= 1.0))
+    return vj_fail (error, VJ_EXIT_DATA, "generate: 'min_p': %g is not from 0 to 1; mend the request", options->min_p);
+  if (!(penalty >= 0.0 && isfinite (penalty)))
+    return vj_fail (error, VJ_EXIT_DATA, "generate: 'repetition_penalty': %g is not a number from 0; mend the request", penalty);
   if (options->max_tokens < 1)
     return vj_fail (error, VJ_EXIT_DATA, "generate: 'max_tokens': 0; ask for at least one token");
   return TRUE;
+}
+
+/* -- before sampling ------------------------------------------------------------ */
+
+static void
+grow_scores (VjSampler *sampler, gsize n)
+{
+  if (sampler->n_scores >= n)
+    return;
+  sampler->scores = g_renew (float, sampler->scores, n);
+  sampler->n_scores = n;
+}
+
+void
+vj_sampler_penalise (VjSampler *sampler, float *logits, guint32 n, const guint32 *past, gsize n_past, double penalty)
+{
+  float factor = (float) penalty;
+  grow_scores (sampler, n_past);
+  /* All are read before any is written: a token that stands there twice is penalised once. */
+  for (gsize i = 0; i < n_past; i++)
+    sampler->scores[i] = past[i] < n ? logits[past[i]] : 0;
+  for (gsize i = 0; i < n_past; i++)
+    if (past[i] < n)
+      logits[past[i]] = sampler->scores[i] < 0 ? sampler->scores[i] * factor : sampler->scores[i] / factor;
+}
+
+void
+vj_sampler_forgive (const VjSampler *sampler, float *logits, guint32 n, const guint32 *past, gsize n_past)
+{
+  for (gsize i = 0; i < n_past; i++)
+    if (past[i] < n)
+      logits[past[i]] = sampler->scores[i];
 }
 
 /* The first of the largest. */
 static gboolean
 find_largest (const float *logits, guint32 n, guint32 *ret_token, GError **error)
 {
+  float largest = -HUGE_VALF;
   guint32 best = 0;
   for (guint32 i = 0; i < n; i++) {
+    if (logits[i] <= largest)
+      continue;
     if (isnan (logits[i]))
       return vj_fail (error, VJ_EXIT_DATA, "generate: the model's output for token %u is not a number; its weights are broken", i);
-    if (logits[i] > logits[best])
-      best = i;
+    largest = logits[i];
+    best = i;
   }
-  if (!isfinite (logits[best]))
+  if (!isfinite (largest))
     return vj_fail (error, VJ_EXIT_DATA, "generate: no output of the model is finite; its weights are broken");
   *ret_token = best;
   return TRUE;
 }
 
-/* -- ranking: a heap of ids, the likeliest on top ------------------------------- */
+double
+vj_log_probability (const float *logits, guint32 n, guint32 token)
+{
+  double largest = -HUGE_VAL, sum = 0.0;
+  for (guint32 i = 0; i < n; i++)
+    largest = logits[i] > largest ? logits[i] : largest;
+  for (guint32 i = 0; i < n; i++)
+    sum += exp (logits[i] - largest);
+  return logits[token] - largest - log (sum);
+}
 
-static gboolean
+/* -- ranking: heaps of ids ----------------------------------------------------------- */
+
+static G_ALWAYS_INLINE inline gboolean
 likelier (const float *logits, guint32 a, guint32 b)
 {
   return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
 }
 
-static void
-sift_down (guint32 *heap, guint32 n, guint32 i, const float *logits)
+/* `least`: the least likely is on top; else the likeliest. */
+static G_ALWAYS_INLINE inline void
+sift_down (guint32 *heap, guint32 n, guint32 i, const float *logits, gboolean least)
 {
   guint32 item = heap[i];
   for (guint32 child; (child = 2 * i + 1) < n; i = child) {
-    if (child + 1 < n && likelier (logits, heap[child + 1], heap[child]))
+    if (child + 1 < n && likelier (logits, heap[child + 1], heap[child]) != least)
       child++;
-    if (!likelier (logits, heap[child], item))
+    if (likelier (logits, heap[child], item) == least)
       break;
     heap[i] = heap[child];
   }
   heap[i] = item;
 }
 
-/* Moves the `keep` likeliest ids to the end of the heap's array, likeliest last, stopping early once their weight
- * reaches `enough`. Returns how many. */
-static guint32
-rank (VjSampler *sampler, const float *logits, guint32 n, guint32 keep, double enough)
+/* ranked[0 .. k) = the k likeliest of n ids, likeliest first; k >= 1. */
+static void
+select_likeliest (const float *logits, guint32 n, guint32 k, guint32 *ranked)
 {
-  guint32 *heap = sampler->heap, kept = 0;
+  for (guint32 i = 0; i < k; i++)
+    ranked[i] = i;
+  for (guint32 i = k / 2; i-- > 0;)
+    sift_down (ranked, k, i, logits, TRUE);
+  for (guint32 i = k; i < n; i++)
+    if (logits[i] > logits[ranked[0]]) { /* an equal one has the higher id */
+      ranked[0] = i;
+      sift_down (ranked, k, 0, logits, TRUE);
+    }
+  for (guint32 left = k; left-- > 1;) {
+    guint32 least = ranked[0];
+    ranked[0] = ranked[left];
+    ranked[left] = least;
+    sift_down (ranked, left, 0, logits, TRUE);
+  }
+}
+
+/* -- what is kept ------------------------------------------------------------------ */
+
+static double
+weight_of (float logit, float largest, double temperature)
+{
+  return exp (((double) logit - (double) largest) / temperature);
+}
+
+/* weights[i] of the i-th ranked. */
+static void
+weigh_ranked (VjSampler *sampler, const float *logits, guint32 k, double temperature)
+{
+  for (guint32 i = 0; i < k; i++)
+    sampler->weights[i] = weight_of (logits[sampler->ranked[i]], logits[sampler->ranked[0]], temperature);
+}
+
+/* How many of k ranked it takes to reach `enough`, at least one; k + 1: they do not. */
+static guint32
+reach (const double *weights, guint32 k, double enough)
+{
   double sum = 0.0;
+  guint32 n = 0;
+  while (n < k && sum < enough)
+    sum += weights[n++];
+  return sum < enough ? k + 1 : MAX (n, 1);
+}
+
+static double
+total_of (const double *weights, guint32 n)
+{
+  double total = 0.0;
   for (guint32 i = 0; i < n; i++)
-    heap[i] = i;
-  for (guint32 i = n / 2; i-- > 0;)
-    sift_down (heap, n, i, logits);
-  while (kept < keep && sum < enough) {
-    guint32 top = heap[0], last = n - 1 - kept;
+    total += weights[i];
+  return total;
+}
+
+/* Ranks, likeliest first, until top_p of `total` is reached; returns how many. For what is too much to select. Tokens so
+ * unlikely that all of them together would lie beyond top_p twice over are not looked at. */
+static guint32
+rank_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options, double total)
+{
+  guint32 *heap = sampler->ranked, kept = 0, m = 0;
+  double sum = 0.0, lowest = largest + options->temperature * log (0.5 * (1.0 - options->top_p) * total / n);
+  for (guint32 i = 0; i < n; i++)
+    if (logits[i] >= lowest)
+      heap[m++] = i;
+  for (guint32 i = m / 2; i-- > 0;)
+    sift_down (heap, m, i, logits, FALSE);
+  while (kept < m && sum < options->top_p * total) {
+    guint32 top = heap[0], last = m - 1 - kept;
     heap[0] = heap[last];
     heap[last] = top;
-    sift_down (heap, last, 0, logits);
-    sum += sampler->weights[top];
-    kept++;
+    sift_down (heap, last, 0, logits, FALSE);
+    sampler->weights[kept] = weight_of (logits[top], largest, options->temperature);
+    sum += sampler->weights[kept++];
+  }
+  for (guint32 i = 0; i < m / 2; i++) {
+    guint32 other = heap[i];
+    heap[i] = heap[m - 1 - i];
+    heap[m - 1 - i] = other;
   }
   return kept;
 }
 
-static void
-grow (VjSampler *sampler, guint32 n)
-{
-  if (sampler->capacity >= n)
-    return;
-  sampler->heap = g_renew (guint32, sampler->heap, n);
-  sampler->weights = g_renew (double, sampler->weights, n);
-  sampler->capacity = n;
-}
-
-/* How many of the `kept` ids at last[0], last[-1], ... it takes to reach top_p; at least one. */
+/* The ranked that reach top_p of the whole vocabulary's weight, or all of it by rounding. */
 static guint32
-cut_nucleus (const double *weights, const guint32 *last, guint32 kept, double top_p)
+keep_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options)
 {
-  double total = 0.0, sum = 0.0;
-  guint32 n = 0;
-  for (guint32 i = 0; i < kept; i++)
-    total += weights[last[-(gint64) i]];
-  while (n < kept && sum < top_p * total)
-    sum += weights[last[-(gint64) n++]];
-  return MAX (n, 1);
-}
-
-static guint32
-draw_ranked (const double *weights, const guint32 *last, guint32 kept, double u)
-{
-  double total = 0.0, sum = 0.0;
-  for (guint32 i = 0; i < kept; i++)
-    total += weights[last[-(gint64) i]];
-  for (guint32 i = 0; i < kept; i++) {
-    sum += weights[last[-(gint64) i]];
-    if (sum > u * total)
-      return last[-(gint64) i];
+  double total = 0.0;
+  for (guint32 i = 0; i < n; i++)
+    total += weight_of (logits[i], largest, options->temperature);
+  for (guint32 k = FEW; k <= MANY && k < n; k = k == FEW ? MANY : n) {
+    select_likeliest (logits, n, k, sampler->ranked);
+    weigh_ranked (sampler, logits, k, options->temperature);
+    guint32 kept = reach (sampler->weights, k, options->top_p * total);
+    if (kept <= k)
+      return kept;
   }
-  return last[0]; /* only by rounding: u * total is the whole sum */
+  return MAX (rank_nucleus (sampler, logits, n, largest, options, total), 1);
+}
+
+/* Ranks what top_k and top_p keep and returns how many. With top_k the probability that top_p speaks of is relative
+ * to the k. */
+static guint32
+keep_ranked (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options)
+{
+  if (options->top_k == 0 || options->top_k >= n)
+    return keep_nucleus (sampler, logits, n, largest, options);
+  select_likeliest (logits, n, options->top_k, sampler->ranked);
+  weigh_ranked (sampler, logits, options->top_k, options->temperature);
+  if (options->top_p >= 1.0)
+    return options->top_k;
+  return MIN (reach (sampler->weights, options->top_k, options->top_p * total_of (sampler->weights, options->top_k)), options->top_k);
 }
 
 static guint32
-draw_any (const double *weights, guint32 n, double total, double u, guint32 fallback)
+cut_unlikely (const double *weights, guint32 kept, double min_p)
 {
-  double sum = 0.0;
+  while (kept > 1 && weights[kept - 1] < min_p)
+    kept--;
+  return kept;
+}
+
+static void
+weigh_all (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options)
+{
+  for (guint32 i = 0; i < n; i++) {
+    double weight = weight_of (logits[i], largest, options->temperature);
+    sampler->weights[i] = weight < options->min_p ? 0.0 : weight;
+  }
+}
+
+/* The place that `u` of the whole weight falls into; the last with any weight when by rounding it is the whole. */
+static guint32
+find_place (const double *weights, guint32 n, double u)
+{
+  double total = total_of (weights, n), sum = 0.0;
+  guint32 last = 0;
   for (guint32 i = 0; i < n; i++) {
     sum += weights[i];
     if (sum > u * total)
       return i;
+    last = weights[i] > 0.0 ? i : last;
   }
-  return fallback;
+  return last;
+}
+
+void
+vj_sampler_reserve (VjSampler *sampler, guint32 n, gsize past)
+{
+  grow_scores (sampler, past);
+  if (sampler->capacity >= n)
+    return;
+  sampler->ranked = g_renew (guint32, sampler->ranked, n);
+  sampler->weights = g_renew (double, sampler->weights, n);
+  sampler->capacity = n;
+}
+
+gboolean
+vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjKept *ret_kept, GError **error)
+{
+  guint32 largest = 0;
+  if (!find_largest (logits, n, &largest, error))
+    return FALSE;
+  vj_sampler_reserve (sampler, n, 0);
+  *ret_kept = (VjKept){sampler->ranked, sampler->weights, 1};
+  if (options->temperature == 0.0) {
+    sampler->ranked[0] = largest;
+    sampler->weights[0] = 1.0;
+  } else if ((options->top_k == 0 || options->top_k >= n) && options->top_p >= 1.0) {
+    weigh_all (sampler, logits, n, logits[largest], options);
+    *ret_kept = (VjKept){NULL, sampler->weights, n};
+  } else
+    ret_kept->n = cut_unlikely (sampler->weights, keep_ranked (sampler, logits, n, logits[largest], options), options->min_p);
+  return TRUE;
 }
 
 gboolean
 vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjRandom *random, guint32 *ret_token,
                  GError **error)
 {
-  guint32 largest = 0;
-  if (!find_largest (logits, n, &largest, error))
+  VjKept kept;
+  if (!vj_sampler_keep (sampler, logits, n, options, &kept, error))
     return FALSE;
-  if (options->temperature == 0.0) {
-    *ret_token = largest;
-    return TRUE;
-  }
-  grow (sampler, n);
-  double total = 0.0, u = vj_random_real (random);
-  for (guint32 i = 0; i < n; i++) {
-    sampler->weights[i] = exp (((double) logits[i] - (double) logits[largest]) / options->temperature);
-    total += sampler->weights[i];
-  }
-  gboolean some = options->top_k > 0 && options->top_k < n;
-  if (!some && options->top_p >= 1.0) {
-    *ret_token = draw_any (sampler->weights, n, total, u, largest);
-    return TRUE;
-  }
-  /* With top_k the probability that top_p speaks of is relative to the k, known once they are ranked. */
-  guint32 kept = rank (sampler, logits, n, some ? options->top_k : n, some ? HUGE_VAL : options->top_p * total);
-  const guint32 *last = sampler->heap + n - 1;
-  if (some && options->top_p < 1.0)
-    kept = cut_nucleus (sampler->weights, last, kept, options->top_p);
-  *ret_token = draw_ranked (sampler->weights, last, kept, u);
+  guint32 place = options->temperature == 0.0 ? 0 : find_place (kept.weights, kept.n, vj_random_real (random));
+  *ret_token = kept.ids != NULL ? kept.ids[place] : place;
   return TRUE;
 }
 
 void
 vj_sampler_clear (VjSampler *sampler)
 {
-  g_clear_pointer (&sampler->heap, g_free);
+  g_clear_pointer (&sampler->ranked, g_free);
   g_clear_pointer (&sampler->weights, g_free);
+  g_clear_pointer (&sampler->scores, g_free);
   sampler->capacity = 0;
+  sampler->n_scores = 0;
 }

@@ -1,11 +1,10 @@
-/* Tokenizer: reading tokenizer.json. Refuses what it would not reproduce exactly. */
-#include "engine/json.h"
-#include "engine/tokenizer-private.h"
+/* Tokenizer: reading tokenizer.json, all but its two long members (tokenizer-vocab.c). Refuses what it would not
+ * reproduce exactly. */
+#include "engine/tokenizer-load.h"
 
 #include <string.h>
 
 #define FILE_LIMIT ((gsize) 64 << 20)
-#define MAX_TOKENS 1000000u
 
 /* How Llama 3 cuts text into pieces before merging (as its tokenizer.json spells it). */
 #define LLAMA3_PATTERN                                                               \
@@ -32,39 +31,16 @@
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n" LETTERS NUMBERS "]?[" LETTERS "]+|[" NUMBERS "]{1,3}| ?[^" SPACES LETTERS NUMBERS "]+[\\r\\n]*|" \
   "[" SPACES "]*[\\r\\n]+|[" SPACES "]+(?![^" SPACES "])|[" SPACES "]+"
 
-/* The file being read. */
-typedef struct {
-  const char *where;
-  json_t *root, *model, *vocab, *added;
-  VjTokenizer *out;
-  gsize pool_used;
-  gint16 byte_of[512]; /* byte of a character of the byte alphabet, or -1 */
-} Loader;
+#define REFUSE(l, ...) vj_tokenizer_refuse ((l), error, __VA_ARGS__)
 
-#define REFUSE(l, ...) refuse ((l), error, __VA_ARGS__)
-static gboolean refuse (const Loader *l, GError **error, const char *format, ...) G_GNUC_PRINTF (3, 4);
-
-static gboolean
-refuse (const Loader *l, GError **error, const char *format, ...)
+gboolean
+vj_tokenizer_refuse (const VjTokenizerLoader *l, GError **error, const char *format, ...)
 {
   va_list args;
   va_start (args, format);
   g_autofree char *what = g_strdup_vprintf (format, args);
   va_end (args);
   return vj_fail (error, VJ_EXIT_DATA, "%s: %s; fetch the model anew, or use one with a Llama 3 tokenizer", l->where, what);
-}
-
-/* The byte alphabet of GPT-2: printable Latin-1 stands for itself, the other 68 bytes for U+0100 onwards. */
-static void
-fill_byte_alphabet (gint16 byte_of[512])
-{
-  int spare = 256;
-  for (int c = 0; c < 512; c++)
-    byte_of[c] = -1;
-  for (int byte = 0; byte < 256; byte++) {
-    gboolean printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    byte_of[printable ? byte : spare++] = (gint16) byte;
-  }
 }
 
 /* -- what kind of tokenizer it is -------------------------------------------- */
@@ -84,7 +60,7 @@ is_plain_byte_level (const json_t *stage)
 }
 
 static gboolean
-check_pre_tokenizer (const Loader *l, GError **error)
+check_pre_tokenizer (const VjTokenizerLoader *l, GError **error)
 {
   const json_t *pre = json_object_get (l->root, "pre_tokenizer"), *stages = json_object_get (pre, "pretokenizers");
   const json_t *split = json_array_get (stages, 0);
@@ -105,7 +81,7 @@ is_empty_text (const json_t *object, const char *key)
 }
 
 static gboolean
-check_model_kind (Loader *l, GError **error)
+check_model_kind (VjTokenizerLoader *l, GError **error)
 {
   if (!vj_json_is_null (l->root, "normalizer"))
     return REFUSE (l, "'normalizer': not null, and none is known here");
@@ -120,215 +96,45 @@ check_model_kind (Loader *l, GError **error)
   return vj_json_get_bool (l->where, l->model, "ignore_merges", &l->out->ignore_merges, error);
 }
 
-/* -- tokens -------------------------------------------------------------------- */
+/* -- added tokens ------------------------------------------------------------------ */
 
 static gboolean
-claim_id (Loader *l, const char *content, const json_t *value, gsize total, guint32 *ret_id, GError **error)
+check_added (const VjTokenizerLoader *l, const json_t *entry, gsize index, GError **error)
 {
-  if (!json_is_integer (value) || json_integer_value (value) < 0)
+  const char *content = vj_json_peek_string (entry, "content");
+  if (content == NULL || *content == '\0')
+    return REFUSE (l, "'added_tokens': entry %" G_GSIZE_FORMAT " has no content", index);
+  if (!json_is_true (json_object_get (entry, "special")))
+    return REFUSE (l, "'%s': an added token that is not special, which is not known here", content);
+  if (json_is_true (json_object_get (entry, "lstrip")) || json_is_true (json_object_get (entry, "rstrip")) ||
+      json_is_true (json_object_get (entry, "single_word")))
+    return REFUSE (l, "'%s': lstrip, rstrip or single_word is set, which is not known here", content);
+  if (!json_is_integer (json_object_get (entry, "id")) || json_integer_value (json_object_get (entry, "id")) < 0)
     return REFUSE (l, "'%s': its id is not a whole number", content);
-  if ((guint64) json_integer_value (value) >= total)
-    return REFUSE (l, "'%s': id %" JSON_INTEGER_FORMAT " leaves a gap among %" G_GSIZE_FORMAT " tokens", content, json_integer_value (value), total);
-  guint32 id = (guint32) json_integer_value (value);
-  if (l->out->tokens[id].bytes != NULL)
-    return REFUSE (l, "'%s': id %u is given twice", content, id);
-  *ret_id = id;
   return TRUE;
 }
 
-/* Puts the bytes spelled by `content` at the end of the pool, whose size (that of the file) they cannot exceed. */
+/* Added tokens, all of them control tokens. Whether their ids are sound shows when the vocabulary is known. */
 static gboolean
-spell_token (Loader *l, const char *content, guint32 *ret_length, GError **error)
+read_added (VjTokenizerLoader *l, GError **error)
 {
-  char *start = l->out->pool + l->pool_used;
-  guint32 length = 0;
-  for (const char *c = content; *c != '\0'; c = g_utf8_next_char (c)) {
-    gunichar character = g_utf8_get_char (c);
-    if (character >= 512 || l->byte_of[character] < 0)
-      return REFUSE (l, "'%s': a token with a character outside the byte alphabet", content);
-    start[length++] = (char) l->byte_of[character];
-  }
-  if (length == 0)
-    return REFUSE (l, "'vocab': an empty token");
-  l->pool_used += length;
-  *ret_length = length;
-  return TRUE;
-}
-
-static gboolean
-is_added (const Loader *l, const char *content)
-{
-  return g_hash_table_contains (l->out->by_content, content);
-}
-
-static gboolean
-read_vocab (Loader *l, gsize total, GError **error)
-{
-  const char *content;
-  json_t *value;
-  json_object_foreach (l->vocab, content, value)
-  {
-    guint32 id, length = 0;
-    if (is_added (l, content)) {
-      if (!json_is_integer (value) || json_integer_value (value) != (json_int_t) vj_tokenizer_control (l->out, content))
-        return REFUSE (l, "'%s': one id as an added token and another in the vocabulary", content);
-      continue;
-    }
-    if (!claim_id (l, content, value, total, &id, error))
-      return FALSE;
-    VjToken *token = &l->out->tokens[id];
-    const char *bytes = l->out->pool + l->pool_used;
-    if (!spell_token (l, content, &length, error))
-      return FALSE;
-    *token = (VjToken){bytes, length, FALSE};
-    g_hash_table_insert (l->out->by_bytes, token, GUINT_TO_POINTER (id));
-    if (length == 1)
-      l->out->byte_ids[(guint8) bytes[0]] = id;
-  }
-  for (int byte = 0; byte < 256; byte++)
-    if (l->out->byte_ids[byte] == G_MAXUINT32)
-      return REFUSE (l, "'vocab': no token for the byte 0x%02x", (guint) byte);
-  return TRUE;
-}
-
-/* Added tokens, all of them control tokens: they get their ids first, the vocabulary fills the rest. */
-static gboolean
-read_added (Loader *l, gsize total, GError **error)
-{
+  const json_t *added = json_object_get (l->root, "added_tokens");
   gsize index;
   json_t *entry;
-  json_array_foreach (l->added, index, entry)
-  {
-    const char *content = vj_json_peek_string (entry, "content");
-    guint32 id;
-    if (content == NULL || *content == '\0')
-      return REFUSE (l, "'added_tokens': entry %" G_GSIZE_FORMAT " has no content", index);
-    if (!json_is_true (json_object_get (entry, "special")))
-      return REFUSE (l, "'%s': an added token that is not special, which is not known here", content);
-    if (json_is_true (json_object_get (entry, "lstrip")) || json_is_true (json_object_get (entry, "rstrip")) ||
-        json_is_true (json_object_get (entry, "single_word")))
-      return REFUSE (l, "'%s': lstrip, rstrip or single_word is set, which is not known here", content);
-    if (is_added (l, content))
-      return REFUSE (l, "'%s': added twice", content);
-    if (!claim_id (l, content, json_object_get (entry, "id"), total, &id, error))
-      return FALSE;
-    l->out->tokens[id] = (VjToken){"", 0, TRUE};
-    g_hash_table_insert (l->out->by_content, g_strdup (content), GUINT_TO_POINTER (id));
-  }
-  return TRUE;
-}
-
-static gboolean
-read_tokens (Loader *l, GError **error)
-{
-  l->vocab = json_object_get (l->model, "vocab");
-  l->added = json_object_get (l->root, "added_tokens");
-  if (!json_is_object (l->vocab))
-    return REFUSE (l, "'vocab': not an object of tokens and ids");
-  if (l->added != NULL && !json_is_array (l->added))
+  if (added != NULL && !json_is_array (added))
     return REFUSE (l, "'added_tokens': not an array");
-  gsize total = json_object_size (l->vocab), index;
-  json_t *entry;
-  json_array_foreach (l->added, index, entry)
+  if (json_array_size (added) > VJ_TOKENIZER_MAX_TOKENS)
+    return REFUSE (l, "'added_tokens': %" G_GSIZE_FORMAT " of them; expected at most %u", json_array_size (added),
+                   VJ_TOKENIZER_MAX_TOKENS);
+  json_array_foreach (added, index, entry)
   {
+    if (!check_added (l, entry, index, error))
+      return FALSE;
     const char *content = vj_json_peek_string (entry, "content");
-    total += content == NULL || json_object_get (l->vocab, content) == NULL;
-  }
-  if (total < 256 || total > MAX_TOKENS)
-    return REFUSE (l, "'vocab': %" G_GSIZE_FORMAT " tokens; expected 256 to %u", total, MAX_TOKENS);
-  l->out->size = (guint32) total;
-  l->out->tokens = g_new0 (VjToken, total);
-  for (int byte = 0; byte < 256; byte++)
-    l->out->byte_ids[byte] = G_MAXUINT32;
-  /* As many ids as tokens, none out of range and none twice: so none is missing. */
-  return read_added (l, total, error) && read_vocab (l, total, error);
-}
-
-/* -- merges ---------------------------------------------------------------------- */
-
-static gboolean
-find_spelled (Loader *l, const char *content, gsize length, guint32 *ret_id)
-{
-  /* Spelled into the unused end of the pool: a part of a merge is no longer than the file left it room for. */
-  char *scratch = l->out->pool + l->pool_used;
-  guint32 n = 0;
-  for (const char *c = content; c < content + length; c = g_utf8_next_char (c)) {
-    gunichar character = g_utf8_get_char (c);
-    if (character >= 512 || l->byte_of[character] < 0)
-      return FALSE;
-    scratch[n++] = (char) l->byte_of[character];
-  }
-  VjToken key = {.bytes = scratch, .length = n};
-  gpointer id;
-  if (n == 0 || !g_hash_table_lookup_extended (l->out->by_bytes, &key, NULL, &id))
-    return FALSE;
-  *ret_id = GPOINTER_TO_UINT (id);
-  return TRUE;
-}
-
-/* Either "left right" or ["left", "right"]. */
-static gboolean
-split_merge (const json_t *entry, const char **ret_left, gsize *ret_left_length, const char **ret_right)
-{
-  if (json_is_string (entry)) {
-    const char *space = strchr (json_string_value (entry), ' ');
-    if (space == NULL || strchr (space + 1, ' ') != NULL)
-      return FALSE;
-    *ret_left = json_string_value (entry);
-    *ret_left_length = (gsize) (space - *ret_left);
-    *ret_right = space + 1;
-    return TRUE;
-  }
-  if (!json_is_array (entry) || json_array_size (entry) != 2 || !json_is_string (json_array_get (entry, 0)) ||
-      !json_is_string (json_array_get (entry, 1)))
-    return FALSE;
-  *ret_left = json_string_value (json_array_get (entry, 0));
-  *ret_left_length = strlen (*ret_left);
-  *ret_right = json_string_value (json_array_get (entry, 1));
-  return TRUE;
-}
-
-static gboolean
-find_joined (const Loader *l, guint32 left, guint32 right, guint32 *ret_id)
-{
-  const VjToken *a = &l->out->tokens[left], *b = &l->out->tokens[right];
-  g_autofree char *joined = g_malloc ((gsize) a->length + b->length);
-  memcpy (joined, a->bytes, a->length);
-  memcpy (joined + a->length, b->bytes, b->length);
-  VjToken key = {.bytes = joined, .length = a->length + b->length};
-  gpointer id;
-  if (!g_hash_table_lookup_extended (l->out->by_bytes, &key, NULL, &id))
-    return FALSE;
-  *ret_id = GPOINTER_TO_UINT (id);
-  return TRUE;
-}
-
-static gboolean
-read_merges (Loader *l, GError **error)
-{
-  const json_t *merges = json_object_get (l->model, "merges");
-  if (!json_is_array (merges))
-    return REFUSE (l, "'merges': not an array");
-  gsize n = json_array_size (merges), index;
-  if (n > 4u * MAX_TOKENS)
-    return REFUSE (l, "'merges': %" G_GSIZE_FORMAT " of them; expected at most %u", n, 4u * MAX_TOKENS);
-  l->out->merges = g_new0 (VjMerge, n + 1);
-  json_t *entry;
-  json_array_foreach (merges, index, entry)
-  {
-    const char *left, *right;
-    gsize left_length;
-    guint32 a, b, joined;
-    if (!split_merge (entry, &left, &left_length, &right))
-      return REFUSE (l, "'merges': entry %" G_GSIZE_FORMAT " is not a pair of tokens", index);
-    if (!find_spelled (l, left, left_length, &a) || !find_spelled (l, right, strlen (right), &b))
-      return REFUSE (l, "'merges': entry %" G_GSIZE_FORMAT " joins a token that is not in the vocabulary", index);
-    if (!find_joined (l, a, b, &joined))
-      return REFUSE (l, "'merges': entry %" G_GSIZE_FORMAT " makes a token that is not in the vocabulary", index);
-    VjMerge *merge = &l->out->merges[index];
-    *merge = (VjMerge){(guint64) a << 32 | b, (guint32) index, joined};
-    if (!g_hash_table_add (l->out->by_pair, merge))
-      return REFUSE (l, "'merges': entry %" G_GSIZE_FORMAT " repeats an earlier one", index);
+    guint64 id = (guint64) json_integer_value (json_object_get (entry, "id"));
+    if (g_hash_table_contains (l->out->by_content, content))
+      return REFUSE (l, "'%s': added twice", content);
+    g_hash_table_insert (l->out->by_content, g_strdup (content), GUINT_TO_POINTER ((guint) MIN (id, G_MAXUINT32)));
   }
   return TRUE;
 }
@@ -337,7 +143,7 @@ read_merges (Loader *l, GError **error)
 
 /* A TemplateProcessing that puts one control token before the text, or nothing. */
 static gboolean
-read_template (Loader *l, const json_t *stage, GError **error)
+read_template (VjTokenizerLoader *l, const json_t *stage, GError **error)
 {
   const json_t *single = json_object_get (stage, "single");
   gsize n = json_array_size (single);
@@ -352,7 +158,7 @@ read_template (Loader *l, const json_t *stage, GError **error)
 }
 
 static gboolean
-read_post_processor (Loader *l, GError **error)
+read_post_processor (VjTokenizerLoader *l, GError **error)
 {
   const json_t *post = json_object_get (l->root, "post_processor");
   if (post == NULL || json_is_null (post) || is_type (post, "ByteLevel"))
@@ -367,7 +173,7 @@ read_post_processor (Loader *l, GError **error)
 }
 
 static gboolean
-compile_splitter (Loader *l, GError **error)
+compile_splitter (VjTokenizerLoader *l, GError **error)
 {
   int code;
   PCRE2_SIZE offset;
@@ -378,12 +184,79 @@ compile_splitter (Loader *l, GError **error)
   return TRUE;
 }
 
+/* -- the file ---------------------------------------------------------------------- */
+
+/* What is to be cut out of the text: the object of model.vocab and the array of model.merges. */
+typedef struct {
+  const char *begin, *end; /* NULL: not there, or of another type */
+} Span;
+
+/* Finds the spans in one object, the file's own or (`inner`) that of its model. FALSE: not sound JSON. */
 static gboolean
-load (Loader *l, GError **error)
+find_spans (VjJsonScan *scan, gboolean inner, Span *vocab, Span *merges)
+{
+  gboolean broken = FALSE, more = vj_json_scan_mark (scan, '{') && !vj_json_scan_mark (scan, '}');
+  while (more) {
+    const char *key;
+    gsize length;
+    if (!vj_json_scan_string (scan, &key, &length))
+      return FALSE;
+    g_autofree char *name = g_strndup (key, length);
+    Span *span = !inner ? NULL : strcmp (name, "vocab") == 0 ? vocab : strcmp (name, "merges") == 0 ? merges : NULL;
+    if (!vj_json_scan_mark (scan, ':'))
+      return FALSE;
+    const char *begin = vj_json_scan_peek (scan);
+    if (!inner && strcmp (name, "model") == 0 && begin != NULL && *begin == '{') {
+      if (!find_spans (scan, TRUE, vocab, merges))
+        return FALSE;
+    } else if (begin == NULL || !vj_json_scan_skip (scan)) {
+      return FALSE;
+    } else if (span != NULL && span->begin == NULL && *begin == (span == vocab ? '{' : '[')) {
+      *span = (Span){begin, scan->at};
+    }
+    more = vj_json_scan_more (scan, '}', &broken);
+  }
+  return !broken;
+}
+
+static void
+cut_out (GString *rest, const char **at, const Span *span)
+{
+  g_string_append_len (rest, *at, span->begin - *at);
+  g_string_append_c (rest, '0');
+  *at = span->end;
+}
+
+/* The file without its two long members, built; these as scans. What is not JSON is read whole, for the message. */
+static json_t *
+read_root (VjTokenizerLoader *l, GError **error)
+{
+  const char *bytes = l->bytes;
+  gsize length = l->length;
+  Span vocab = {0}, merges = {0};
+  const char *at = bytes;
+  g_autoptr (GString) rest = g_string_new (NULL);
+  l->vocab = l->merges = (VjJsonScan){bytes, bytes + length, l->scratch};
+  if (!find_spans (&l->vocab, FALSE, &vocab, &merges))
+    return vj_json_object (l->where, bytes, length, error);
+  const Span *first = vocab.begin < merges.begin ? &vocab : &merges, *second = first == &vocab ? &merges : &vocab;
+  if (first->begin != NULL)
+    cut_out (rest, &at, first);
+  if (second->begin != NULL)
+    cut_out (rest, &at, second);
+  g_string_append_len (rest, at, bytes + length - at);
+  l->vocab = (VjJsonScan){vocab.begin, vocab.end, l->scratch};
+  l->merges = (VjJsonScan){merges.begin, merges.end, l->scratch};
+  json_t *root = vj_json_object (l->where, rest->str, rest->len, NULL);
+  return root != NULL ? root : vj_json_object (l->where, bytes, length, error);
+}
+
+static gboolean
+load (VjTokenizerLoader *l, GError **error)
 {
   l->model = json_object_get (l->root, "model");
-  return check_model_kind (l, error) && check_pre_tokenizer (l, error) && read_tokens (l, error) && read_merges (l, error) &&
-         read_post_processor (l, error) && compile_splitter (l, error);
+  return check_model_kind (l, error) && check_pre_tokenizer (l, error) && read_added (l, error) && vj_tokenizer_read_vocab (l, error) &&
+         vj_tokenizer_read_merges (l, error) && read_post_processor (l, error) && compile_splitter (l, error);
 }
 
 VjTokenizer *
@@ -393,10 +266,10 @@ vj_tokenizer_parse (const char *where, const char *bytes, gsize length, GError *
     vj_fail (error, VJ_EXIT_DATA, "%s: %" G_GSIZE_FORMAT " bytes: more than any tokenizer has; is it the right file?", where, length);
     return NULL;
   }
-  Loader l = {.where = where, .root = vj_json_object (where, bytes, length, error)};
-  if (l.root == NULL)
+  g_autoptr (GString) scratch = g_string_new (NULL);
+  VjTokenizerLoader l = {.where = where, .bytes = bytes, .length = length, .scratch = scratch};
+  if ((l.root = read_root (&l, error)) == NULL)
     return NULL;
-  fill_byte_alphabet (l.byte_of);
   l.out = g_new0 (VjTokenizer, 1);
   l.out->bos = -1;
   /* A character in the file takes at least the one byte it spells, so all tokens and one part of a merge fit. */

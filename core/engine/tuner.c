@@ -62,7 +62,7 @@ VjTuner *
 vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config, const guint64 *init_seed, GError **error)
 {
   g_autoptr (VjTuner) tuner = g_new0 (VjTuner, 1);
-  g_autofree char *tokenizer = g_build_filename (dir, "tokenizer.json", NULL), *preprocess = g_build_filename (dir, "preprocessor_config.json", NULL);
+  g_autofree char *tokenizer = g_build_filename (dir, "tokenizer.json", NULL), *preprocess = vj_preprocess_file (dir);
   tuner->tiles = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, tiles_free);
   if ((tuner->trainer = vj_mllama_trainer_open (dir, engine == NULL ? NULL : engine->compute, engine == NULL ? 0 : engine->threads, engine == NULL ? NULL : engine->dtype, config, init_seed, error)) == NULL ||
       (tuner->tokenizer = vj_tokenizer_load (tokenizer, error)) == NULL || !vj_chat_recognise (dir, tuner->tokenizer, &tuner->chat, error) ||

@@ -161,10 +161,16 @@ check_size (guint64 width, guint64 height, const char *where, GError **error)
   return TRUE;
 }
 
-/* Size first, without pixels. */
+/* Size first, without pixels. A PNG tells it in its first bytes; the coder refuses one that is too wide without a word. */
 static gboolean
 ping (Magick *magick, const guint8 *data, gsize length, VjImageFormat format, const char *where, GError **error)
 {
+  if (format == VJ_IMAGE_PNG && starts (data, length, 12, "IHDR", 4) && length >= 24) {
+    guint32 size[2];
+    memcpy (size, data + 16, sizeof size);
+    if (!check_size (GUINT32_FROM_BE (size[0]), GUINT32_FROM_BE (size[1]), where, error))
+      return FALSE;
+  }
   magick_take (magick, PingBlob (magick->info, data, length, magick->exception));
   if (magick->image == NULL)
     return fail_magick (magick, format, where, error);

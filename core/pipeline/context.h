@@ -54,6 +54,9 @@ gboolean vj_step_begin (VjContext *context, const VjStep *step, gint64 n_in, GEr
 /* Says that it is done, with `n_kept`, and checks the books. Ends the open group, if any. */
 gboolean vj_step_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, GError **error);
 
+/* Drops a unit's record for unit->reason. `failed`: as a fault, not as a choice; so is every unit without an answer. */
+gboolean vj_step_drop (VjContext *context, const VjStep *step, const VjUnit *unit, gboolean failed, GError **error);
+
 /* A scheduler over the context's store, models and stop flag. */
 VjScheduler vj_context_scheduler (const VjContext *context);
 void vj_context_progress (const VjContext *context, const VjStep *step, VjProgressKind kind, const char *unit, guint64 done,
@@ -83,6 +86,7 @@ VjStored *vj_load_stored (VjStore *store, const char *id, GError **error);
 
 /* A source or evaluator at work: draws its records one by one, in order. */
 typedef struct {
+  const VjRecipePlugin *entry;
   VjInstance *instance;
   VjDraft *draft;
   GHashTable *keys;   /* seen within this one */
@@ -140,6 +144,11 @@ gboolean vj_context_train (VjContext *context, const VjStep *step, const VjRecip
 
 /* Points the models at what the done stages have trained, as the run goes past them. */
 void vj_step_adopt (VjContext *context, const VjStep *step);
+
+/* -- trial.c ----------------------------------------------------------------------------- */
+
+/* Starts and stops the plugins of the stages that are not done, and looks for their models, as vj_pipeline_try. */
+gboolean vj_context_try (VjContext *context, const GPtrArray *plan, GError **error);
 
 /* -- plan.c ------------------------------------------------------------------------------- */
 

@@ -36,9 +36,11 @@ add_lessons (VjContext *context, const VjStep *step, gsize number, VjCourse *cou
     VjFlow flow = vj_drafter_next (&drafter, context, &id, error);
     if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
       return flow == VJ_FLOW_END;
-    if (flow != VJ_FLOW_OK)
+    if (flow != VJ_FLOW_OK) {
+      g_autofree char *problem = vj_draft_problem (drafter.draft);
       return vj_fail (error, VJ_EXIT_DATA, "source '%s': lesson %" G_GUINT64_FORMAT ": %s; mend it: a lesson is never left out",
-                      entry->name, drafter.index - 1, drafter.draft->reason ? drafter.draft->reason : "quarantined");
+                      entry->name, drafter.index - 1, problem);
+    }
     if (!add_lesson (drafter.draft, entry->name, course, error))
       return FALSE;
     if (++*count % 500 == 0)
@@ -55,9 +57,14 @@ fill_course (VjContext *context, const VjStep *step, gpointer data, VjCourse *co
   for (gsize i = 0; i < entry->n_lessons; i++)
     total += entry->lessons[i].count > 0 ? (guint64) entry->lessons[i].count : 0;
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "lessons", 0, total, NULL);
+  /* One group, so that lessons with a fault are not taken for the run's before they are mended. */
+  if (!vj_store_in_group (context->store) && !vj_store_begin (context->store, error))
+    return FALSE;
   for (gsize i = 0; i < entry->n_lessons; i++)
     if (!add_lessons (context, step, i, course, count, total, error))
       return FALSE;
+  if (!vj_store_commit (context->store, error))
+    return FALSE;
   vj_context_progress (context, step, VJ_PROGRESS_END, "lessons", *count, *count, NULL);
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   return TRUE;

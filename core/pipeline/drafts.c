@@ -23,16 +23,22 @@ id_part (const char *key, guint64 index)
   return g_strdup_printf ("x%.16s", digest);
 }
 
-/* The run's first reading of a data file fixes its content: a later stage that found another would number other records
- * alike. Files are the plugin's path options that name one; folders of images are held to by the images' digests. */
+/* The first record that a run takes from a data file fixes the file's content: a later stage that found another would
+ * number other records alike. A file that yielded nothing may still be mended. `fix` FALSE: only compare. Files are the
+ * plugin's path options that name one; folders of images are held to by the images' digests. */
 static gboolean
-pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, GError **error)
+pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *option, const char *path, gboolean fix,
+          GError **error)
 {
   g_autofree char *key = g_strconcat ("data ", path, NULL), *known = NULL, *digest = NULL;
 
   if (!g_file_test (path, G_FILE_TEST_IS_REGULAR))
     return TRUE;
-  if (!(digest = vj_sha256_file (path, error)) || !vj_store_meta_get (context->store, key, &known, error))
+  if (!vj_store_meta_get (context->store, key, &known, error))
+    return FALSE;
+  if (known == NULL && !fix)
+    return TRUE;
+  if (!(digest = vj_sha256_file (path, error)))
     return FALSE;
   if (known == NULL)
     return vj_store_meta_set (context->store, key, digest, error);
@@ -42,12 +48,12 @@ pin_file (VjContext *context, const VjRecipePlugin *entry, const VjOption *optio
 }
 
 static gboolean
-pin_files (VjContext *context, const VjRecipePlugin *entry, VjInstance *instance, GError **error)
+pin_files (VjContext *context, const VjRecipePlugin *entry, VjInstance *instance, gboolean fix, GError **error)
 {
   const char *self = vj_instance_self (instance);
   for (const VjOption *option = entry->plugin->options; option != NULL && option->name != NULL; option++) {
     const char *path = option->type == VJ_OPTION_PATH ? *(char *const *) (gconstpointer) (self + option->offset) : NULL;
-    if (path != NULL && !pin_file (context, entry, option, path, error))
+    if (path != NULL && !pin_file (context, entry, option, path, fix, error))
       return FALSE;
   }
   return TRUE;
@@ -61,11 +67,12 @@ vj_drafter_init (VjDrafter *drafter, VjContext *context, const VjRecipePlugin *e
   VjInstance *instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (instance == NULL)
     return FALSE;
-  if (!pin_files (context, entry, instance, error)) {
+  if (!pin_files (context, entry, instance, FALSE, error)) {
     vj_instance_free (instance);
     return FALSE;
   }
-  *drafter = (VjDrafter){.instance = instance,
+  *drafter = (VjDrafter){.entry = entry,
+                         .instance = instance,
                          .draft = vj_draft_new (),
                          .keys = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL),
                          .stream = g_strdup (stream),
@@ -89,15 +96,14 @@ vj_drafter_clear (VjDrafter *drafter)
 static void
 quarantine_double (VjDrafter *drafter)
 {
-  g_free (drafter->draft->reason);
-  drafter->draft->reason = g_strdup_printf ("record %" G_GUINT64_FORMAT ": its key is one that an earlier record has",
-                                            drafter->index);
+  g_autofree char *detail = g_strdup_printf ("key '%s'", drafter->draft->key != NULL ? drafter->draft->key : "");
+  vj_draft_reason (drafter->draft, "its key is that of an earlier record");
+  vj_draft_detail (drafter->draft, detail);
 }
 
 VjFlow
 vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError **error)
 {
-  void *self = vj_instance_self (drafter->instance);
   const VjPlugin *plugin = vj_instance_plugin (drafter->instance);
   VjFlow flow;
 
@@ -106,11 +112,14 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
   vj_draft_clear (drafter->draft);
   vj_run_aim (context->run, drafter->stream, "", drafter->index, drafter->index, 0);
   if (drafter->evaluator)
-    flow = VJ_INSTANCE_OPS (drafter->instance, VjEvaluatorOps)->next (self, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_FLOW (drafter->instance, VjEvaluatorOps, next, VJ_FLOWS_NEXT, error, context->run,
+                             drafter->draft);
   else
-    flow = VJ_INSTANCE_OPS (drafter->instance, VjSourceOps)->next (self, context->run, drafter->draft, error);
+    flow = VJ_INSTANCE_FLOW (drafter->instance, VjSourceOps, next, VJ_FLOWS_NEXT, error, context->run, drafter->draft);
   if (flow == VJ_FLOW_ERROR || flow == VJ_FLOW_END)
     return flow;
+  if (drafter->index == 0 && !pin_files (context, drafter->entry, drafter->instance, TRUE, error))
+    return VJ_FLOW_ERROR;
   if (flow == VJ_FLOW_OK && !vj_draft_check (drafter->draft, plugin->name, error))
     return VJ_FLOW_ERROR;
 
@@ -118,6 +127,10 @@ vj_drafter_next (VjDrafter *drafter, VjContext *context, char **ret_id, GError *
   if (!g_hash_table_add (drafter->keys, g_strdup (part))) {
     quarantine_double (drafter);
     flow = VJ_FLOW_SKIP;
+  }
+  if (flow != VJ_FLOW_OK && drafter->draft->place == NULL) {
+    g_autofree char *place = g_strdup_printf ("record %" G_GUINT64_FORMAT, drafter->index);
+    vj_draft_place (drafter->draft, place);
   }
   /* A quarantined record gets a name that no key can have: its own key may be missing or taken. */
   *ret_id = flow == VJ_FLOW_OK ? g_strconcat (drafter->prefix, part, NULL)
@@ -160,6 +173,6 @@ vj_draft_store (VjDraft *draft, VjContext *context, const VjStep *step, VjRecord
   if (draft->gold != NULL && !vj_store_gold_put (context->store, id, draft->gold, error))
     return FALSE;
   return flow == VJ_FLOW_OK
-         || vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name,
-                                  draft->reason ? draft->reason : "quarantined by its source", error);
+         || vj_store_quarantine (context->store, id, step->name, draft->reason ? draft->reason : "no reason given",
+                                 draft->place, draft->detail, error);
 }

@@ -137,7 +137,7 @@ case_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, VjAs
     return vj_judging_ask (&stage->judging, run, &item->judging, ask, error);
   VjCase gold = {.question = item->judging.question.question, .chosen = item->judging.chosen,
                  .rejected = item->judging.rejected, .gold = item->gold};
-  return ops_of (stage)->ask (vj_instance_self (stage->drafter.instance), run, &gold, so_far, ask, error);
+  return VJ_INSTANCE_FLOW (stage->drafter.instance, VjEvaluatorOps, ask, VJ_FLOWS_SKIP, error, run, &gold, so_far, ask);
 }
 
 static GPtrArray *
@@ -168,7 +168,8 @@ case_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, GE
     return vj_judging_tell (&stage->judging, run, &item->judging, replies, error);
   VjCase gold = {.question = item->judging.question.question, .chosen = item->judging.chosen,
                  .rejected = item->judging.rejected, .gold = item->gold};
-  VjFlow flow = ops_of (stage)->tell (vj_instance_self (stage->drafter.instance), run, &gold, replies, item->scores, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (stage->drafter.instance, VjEvaluatorOps, tell, VJ_FLOWS_MORE, error, run, &gold, replies,
+                                  item->scores);
   if (flow == VJ_FLOW_OK)
     item->answers = answers_of (item, replies, stage->step->iteration);
   return flow;
@@ -215,7 +216,7 @@ case_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
   VjStore *store = stage->context->store;
 
   if (flow != VJ_FLOW_OK)
-    return vj_store_record_fate (store, unit->id, VJ_FATE_DROPPED, stage->step->name, unit->reason, error);
+    return vj_step_drop (stage->context, stage->step, unit, TRUE, error);
   stage->kept++;
   return (ops_of (stage)->ask != NULL ? count_own (stage, item, error) : count_pair (stage, item, error))
          && vj_store_record_fate (store, unit->id, VJ_FATE_KEPT, stage->step->name, NULL, error);
@@ -292,9 +293,6 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
   if (!vj_drafter_init (&stage->drafter, context, stage->entry, stream, prefix, error))
     return FALSE;
   if (ops_of (stage)->ask == NULL) {
-    if (judge->plugin == NULL)
-      return vj_fail (error, VJ_EXIT_RECIPE, "%s: evaluator '%s' yields pairs but the recipe has no `judge`; add one",
-                      stage->step->title, stage->entry->name);
     vj_run_aim (context->run, "judge", "start", 0, 0, 0);
     *ret_judge = vj_instance_new (judge->plugin, judge->node, NULL, context->run, error);
     if (*ret_judge == NULL)
@@ -302,8 +300,6 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
     stage->judging = (VjJudging){.judge = *ret_judge, .samples = 1, .both = TRUE, .greedy = TRUE,
                                  .seed = context->recipe->seed};
   }
-  if (model == NULL)
-    return vj_fail (error, VJ_EXIT_RECIPE, "%s: no model to evaluate; add `model:` to the evaluator", stage->step->title);
   stage->model = vj_context_model (context, model, error);
   return stage->model != NULL;
 }

@@ -65,7 +65,7 @@ observe_all (VjContext *context, const VjStep *step, VjInstance *filter, Reader 
     if (!read_trace (reader, id, error))
       return FALSE;
     vj_run_aim (context->run, step->name, id, 1, i, 0);
-    if (ops->observe (vj_instance_self (filter), context->run, &reader->trace, error) == VJ_FLOW_ERROR)
+    if (VJ_INSTANCE_FLOW (filter, VjFilterOps, observe, VJ_FLOWS_OK, error, context->run, &reader->trace) == VJ_FLOW_ERROR)
       return FALSE;
   }
   return TRUE;
@@ -80,8 +80,7 @@ keep_one (VjContext *context, const VjStep *step, VjInstance *filter, Reader *re
   if (!read_trace (reader, id, error))
     return FALSE;
   vj_run_aim (context->run, step->name, id, 0, index, 0);
-  VjFlow flow
-      = VJ_INSTANCE_OPS (filter, VjFilterOps)->keep (vj_instance_self (filter), context->run, &reader->trace, &reason, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (filter, VjFilterOps, keep, VJ_FLOWS_SKIP, error, context->run, &reader->trace, &reason);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
   if (flow != VJ_FLOW_OK)

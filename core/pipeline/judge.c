@@ -60,7 +60,7 @@ judge_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
   VjStore *store = stage->context->store;
 
   if (flow != VJ_FLOW_OK)
-    return vj_store_record_fate (store, unit->id, VJ_FATE_DROPPED, stage->step->name, unit->reason, error);
+    return vj_step_drop (stage->context, stage->step, unit, FALSE, error);
   for (guint i = 0; i < item->judged->len; i++) {
     g_autoptr (VjRecord) record = vj_judging_record (item, i, stage->step->iteration, TRUE);
     if (!vj_store_record_put (store, stage->step->name, record, error))

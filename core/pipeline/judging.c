@@ -60,12 +60,11 @@ aim (VjRun *run, const VjJudgingItem *item, guint order, guint64 call)
 static gboolean
 ask_order (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint order, VjAsk *ask, GError **error)
 {
-  const VjJudgeOps *ops = VJ_INSTANCE_OPS (judging->judge, VjJudgeOps);
   g_autoptr (VjAsk) own = vj_ask_new ();
 
   aim (run, item, order, 0);
-  VjFlow flow = ops->ask (vj_instance_self (judging->judge), run, &item->question.question,
-                          order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, own, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (judging->judge, VjJudgeOps, ask, VJ_FLOWS_SKIP, error, run, &item->question.question,
+                                  order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, own);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
   if (flow != VJ_FLOW_OK || own->requests->len != 1)
@@ -95,15 +94,19 @@ static gboolean
 tell_draw (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint order, guint sample, const char *reply,
            VjFinish finish, GError **error)
 {
-  const VjJudgeOps *ops = VJ_INSTANCE_OPS (judging->judge, VjJudgeOps);
   VjJudgment judgment = {0};
 
   aim (run, item, order, 1 + sample);
-  VjFlow flow = ops->tell (vj_instance_self (judging->judge), run, &item->question.question,
-                           order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, reply,
-                           &judgment, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (judging->judge, VjJudgeOps, tell, VJ_FLOWS_SKIP, error, run, &item->question.question,
+                                  order == 0 ? item->chosen : item->rejected, order == 0 ? item->rejected : item->chosen, reply,
+                                  &judgment);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
+  if (judgment.verdict < VJ_VERDICT_UNPARSED || judgment.verdict > VJ_VERDICT_B) {
+    g_free (judgment.trace);
+    return vj_fail (error, VJ_EXIT_PLUGIN, "judge '%s': '%s': its verdict is %d, which is none; report it to its author",
+                    vj_instance_plugin (judging->judge)->name, item->unit.id, (int) judgment.verdict);
+  }
   VjJudged judged = {.order = order, .sample = sample, .finish = finish};
   judged.verdict = flow == VJ_FLOW_OK ? judgment.verdict : VJ_VERDICT_UNPARSED;
   judged.right = judged.verdict == (order == 0 ? VJ_VERDICT_A : VJ_VERDICT_B);

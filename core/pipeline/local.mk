@@ -14,4 +14,5 @@ libvjcore_a_SOURCES += \
 	core/pipeline/run.c core/pipeline/run.h \
 	core/pipeline/scheduler.c core/pipeline/scheduler.h \
 	core/pipeline/stages.c \
-	core/pipeline/train.c
+	core/pipeline/train.c \
+	core/pipeline/trial.c

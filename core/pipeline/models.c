@@ -118,7 +118,8 @@ vj_models_open (VjModels *models, const char *name, GError **error)
   open = g_new0 (OpenModel, 1);
   open->model.self = vj_instance_self (instance);
   open->model.ops = VJ_INSTANCE_OPS (instance, VjBackendOps);
-  open->model.identity = open->model.ops->identity (open->model.self);
+  open->model.plugin = entry->plugin;
+  open->model.identity = VJ_VERB (entry->plugin, "identity", open->model.ops->identity (open->model.self));
   open->key = g_steal_pointer (&key);
   open->instance = g_steal_pointer (&instance);
   g_ptr_array_add (models->open, open);

@@ -14,6 +14,7 @@ typedef struct VjModels VjModels;
 typedef struct {
   void *self;
   const VjBackendOps *ops;
+  const VjPlugin *plugin;
   const char *identity; /* digest of weights and sampler: part of every request's key */
   guint64 in_flight;    /* draws submitted and not yet polled; kept by the scheduler   */
 } VjModel;

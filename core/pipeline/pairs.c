@@ -84,7 +84,7 @@ settle (Stage *stage, VjUnit *unit, VjFlow flow, const VjRecord *made, GError **
 {
   VjStore *store = stage->context->store;
   if (flow != VJ_FLOW_OK)
-    return vj_store_record_fate (store, unit->id, VJ_FATE_DROPPED, stage->step->name, unit->reason, error);
+    return vj_step_drop (stage->context, stage->step, unit, FALSE, error);
   stage->kept++;
   return vj_store_record_put (store, stage->step->name, made, error)
          && vj_store_record_fate (store, unit->id, VJ_FATE_KEPT, stage->step->name, NULL, error);
@@ -211,8 +211,8 @@ inject_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, Vj
   const VjInjectorOps *ops = VJ_INSTANCE_OPS (instance, VjInjectorOps);
   if (ops->ask == NULL)
     return VJ_FLOW_OK;
-  return ops->ask (vj_instance_self (instance), run, &item->question.question,
-                   vj_record_text (item->response->record, "text"), so_far, ask, error);
+  return VJ_INSTANCE_FLOW (instance, VjInjectorOps, ask, VJ_FLOWS_SKIP, error, run, &item->question.question,
+                           vj_record_text (item->response->record, "text"), so_far, ask);
 }
 
 static VjFlow
@@ -222,9 +222,8 @@ inject_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
   Item *item = (Item *) unit;
   VjInstance *instance = stage->instances[item->injector];
   const char *name = vj_instance_plugin (instance)->name;
-  VjFlow flow = VJ_INSTANCE_OPS (instance, VjInjectorOps)->tell (vj_instance_self (instance), run, &item->question.question,
-                                                                vj_record_text (item->response->record, "text"), replies,
-                                                                &item->injection, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (instance, VjInjectorOps, tell, VJ_FLOWS_MORE, error, run, &item->question.question,
+                                  vj_record_text (item->response->record, "text"), replies, &item->injection);
   if (flow == VJ_FLOW_OK && (item->injection.text == NULL || item->injection.kind == NULL)) {
     vj_fail (error, VJ_EXIT_PLUGIN, "injector '%s': '%s': it says OK but gives no text or no kind; report it to its author",
              name, unit->id);
@@ -301,10 +300,7 @@ sample_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, Vj
 {
   Stage *stage = self;
   Item *item = (Item *) unit;
-  const VjSamplerOps *ops = VJ_INSTANCE_OPS (stage->instances[0], VjSamplerOps);
-  if (ops->ask == NULL)
-    return VJ_FLOW_OK;
-  return ops->ask (vj_instance_self (stage->instances[0]), run, &item->question.question, so_far, ask, error);
+  return VJ_INSTANCE_FLOW (stage->instances[0], VjSamplerOps, ask, VJ_FLOWS_SKIP, error, run, &item->question.question, so_far, ask);
 }
 
 static VjFlow
@@ -312,8 +308,8 @@ sample_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
 {
   Stage *stage = self;
   Item *item = (Item *) unit;
-  VjFlow flow = VJ_INSTANCE_OPS (stage->instances[0], VjSamplerOps)->tell (
-      vj_instance_self (stage->instances[0]), run, &item->question.question, replies, &item->pair, error);
+  VjFlow flow = VJ_INSTANCE_FLOW (stage->instances[0], VjSamplerOps, tell, VJ_FLOWS_MORE, error, run, &item->question.question, replies,
+                                  &item->pair);
 
   if (flow == VJ_FLOW_OK && (item->pair.chosen == NULL || item->pair.rejected == NULL)) {
     vj_fail (error, VJ_EXIT_PLUGIN, "sampler '%s': '%s': it says OK but gives no pair; report it to its author",

@@ -33,6 +33,14 @@ last_iteration (const GPtrArray *plan)
   return last;
 }
 
+static void
+append_once (GString *list, const char *path, const char *mark)
+{
+  g_autofree char *item = g_strdup_printf (", %s%s,", path, mark), *all = g_strdup_printf (", %s,", list->str);
+  if (strstr (all, item) == NULL)
+    g_string_append_printf (list, "%s%s%s", list->len > 0 ? ", " : "", path, mark);
+}
+
 /* The key paths whose digests differ between what a stage was run with and what the recipe says now: "why". */
 static void
 explain_change (VjContext *context, const VjStep *step, GString *why)
@@ -46,10 +54,10 @@ explain_change (VjContext *context, const VjStep *step, GString *why)
   json_t *old = json_loads (text, 0, NULL), *now = json_loads (step->parts, 0, NULL);
   json_object_foreach (now, path, value)
     if (!json_equal (json_object_get (old, path), value))
-      g_string_append_printf (why, "%s%s", why->len > 0 ? ", " : "", path);
+      append_once (why, path, "");
   json_object_foreach (old, path, value)
     if (json_object_get (now, path) == NULL)
-      g_string_append_printf (why, "%s%s (removed)", why->len > 0 ? ", " : "", path);
+      append_once (why, path, " (removed)");
   json_decref (old);
   json_decref (now);
 }
@@ -92,6 +100,21 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
 
 /* -- the run ---------------------------------------------------------------------------- */
 
+/* Another recipe's run is not undone by a slip in --run-dir. */
+static gboolean
+check_owner (VjContext *context, GError **error)
+{
+  g_autofree char *name = NULL, *file = NULL;
+
+  if (!vj_store_meta_get (context->store, "recipe.name", &name, error)
+      || !vj_store_meta_get (context->store, "recipe.file", &file, error))
+    return FALSE;
+  return name == NULL || strcmp (name, context->recipe->name) == 0
+         || vj_fail (error, VJ_EXIT_USAGE, "'%s': holds the run of recipe '%s' (%s), not of '%s'; choose another --run-dir, or give the "
+                     "recipe the name '%s' to go on with that run", vj_store_dir (context->store), name, file ? file : "?",
+                     context->recipe->name, name);
+}
+
 static gboolean
 note_recipe (VjContext *context, GError **error)
 {
@@ -121,25 +144,6 @@ run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GEr
   return TRUE;
 }
 
-static gboolean
-count_failed (VjStore *store, gint64 *ret_failed, GError **error)
-{
-  g_autoptr (GPtrArray) drops = NULL;
-  gint64 failed = 0;
-
-  if (!vj_store_drops (store, VJ_ANY, &drops, error))
-    return FALSE;
-  for (guint i = 0; i < drops->len; i++) {
-    const VjDrop *drop = drops->pdata[i];
-    gboolean drafted = strcmp (drop->stage, "questions") == 0 && !g_str_has_prefix (drop->reason, "the recipe has no ");
-    if (drafted || g_str_has_prefix (drop->reason, VJ_REASON_NO_ANSWER)
-        || (drop->kind == VJ_RECORD_CASE && g_str_has_prefix (drop->stage, "evaluate:")))
-      failed += drop->count;
-  }
-  *ret_failed = failed;
-  return TRUE;
-}
-
 /* An iteration that kept no trace made no model. */
 static char *
 last_model (const VjContext *context, const GPtrArray *plan)
@@ -166,6 +170,9 @@ vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **er
                        .stop = config->stop, .progress = config->progress};
   VjRunResult result = {.stages = plan->len};
 
+  /* Everything that can be refused comes before anything is undone. */
+  if (!check_owner (&context, error) || !vj_context_try (&context, plan, error))
+    return FALSE;
   if (!forget_stale (&context, plan, error) || !note_recipe (&context, error))
     return FALSE;
   for (guint i = 0; i < plan->len; i++) {
@@ -174,7 +181,7 @@ vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **er
       return FALSE;
     result.done_before += done_before;
   }
-  if (!vj_store_balance (config->store, VJ_ANY, error) || !count_failed (config->store, &result.failed, error))
+  if (!vj_store_balance (config->store, VJ_ANY, error) || !vj_store_quarantine_count (config->store, &result.failed, error))
     return FALSE;
   result.model = last_model (&context, plan);
   *ret_result = result;

@@ -25,6 +25,10 @@ typedef struct {
 
 VJ_API void vj_run_result_clear (VjRunResult *result);
 
+/* What `vj_pipeline_run` would be refused for before its first stage: plugins that do not start, models that are not there.
+ * All of it is in the message, one line each. Does no work and loads no model. */
+VJ_API gboolean vj_pipeline_try (const VjRecipe *recipe, VjLog *log, GError **error);
+
 /* Runs, or goes on with, the recipe in the store's directory. Stages whose part of the recipe changed are undone first,
  * with all that depends on them; replies stay, so nothing already answered is asked again. Errors carry the exit code;
  * everything done is durable. */

@@ -64,6 +64,7 @@ vj_unit_clear (VjUnit *unit)
   g_clear_pointer (&unit->id, g_free);
   g_clear_pointer (&unit->stream, g_free);
   g_clear_pointer (&unit->reason, g_free);
+  g_clear_pointer (&unit->failure, g_free);
 }
 
 gboolean
@@ -272,7 +273,8 @@ tell (State *state, Task *task, GError **error)
   VjUnit *unit = task->unit;
 
   if (task->failure != NULL) {
-    unit->reason = g_strconcat (VJ_REASON_NO_ANSWER, task->failure, NULL);
+    unit->reason = g_strdup ("no answer");
+    unit->failure = g_strdup (task->failure);
     task->done = TRUE;
     task->flow = VJ_FLOW_SKIP;
     return TRUE;
@@ -366,12 +368,21 @@ refuse (State *state, Parcel *parcel, const GError *cause, GError **error)
 }
 
 static gboolean
+submit (State *state, const Parcel *parcel, GError **error)
+{
+  const VjModel *model = parcel->model;
+  gboolean good = VJ_VERB (model->plugin, "submit",
+                           model->ops->submit (model->self, state->host->run, parcel->ticket, parcel->request, error));
+  return vj_verb_good (model->plugin, "submit", good, error);
+}
+
+static gboolean
 send_all (State *state, GError **error)
 {
   for (Parcel *parcel; (parcel = g_queue_pop_head (&state->outbox)) != NULL;) {
     g_autoptr (GError) cause = NULL;
     state->waiting_out -= parcel->left;
-    if (!parcel->model->ops->submit (parcel->model->self, state->host->run, parcel->ticket, parcel->request, &cause)) {
+    if (!submit (state, parcel, &cause)) {
       VjExit exit = vj_error_exit (cause);
       if (exit == VJ_EXIT_DATA || exit == VJ_EXIT_LIMIT) {
         if (!refuse (state, parcel, cause, error))
@@ -444,7 +455,8 @@ poll_one (State *state, GError **error)
 
   if (model == NULL)
     return vj_fail (error, VJ_EXIT_BUG, "%s: draws are in flight but no model has any", state->work->title);
-  flow = model->ops->poll (model->self, state->host->run, &reply, error);
+  flow = VJ_VERB (model->plugin, "poll", model->ops->poll (model->self, state->host->run, &reply, error));
+  flow = vj_verb_flow (model->plugin, "poll", flow, VJ_FLOWS_POLL, error);
   if (flow == VJ_FLOW_ERROR)
     return FALSE;
   Parcel *parcel = flow == VJ_FLOW_OK ? g_hash_table_lookup (state->parcels, &reply.ticket) : NULL;

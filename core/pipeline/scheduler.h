@@ -22,6 +22,7 @@ typedef struct {
   char *stream;   /* owned: names the random streams; NULL: `id`                                           */
   VjModel *model; /* borrowed: who answers; may be NULL when nothing is asked                              */
   char *reason;   /* owned: why it was dropped, set by `tell` with SKIP or by the scheduler                 */
+  char *failure;  /* owned: the backend's words when a draw has no answer; the unit is then dropped         */
 } VjUnit;
 
 /* What a stage does with its units. Verbs run on the caller's thread; `self` is the stage's own. */
@@ -59,9 +60,6 @@ VJ_API gboolean vj_scheduler_run (const VjScheduler *scheduler, const VjWork *wo
 VJ_API gboolean vj_scheduler_go_on (const gint *stop, GError **error);
 
 VJ_API void vj_unit_clear (VjUnit *unit); /* frees the members */
-
-/* Head of the reasons of units whose draws a backend could not answer. */
-#define VJ_REASON_NO_ANSWER "no answer: "
 
 G_END_DECLS
 #endif

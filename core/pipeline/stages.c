@@ -29,6 +29,14 @@ vj_step_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept,
 }
 
 gboolean
+vj_step_drop (VjContext *context, const VjStep *step, const VjUnit *unit, gboolean failed, GError **error)
+{
+  if (failed || unit->failure != NULL)
+    return vj_store_quarantine (context->store, unit->id, step->name, unit->reason, step->title, unit->failure, error);
+  return vj_store_record_fate (context->store, unit->id, VJ_FATE_DROPPED, step->name, unit->reason, error);
+}
+
+gboolean
 vj_inputs_init (VjInputs *inputs, VjContext *context, const VjStep *step, VjRecordKind kind, const char *made_by,
                 gboolean (*fits) (const VjRecord *), GError **error)
 {

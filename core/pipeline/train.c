@@ -105,7 +105,8 @@ run_trainer (VjContext *context, const VjStep *step, const VjRecipePlugin *entry
   trainer = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (trainer == NULL)
     return FALSE;
-  gboolean good = VJ_INSTANCE_OPS (trainer, VjTrainerOps)->train (vj_instance_self (trainer), context->run, course, error);
+  gboolean good = VJ_INSTANCE_CALL (trainer, VjTrainerOps, train, context->run, course, error);
+  good = vj_verb_good (entry->plugin, "train", good, error);
   if (vj_store_in_group (context->store) && steps->error == NULL)
     vj_store_commit (context->store, &steps->error);
   if (good && steps->error == NULL)
@@ -278,9 +279,6 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
   }
   VjCourseConfig config = {.model = vj_models_path (context->models, entry->model), .output = output, .checkpoint = state,
                            .dtype = entry->dtype, .seed = context->recipe->seed};
-  if (config.model == NULL)
-    return vj_fail (error, VJ_EXIT_RECIPE, "%s: model '%s' has no `path`, so it cannot be trained; name one that has",
-                    step->title, entry->model ? entry->model : "(none)");
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   if (!vj_context_train (context, step, entry, &config, fill_course, ids, error))
     return FALSE;

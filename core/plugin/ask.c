@@ -37,6 +37,7 @@ vj_request_new (const VjMessage *messages, gsize n_messages, const VjSampling *s
   request->messages = vj_messages_copy (messages, n_messages);
   request->n_messages = n_messages;
   request->sampling = *sampling;
+  request->sampling.stop = g_strdupv (sampling->stop);
   if (request->sampling.n < 1)
     request->sampling.n = 1; /* option tables of plugins that draw once leave it 0 */
   if (seeds != NULL)
@@ -50,6 +51,7 @@ vj_request_free (VjRequest *request)
   if (request == NULL)
     return;
   vj_messages_free ((VjMessage *) request->messages, request->n_messages);
+  g_strfreev (request->sampling.stop);
   g_free ((gpointer) request->seeds);
   g_free (request);
 }

@@ -1,4 +1,5 @@
 /* VjDraft: the record a source or evaluator is filling. */
+#include "base/file.h"
 #include "image/image.h"
 #include "plugin/host.h"
 
@@ -22,7 +23,8 @@ vj_draft_new (void)
 void
 vj_draft_clear (VjDraft *draft)
 {
-  char **texts[] = {&draft->prompt, &draft->category, &draft->key, &draft->gold, &draft->chosen, &draft->rejected, &draft->how, &draft->reason};
+  char **texts[] = {&draft->prompt, &draft->category, &draft->key, &draft->gold, &draft->chosen, &draft->rejected, &draft->how,
+                    &draft->reason, &draft->place, &draft->detail};
   for (guint i = 0; i < G_N_ELEMENTS (texts); i++)
     g_clear_pointer (texts[i], g_free);
   draft->category = g_strdup ("");
@@ -79,26 +81,48 @@ vj_draft_pair (VjDraft *draft, const char *chosen, const char *rejected, const c
   set (&draft->how, how != NULL ? how : "");
 }
 
+/* An image that is none: the kind of fault is the reason by which the funnel counts, the message is the record's own. */
+static gboolean
+fail_image (VjDraft *draft, const char *reason, const GError *cause)
+{
+  set (&draft->reason, vj_error_exit (cause) == VJ_EXIT_LIMIT ? "an image is too large" : reason);
+  set (&draft->detail, cause->message);
+  return FALSE;
+}
+
+static gboolean
+add_image (VjDraft *draft, GBytes *bytes, const char *where, GError **error)
+{
+  g_autoptr (GError) cause = NULL;
+  VjImage *image = vj_image_new_from_bytes (bytes, where, &cause);
+  if (image != NULL) {
+    g_ptr_array_add (draft->images, image);
+    return TRUE;
+  }
+  fail_image (draft, "an image is broken, or of a format that is not read", cause);
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
+}
+
 gboolean
 vj_draft_image_bytes (VjDraft *draft, const void *bytes, size_t length, GError **error)
 {
   g_autofree char *where = g_strdup_printf ("image %u%s%s", draft->images->len, draft->key != NULL ? " of " : "",
                                             draft->key != NULL ? draft->key : "");
-  VjImage *image = vj_image_new_from_data (bytes, length, where, error);
-  if (image == NULL)
-    return FALSE;
-  g_ptr_array_add (draft->images, image);
-  return TRUE;
+  g_autoptr (GBytes) own = g_bytes_new (bytes, length);
+  return add_image (draft, own, where, error);
 }
 
 gboolean
 vj_draft_image_file (VjDraft *draft, const char *root, const char *name, GError **error)
 {
-  VjImage *image = vj_image_new_from_file (root, name, error);
-  if (image == NULL)
-    return FALSE;
-  g_ptr_array_add (draft->images, image);
-  return TRUE;
+  g_autoptr (GError) cause = NULL;
+  g_autoptr (GBytes) bytes = vj_file_read_beneath (root, name, VJ_IMAGE_MAX_BYTES, &cause);
+  if (bytes != NULL)
+    return add_image (draft, bytes, name, error);
+  fail_image (draft, "an image file cannot be read", cause);
+  g_propagate_error (error, g_steal_pointer (&cause));
+  return FALSE;
 }
 
 void
@@ -110,6 +134,26 @@ vj_draft_reason (VjDraft *draft, const char *format, ...)
   va_end (args);
   g_free (draft->reason);
   draft->reason = text;
+}
+
+void
+vj_draft_place (VjDraft *draft, const char *place)
+{
+  set (&draft->place, place);
+}
+
+void
+vj_draft_detail (VjDraft *draft, const char *detail)
+{
+  set (&draft->detail, detail);
+}
+
+char *
+vj_draft_problem (const VjDraft *draft)
+{
+  return g_strconcat (draft->place != NULL ? draft->place : "", draft->place != NULL ? ": " : "",
+                      draft->reason != NULL ? draft->reason : "no reason given", draft->detail != NULL ? ": " : "",
+                      draft->detail, NULL);
 }
 
 gboolean

@@ -27,11 +27,14 @@ struct VjDraft {
   char *gold;                 /* NULL: none given                   */
   char *chosen, *rejected, *how; /* evaluators; NULL: none given    */
   char *reason;               /* of a SKIP; NULL: none given        */
+  char *place, *detail;       /* goes with it; NULL: none given     */
   GPtrArray *images;          /* of VjImage *, each holds a reference */
 };
 VJ_API VjDraft *vj_draft_new (void);
 VJ_API void vj_draft_clear (VjDraft *draft); /* for the next record */
 VJ_API void vj_draft_free (VjDraft *draft);
+/* Place, reason and detail in one line, as far as they are given: of a SKIP, for messages. Owned. */
+VJ_API char *vj_draft_problem (const VjDraft *draft);
 /* What a source or evaluator that returned OK must have left: a prompt, all strings valid UTF-8, chosen and rejected
  * together. `what` names the plugin; the fault is the plugin's (VJ_EXIT_PLUGIN). */
 VJ_API gboolean vj_draft_check (const VjDraft *draft, const char *what, GError **error);

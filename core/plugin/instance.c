@@ -18,11 +18,9 @@ vj_instance_new (const VjPlugin *plugin, const VjNode *entry, const char *const 
     return NULL;
   }
   g_autoptr (GError) why = NULL;
-  if (plugin->start == NULL || plugin->start (instance->self, run, &why))
+  if (plugin->start == NULL
+      || vj_verb_good (plugin, "start", VJ_VERB (plugin, "start", plugin->start (instance->self, run, &why)), &why))
     return instance;
-  if (why == NULL)
-    vj_fail (&why, VJ_EXIT_PLUGIN, "%s '%s': did not start and gave no reason: a fault of the plugin; tell its author",
-             vj_role_name (plugin->role), plugin->name);
   if (entry != NULL) {
     g_autofree char *where = vj_node_where (entry);
     g_prefix_error (&why, "%s: ", where);
@@ -37,8 +35,11 @@ vj_instance_free (VjInstance *instance)
 {
   if (instance == NULL)
     return;
-  if (instance->plugin->stop != NULL)
+  if (instance->plugin->stop != NULL) {
+    VjVerb before = vj_verb_begin (instance->plugin, "stop");
     instance->plugin->stop (instance->self);
+    vj_verb_end (before);
+  }
   vj_options_clear (instance->plugin->options, instance->self);
   g_free (instance->self);
   g_free (instance);

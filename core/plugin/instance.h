@@ -3,6 +3,7 @@
 #define VJ_PLUGIN_INSTANCE_H
 
 #include "plugin/host.h"
+#include "plugin/verb.h"
 #include "recipe/recipe.h"
 
 typedef struct VjInstance VjInstance;
@@ -20,6 +21,21 @@ VJ_API const VjPlugin *vj_instance_plugin (const VjInstance *instance);
 
 /* The role's verbs; the instance must be of that role. */
 #define VJ_INSTANCE_OPS(instance, OpsType) ((const OpsType *) vj_instance_plugin (instance)->ops)
+
+/* Calls one verb: VJ_INSTANCE_CALL (filter, VjFilterOps, keep, run, trace, &reason, error). */
+#define VJ_INSTANCE_CALL(instance, OpsType, verb, ...)    \
+  VJ_VERB (vj_instance_plugin (instance), #verb,          \
+           VJ_INSTANCE_OPS (instance, OpsType)->verb (vj_instance_self (instance), __VA_ARGS__))
+
+/* The same for a verb that gives a VjFlow, whose last argument is `error`: its value is held to vj_verb_flow. */
+#define VJ_INSTANCE_FLOW(instance, OpsType, verb, allowed, error, ...)        \
+  vj_verb_flow (vj_instance_plugin (instance), #verb,                          \
+                VJ_INSTANCE_CALL (instance, OpsType, verb, __VA_ARGS__, error), allowed, error)
+#define VJ_FLOWS_OK VJ_FLOW_BIT (VJ_FLOW_OK)
+#define VJ_FLOWS_SKIP (VJ_FLOWS_OK | VJ_FLOW_BIT (VJ_FLOW_SKIP))
+#define VJ_FLOWS_MORE (VJ_FLOWS_SKIP | VJ_FLOW_BIT (VJ_FLOW_MORE))
+#define VJ_FLOWS_NEXT (VJ_FLOWS_SKIP | VJ_FLOW_BIT (VJ_FLOW_END))
+#define VJ_FLOWS_POLL (VJ_FLOWS_OK | VJ_FLOW_BIT (VJ_FLOW_END))
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjInstance, vj_instance_free)
 

@@ -8,6 +8,8 @@
 #include <link.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,9 +26,31 @@ owner_is_trusted (uid_t owner)
   return owner == 0 || owner == geteuid () || (stat ("/proc/self/exe", &self) == 0 && self.st_uid == owner);
 }
 
+/* Whether the group is its owner's alone: where each user has a group of his own name, a umask of 002 is common and lets
+ * nobody else in. Where the system knows neither by name, as in a container, the numbers must be the same. */
+static gboolean
+group_is_private (uid_t owner, gid_t group)
+{
+  char names[2][16384]; /* more than any entry of a group that is private */
+  struct passwd user, *has_user = NULL;
+  struct group members, *has_group = NULL;
+
+  getpwuid_r (owner, &user, names[0], sizeof names[0], &has_user);
+  getgrgid_r (group, &members, names[1], sizeof names[1], &has_group);
+  if (has_user == NULL || has_group == NULL)
+    return has_user == NULL && has_group == NULL && (guint64) owner == (guint64) group;
+  for (char **member = has_group->gr_mem; *member != NULL; member++)
+    if (strcmp (*member, has_user->pw_name) != 0)
+      return FALSE;
+  return has_user->pw_gid == group && strcmp (has_user->pw_name, has_group->gr_name) == 0;
+}
+
 static gboolean
 check_hands (const char *path, const struct stat *st, GError **error)
 {
+  if (st->st_mode & S_IWGRP && !group_is_private (st->st_uid, st->st_gid))
+    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: its group %u may write here, so the code of others could run; chmod g-w '%s'", path,
+                    (guint) st->st_gid, path);
   if (st->st_mode & S_IWOTH)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: anyone may write here, so anyone's code could run; chmod o-w '%s'", path, path);
   if (!owner_is_trusted (st->st_uid))
@@ -89,7 +113,10 @@ check_file (const char *file, GError **error)
   return ok;
 }
 
-/* -- the descriptor ------------------------------------------------------------ */
+/* -- the descriptor ------------------------------------------------------------
+ * Structs grow at their end, with a minor version. A plugin built with more than this host knows (by its author, say) is
+ * fine: what lies behind is not read. One with less is an older minor's; the sizes below are those of 1.0, the oldest, and
+ * a host that knows a later minor gives such a plugin's structs, padded with zeros, in their place. */
 
 typedef struct {
   gsize size;
@@ -126,8 +153,8 @@ check_ops (const VjPlugin *plugin, const char *where, GError **error)
   if (plugin->ops == NULL)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: has no ops; define it by VJ_DEFINE_...", where);
   uint32_t size = *(const uint32_t *) plugin->ops;
-  if (size != shape->size)
-    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: its %s ops have %u bytes, expected %zu; rebuild it with this vjrun's headers", where, role,
+  if (size < shape->size)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: its %s ops have %u bytes, expected at least %zu; rebuild it with this vjrun's headers", where, role,
                     size, shape->size);
   for (guint i = 0; i < G_N_ELEMENTS (shape->verbs) && shape->verbs[i].name != NULL; i++) {
     gpointer verb;
@@ -164,8 +191,8 @@ check_header (const VjPlugin *plugin, const char *where, GError **error)
   if (plugin->abi_minor > VJ_ABI_MINOR)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: needs plugin ABI %u.%u, newer than this vjrun's %d.%d; install a newer vjrun", where,
                     plugin->abi_major, plugin->abi_minor, VJ_ABI_MAJOR, VJ_ABI_MINOR);
-  if (plugin->size != sizeof (VjPlugin))
-    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: its descriptor has %u bytes, expected %zu; rebuild it with this vjrun's headers", where,
+  if (plugin->size < sizeof (VjPlugin))
+    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: its descriptor has %u bytes, expected at least %zu; rebuild it with this vjrun's headers", where,
                     plugin->size, sizeof (VjPlugin));
   return TRUE;
 }

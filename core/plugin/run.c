@@ -1,4 +1,5 @@
 /* VjRun, VjScores, VjReplies: the small host objects. */
+#include "base/file.h"
 #include "plugin/host.h"
 
 #include <string.h>
@@ -93,6 +94,15 @@ vj_run_log (VjRun *run, const char *format, ...)
   const char *record = run->record != NULL ? run->record : "";
   vj_log_write (run->log, VJ_LOG_INFO, run->stage != NULL && *run->stage != '\0' ? run->stage : NULL, "%s%s%s", record,
                 *record != '\0' ? ": " : "", text);
+}
+
+char *
+vj_file_text (const char *path, size_t max_bytes, GError **error)
+{
+  g_autoptr (GBytes) bytes = vj_file_read (path, max_bytes, error);
+  gsize length;
+  const char *text = bytes != NULL ? g_bytes_get_data (bytes, &length) : NULL;
+  return bytes != NULL ? g_strndup (text != NULL ? text : "", length) : NULL;
 }
 
 /* -- replies ------------------------------------------------------------------- */

@@ -292,7 +292,9 @@ run_parser (Builder *b, yaml_parser_t *parser, GError **error)
 VjNode *
 vj_parse_document (const char *bytes, gsize length, const VjNodeOrigin *origin, gboolean placeless, GError **error)
 {
-  Builder b = {.origin = origin, .placeless = placeless, .bytes = bytes != NULL ? bytes : "", .length = length};
+  /* A byte order mark is no part of the text; libyaml, told the encoding, would read it as some. */
+  gsize mark = length >= 3 && memcmp (bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+  Builder b = {.origin = origin, .placeless = placeless, .bytes = bytes != NULL ? bytes + mark : "", .length = length - mark};
   if (!check_bytes (&b, error))
     return NULL;
   yaml_parser_t parser;
@@ -301,7 +303,7 @@ vj_parse_document (const char *bytes, gsize length, const VjNodeOrigin *origin, 
     return NULL;
   }
   yaml_parser_set_encoding (&parser, YAML_UTF8_ENCODING);
-  yaml_parser_set_input_string (&parser, (const unsigned char *) b.bytes, length);
+  yaml_parser_set_input_string (&parser, (const unsigned char *) b.bytes, b.length);
   gboolean ok = run_parser (&b, &parser, error);
   yaml_parser_delete (&parser);
   while (b.depth > 0)

@@ -244,7 +244,7 @@ check_repeat (VjChecker *checker, VjRecipe *recipe)
   static const char *const gate_keys[] = {"metric", "patience", NULL};
   const VjNode *node = vj_check_child (checker, recipe->root, "repeat", VJ_NODE_MAP, NULL);
   vj_check_keys (checker, node, keys);
-  recipe->iterations = vj_check_integer (checker, node, "iterations", 0, 1000, 1);
+  recipe->iterations = vj_check_integer (checker, node, "iterations", 1, 1000, 1);
   const VjNode *gate = vj_check_child (checker, node, "gate", VJ_NODE_MAP, NULL);
   if (gate == NULL)
     return;
@@ -365,6 +365,7 @@ vj_recipe_free (VjRecipe *pub)
   vj_entry_done (&pub->judge);
   vj_entry_done (&pub->trainer);
   g_free (pub->respond.digest);
+  g_strfreev (pub->respond.sampling.stop);
   for (gsize i = 0; i < pub->n_courses; i++) {
     vj_entries_free (pub->courses[i].lessons, pub->courses[i].n_lessons);
     vj_entry_done (&pub->courses[i].train);

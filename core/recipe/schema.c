@@ -210,7 +210,7 @@ repeat_schema (void)
   json_t *gate = closed (json_pack ("{s:o, s:o}", "metric", typed ("string", "The figure that must improve."), "patience",
                                     bounded ("Iterations without a better figure before the run ends; default 1.", 0, 1000)),
                          json_pack ("[s]", "metric"));
-  return closed (json_pack ("{s:o, s:o}", "iterations", bounded ("How many iterations at most; default 1.", 0, 1000), "gate", gate), json_array ());
+  return closed (json_pack ("{s:o, s:o}", "iterations", bounded ("How many iterations at most; default 1.", 1, 1000), "gate", gate), json_array ());
 }
 
 static json_t *

@@ -53,6 +53,33 @@ message_to_json (const VjMessage *message)
   return json_pack ("{s:s, s:s, s:o}", "speaker", speakers[message->speaker], "text", message->text, "images", images);
 }
 
+static gboolean
+check_sampling (const VjSampling *sampling, GError **error)
+{
+  if (!isfinite (sampling->temperature) || !isfinite (sampling->top_p) || !isfinite (sampling->min_p) || !isfinite (sampling->repetition_penalty))
+    return vj_fail (error, VJ_EXIT_PLUGIN, "request: sampling: temperature, top_p, min_p or repetition_penalty is not a finite number; mend the plugin");
+  for (char **stop = sampling->stop; stop != NULL && *stop != NULL; stop++)
+    if (!g_utf8_validate (*stop, -1, NULL))
+      return vj_fail (error, VJ_EXIT_PLUGIN, "request: sampling: a stop string that is not UTF-8; mend the plugin");
+  return TRUE;
+}
+
+/* What switches nothing on stays out, so that a request's key does not change when sampling learns something new. */
+static void
+add_unusual (const VjSampling *sampling, json_t *whole)
+{
+  if (sampling->min_p != 0)
+    json_object_set_new (whole, "min_p", json_real (sampling->min_p));
+  if (sampling->repetition_penalty != 0 && sampling->repetition_penalty != 1)
+    json_object_set_new (whole, "repetition_penalty", json_real (sampling->repetition_penalty));
+  if (sampling->stop == NULL || *sampling->stop == NULL)
+    return;
+  json_t *stop = json_array ();
+  for (char **each = sampling->stop; *each != NULL; each++)
+    json_array_append_new (stop, json_string (*each));
+  json_object_set_new (whole, "stop", stop);
+}
+
 char *
 vj_request_canonical (const VjRequest *request, const char *identity, GError **error)
 {
@@ -77,14 +104,15 @@ vj_request_canonical (const VjRequest *request, const char *identity, GError **e
     }
     json_array_append_new (messages, json);
   }
-  if (!isfinite (sampling->temperature) || !isfinite (sampling->top_p)) {
+  if (!check_sampling (sampling, error)) {
     json_decref (messages);
-    vj_fail (error, VJ_EXIT_PLUGIN, "request: sampling: temperature or top_p is not a finite number; mend the plugin");
     return NULL;
   }
   whole = json_pack ("{s:i, s:o, s:s, s:f, s:f, s:I, s:I}", "request", 1, "messages", messages, "identity",
                      identity != NULL ? identity : "", "temperature", sampling->temperature, "top_p", sampling->top_p,
                      "top_k", (json_int_t) sampling->top_k, "max_tokens", (json_int_t) sampling->max_tokens);
+  if (whole != NULL)
+    add_unusual (sampling, whole);
   text = whole != NULL ? vj_json_canonical (whole) : NULL;
   json_decref (whole);
   if (text == NULL)

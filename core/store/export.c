@@ -298,6 +298,43 @@ write_info (Exporting *e, GError **error)
          && out_close (&out, out_json (&out, vj_layout_llamafactory_info (), error), error);
 }
 
+/* One line for each record that failed: which, where, for which reason, in which words. */
+static gboolean
+write_quarantined (Exporting *e, const VjStored *stored, Out *out, GError **error)
+{
+  g_autoptr (VjFault) fault = NULL;
+  if (!vj_store_quarantine_get (e->store, stored->record->id, &fault, error))
+    return FALSE;
+  if (fault == NULL)
+    return TRUE;
+  json_t *line = json_pack ("{s:s, s:i, s:s, s:s, s:s?, s:s?}", "id", stored->record->id, "iteration",
+                            (int) stored->record->iteration, "stage", stored->fate_stage, "reason", stored->reason, "place",
+                            fault->place, "detail", fault->detail);
+  return line != NULL ? out_json (out, line, error)
+                      : vj_fail (error, VJ_EXIT_STORE, "%s: record '%s': its fault is no UTF-8; the run directory is damaged",
+                                 vj_store_dir (e->store), stored->record->id);
+}
+
+static gboolean
+write_quarantine (Exporting *e, GError **error)
+{
+  VjStoreQuery query = {e->iteration, VJ_ANY, VJ_FATE_DROPPED, NULL, NULL};
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (e->store, &query);
+  gboolean good = TRUE, end = FALSE;
+  Out out;
+
+  if (!out_open (e, "quarantine.jsonl", FALSE, &out, error))
+    return FALSE;
+  while (good && !end) {
+    g_autoptr (VjStored) stored = NULL;
+    good = vj_store_walk_next (cursor, &stored, error);
+    end = stored == NULL;
+    good = good && (end || write_quarantined (e, stored, &out, error));
+  }
+  e->counts.quarantined = out.n;
+  return out_close (&out, good, error);
+}
+
 static gboolean
 write_all (Exporting *e, GError **error)
 {
@@ -308,7 +345,8 @@ write_all (Exporting *e, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (files); i++)
     if (files[i].layout == e->layout && !write_file (e, &files[i], error))
       return FALSE;
-  return e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
+  return e->layout == VJ_EXPORT_JSONL ? write_quarantine (e, error)
+                                      : e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
 }
 
 gboolean

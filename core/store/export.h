@@ -7,7 +7,8 @@
 
 /* X (NAME, name, what it holds) */
 #define VJ_EXPORT_TABLE(X)                                                                                    \
-  X (JSONL, "jsonl", "our records: traces.jsonl (kept judgments), pairs.jsonl, judgments.jsonl, questions.jsonl") \
+  X (JSONL, "jsonl", "our records: traces.jsonl (kept judgments), pairs.jsonl, judgments.jsonl, questions.jsonl; "      \
+     "quarantine.jsonl (what failed, and why)")                                                             \
   X (LLAMAFACTORY, "llama-factory", "dataset_info.json, sft.json and preference.json (sharegpt)")             \
   X (TRL, "trl", "sft.jsonl (messages) and preference.jsonl (prompt, chosen, rejected)")
 
@@ -22,7 +23,7 @@ VJ_API const char *vj_export_name (VjExport layout);
 VJ_API gboolean vj_export_from_name (const char *name, VjExport *ret_layout);
 
 typedef struct {
-  gint64 traces, pairs, images; /* written */
+  gint64 traces, pairs, images, quarantined; /* written */
 } VjExportCounts;
 
 /* Writes the records of `iteration` (VJ_ANY: all) to the directory `out`, images below out/images. An `out` that an

@@ -7,7 +7,7 @@
 
 #define VJ_LEDGER_NAME "ledger.sqlite"
 #define VJ_LEDGER_APPLICATION 0x764a4c31 /* "vJL1" in the database header */
-#define VJ_LEDGER_FORMAT 1               /* user_version                  */
+#define VJ_LEDGER_FORMAT 2               /* user_version                  */
 
 struct VjStore {
   char *dir, *ledger; /* absolute; `ledger` is the database's file */
@@ -65,5 +65,6 @@ gboolean vj_sql_scope_end (VjStore *store, VjSqlScope scope, gboolean good, GErr
 
 /* 63 bits of SHA-256, kept beside long texts: SQLite itself does not notice a zeroed page in the middle of one. */
 gint64 vj_sql_sum (const char *text);
+gint64 vj_sql_sum_bytes (gconstpointer data, gsize n); /* the same of an image's bytes */
 
 #endif

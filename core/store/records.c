@@ -298,6 +298,8 @@ forget (VjStore *store, guint iteration, const char *name, GError **error)
   " UNION SELECT child FROM parents JOIN doomed ON parent = doomed.id) "
   static const char *const sql[] = {
     DOOMED "DELETE FROM gold WHERE record IN doomed",
+    DOOMED "DELETE FROM quarantine WHERE record IN doomed",
+    "DELETE FROM quarantine WHERE record IN (SELECT id FROM records WHERE iteration = ?1 AND fate_stage = ?2)",
     DOOMED "DELETE FROM records WHERE id IN doomed",
     "UPDATE records SET fate = 0, fate_stage = NULL, reason = NULL WHERE iteration = ?1 AND fate_stage = ?2",
     "DELETE FROM stages WHERE iteration = ?1 AND name = ?2",

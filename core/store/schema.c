@@ -13,11 +13,13 @@ static const char *const schema[] = {
   "CREATE INDEX records_walk ON records(iteration, kind, id)",
   "CREATE INDEX records_fate ON records(iteration, fate, fate_stage, kind, reason)",
   "CREATE TABLE parents(parent TEXT NOT NULL, child TEXT NOT NULL, PRIMARY KEY(parent, child)) WITHOUT ROWID",
+  "CREATE TABLE quarantine(record TEXT NOT NULL PRIMARY KEY, place TEXT, detail TEXT) WITHOUT ROWID",
   "CREATE TABLE gold(record TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE replies(key TEXT NOT NULL UNIQUE, record TEXT NOT NULL, stage TEXT NOT NULL, claims INTEGER NOT NULL,"
   " answered INTEGER NOT NULL, text TEXT, error TEXT, finish INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,"
   " completion_tokens INTEGER NOT NULL, sum INTEGER NOT NULL)",
-  "CREATE TABLE images(digest TEXT NOT NULL UNIQUE, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes BLOB NOT NULL)",
+  "CREATE TABLE images(digest TEXT NOT NULL UNIQUE, width INTEGER NOT NULL, height INTEGER NOT NULL, bytes BLOB NOT NULL,"
+  " sum INTEGER NOT NULL)",
   "CREATE TABLE scores(label TEXT NOT NULL, evaluator TEXT NOT NULL, metric TEXT NOT NULL, correct REAL NOT NULL,"
   " total REAL NOT NULL, UNIQUE(label, evaluator, metric))",
   "CREATE TABLE steps(course TEXT NOT NULL, step INTEGER NOT NULL, steps INTEGER NOT NULL, loss REAL,"

@@ -256,12 +256,18 @@ vj_sql_scope_end (VjStore *store, VjSqlScope scope, gboolean good, GError **erro
 gint64
 vj_sql_sum (const char *text)
 {
+  return vj_sql_sum_bytes (text, strlen (text));
+}
+
+gint64
+vj_sql_sum_bytes (gconstpointer data, gsize n)
+{
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   guint8 digest[32];
   gsize length = sizeof digest;
   guint64 word;
 
-  g_checksum_update (sum, (const guchar *) text, (gssize) strlen (text));
+  g_checksum_update (sum, data, (gssize) n);
   g_checksum_get_digest (sum, digest, &length);
   memcpy (&word, digest, sizeof word);
   return (gint64) (GUINT64_FROM_LE (word) >> 1);

@@ -66,6 +66,9 @@ check_format (VjStore *store, gboolean *ret_empty, GError **error)
   if (format > VJ_LEDGER_FORMAT)
     return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is newer than the %d this vjrun knows; use a newer "
                     "vjrun or another --run-dir", store->shown, format, VJ_LEDGER_FORMAT);
+  if (format > 0 && format < VJ_LEDGER_FORMAT)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is older than the %d of this vjrun; go on with the "
+                    "vjrun that began this run, or choose another --run-dir", store->shown, format, VJ_LEDGER_FORMAT);
   if (format != VJ_LEDGER_FORMAT)
     return vj_fail (error, VJ_EXIT_STORE, "%s: format %" G_GINT64_FORMAT " is none that this vjrun knows; choose another "
                     "--run-dir", store->shown, format);
@@ -251,15 +254,17 @@ vj_store_gold_get (VjStore *store, const char *record, char **ret_gold, GError *
 gboolean
 vj_store_image_put (VjStore *store, const VjImage *image, GError **error)
 {
-  return vj_sql_write (store, error, "writing an image", "INSERT OR IGNORE INTO images VALUES(?, ?, ?, ?)", "siib",
+  gsize n;
+  gconstpointer data = g_bytes_get_data (vj_image_bytes (image), &n);
+  return vj_sql_write (store, error, "writing an image", "INSERT OR IGNORE INTO images VALUES(?, ?, ?, ?, ?)", "siibi",
                        vj_image_digest (image), (gint64) vj_image_width (image), (gint64) vj_image_height (image),
-                       vj_image_bytes (image));
+                       vj_image_bytes (image), vj_sql_sum_bytes (data, n));
 }
 
 gboolean
 vj_store_image_get (VjStore *store, const char *digest, VjImage **ret_image, GError **error)
 {
-  sqlite3_stmt *statement = vj_sql_start (store, error, "SELECT width, height, bytes FROM images WHERE digest = ?", "s", digest);
+  sqlite3_stmt *statement = vj_sql_start (store, error, "SELECT width, height, bytes, sum FROM images WHERE digest = ?", "s", digest);
   g_autoptr (GError) cause = NULL;
   VjImage *image = NULL;
   gboolean row;
@@ -269,8 +274,11 @@ vj_store_image_get (VjStore *store, const char *digest, VjImage **ret_image, GEr
   if (row) {
     gint64 width = sqlite3_column_int64 (statement, 0), height = sqlite3_column_int64 (statement, 1);
     const void *data = sqlite3_column_blob (statement, 2);
-    g_autoptr (GBytes) bytes = g_bytes_new (data, (gsize) sqlite3_column_bytes (statement, 2));
-    if (width > 0 && width <= VJ_IMAGE_MAX_SIDE && height > 0 && height <= VJ_IMAGE_MAX_SIDE)
+    gsize n = (gsize) sqlite3_column_bytes (statement, 2);
+    g_autoptr (GBytes) bytes = g_bytes_new (data, n);
+    /* Whoever only copies the bytes, as an export does, would not notice a page that is lost in their middle. */
+    gboolean whole = vj_sql_sum_bytes (data, n) == sqlite3_column_int64 (statement, 3);
+    if (whole && width > 0 && width <= VJ_IMAGE_MAX_SIDE && height > 0 && height <= VJ_IMAGE_MAX_SIDE)
       image = vj_image_new_known (bytes, digest, (guint32) width, (guint32) height, &cause);
   }
   vj_sql_done (statement);

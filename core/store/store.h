@@ -117,6 +117,22 @@ typedef struct {
 VJ_API gboolean vj_store_drops (VjStore *store, int iteration, GPtrArray **ret_drops, GError **error);
 VJ_API void vj_drop_free (VjDrop *drop);
 
+/* -- quarantine: records that failed ------------------------------------------------------- */
+
+/* What is particular to one failed record; each may be NULL. Never counted by. */
+typedef struct {
+  char *place;  /* "data.jsonl:12", "iteration 1: judge"       */
+  char *detail; /* "id 'x' is already that of data.jsonl:3"    */
+} VjFault;
+
+/* Drops a record for `reason` (the same for the same cause) and keeps what is known of its fault. */
+VJ_API gboolean vj_store_quarantine (VjStore *store, const char *id, const char *stage, const char *reason, const char *place,
+                                     const char *detail, GError **error);
+/* *ret_fault is NULL when the record is not in quarantine. Free with vj_fault_free. */
+VJ_API gboolean vj_store_quarantine_get (VjStore *store, const char *id, VjFault **ret_fault, GError **error);
+VJ_API gboolean vj_store_quarantine_count (VjStore *store, gint64 *ret_count, GError **error);
+VJ_API void vj_fault_free (VjFault *fault);
+
 /* Whether n_in = n_kept + dropped holds for each stage that is done, dropped counted from the records. The first that
  * does not is VJ_EXIT_BUG, with its figures. */
 VJ_API gboolean vj_store_balance (VjStore *store, int iteration, GError **error);
@@ -199,6 +215,7 @@ VJ_API gboolean vj_store_steps (VjStore *store, const char *course, GArray **ret
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStore, vj_store_close)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStored, vj_stored_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjFault, vj_fault_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStage, vj_stage_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjStoreCursor, vj_store_walk_free)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjStoredReply, vj_stored_reply_clear)

@@ -22,8 +22,9 @@ typedef struct {
 } Shard;
 
 struct VjSafetensors {
-  GPtrArray *shards; /* Shard */
-  GArray *tensors;   /* VjTensor, by name */
+  GPtrArray *shards;   /* Shard */
+  GArray *tensors;     /* VjTensor, by name */
+  GHashTable *foreign; /* name -> dtype, both owned by a header, of what is not ours to read */
 };
 
 typedef struct {
@@ -51,6 +52,7 @@ file_new (void)
   VjSafetensors *file = g_new0 (VjSafetensors, 1);
   file->shards = g_ptr_array_new_with_free_func (shard_free);
   file->tensors = g_array_new (FALSE, FALSE, sizeof (VjTensor));
+  file->foreign = g_hash_table_new (g_str_hash, g_str_equal);
   return file;
 }
 
@@ -59,6 +61,7 @@ vj_safetensors_free (VjSafetensors *file)
 {
   if (file == NULL)
     return;
+  g_hash_table_unref (file->foreign);
   g_ptr_array_unref (file->shards);
   g_array_unref (file->tensors);
   g_free (file);
@@ -97,9 +100,9 @@ read_shape (const char *path, const char *name, const json_t *shape, VjTensor *t
   return TRUE;
 }
 
-/* One header entry: its view goes to `tensors` when the dtype is ours, its range to `ranges` always. */
+/* One header entry: its view goes to the tensors when the dtype is ours, its range to `ranges` always. */
 static gboolean
-read_entry (const Shard *shard, gsize start, const char *name, const json_t *entry, GArray *tensors, GArray *ranges,
+read_entry (VjSafetensors *file, const Shard *shard, gsize start, const char *name, const json_t *entry, GArray *ranges,
             GError **error)
 {
   const json_t *offsets = json_object_get (entry, "data_offsets");
@@ -114,13 +117,15 @@ read_entry (const Shard *shard, gsize start, const char *name, const json_t *ent
   if (!read_shape (shard->path, name, json_object_get (entry, "shape"), &tensor, error))
     return FALSE;
   g_array_append_val (ranges, range);
-  if (!vj_dtype_parse (dtype, &tensor.dtype))
+  if (!vj_dtype_parse (dtype, &tensor.dtype)) {
+    g_hash_table_insert (file->foreign, (gpointer) name, (gpointer) dtype);
     return TRUE;
+  }
   gsize bytes;
   if (!vj_checked_multiply (tensor.n_elements, vj_dtype_size (tensor.dtype), &bytes) || bytes != range.end - range.begin)
     return refuse (error, shard->path, name, "its dtype and shape do not make the length of its range");
   tensor.data = shard->map + start + range.begin;
-  g_array_append_val (tensors, tensor);
+  g_array_append_val (file->tensors, tensor);
   return TRUE;
 }
 
@@ -149,10 +154,22 @@ check_tiling (const Shard *shard, gsize start, GArray *ranges, GError **error)
   return TRUE;
 }
 
+/* What a clone without `git lfs` leaves in a large file's place. */
 static gboolean
-read_header (Shard *shard, GArray *tensors, GError **error)
+is_lfs_pointer (const Shard *shard)
+{
+  static const char start[] = "version https://git-lfs";
+  return shard->size < 1024 && shard->size >= sizeof start - 1 && memcmp (shard->map, start, sizeof start - 1) == 0;
+}
+
+static gboolean
+read_header (VjSafetensors *file, Shard *shard, GError **error)
 {
   guint64 length;
+  if (is_lfs_pointer (shard))
+    return vj_fail (error, VJ_EXIT_DATA,
+                    "model: '%s': a Git LFS pointer, not the weights: they were not fetched; run `git lfs pull` in the model directory",
+                    shard->path);
   if (shard->size < 8)
     return refuse (error, shard->path, "(header)", "shorter than its length field");
   memcpy (&length, shard->map, 8);
@@ -169,7 +186,7 @@ read_header (Shard *shard, GArray *tensors, GError **error)
   const char *name;
   json_t *entry;
   json_object_foreach (shard->header, name, entry)
-    if (strcmp (name, "__metadata__") != 0 && !read_entry (shard, 8 + (gsize) length, name, entry, tensors, ranges, error))
+    if (strcmp (name, "__metadata__") != 0 && !read_entry (file, shard, 8 + (gsize) length, name, entry, ranges, error))
       return FALSE;
   return check_tiling (shard, 8 + (gsize) length, ranges, error);
 }
@@ -183,7 +200,8 @@ add_shard (VjSafetensors *file, const char *path, GError **error)
   g_ptr_array_add (file->shards, shard);
   shard->fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (shard->fd < 0 || fstat (shard->fd, &info) < 0)
-    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be opened: %s; check the path", path, g_strerror (errno));
+    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be opened: %s; check the path, or fetch the file", path,
+                    g_strerror (errno));
   if (!S_ISREG (info.st_mode) || info.st_size <= 0)
     return refuse (error, path, "(file)", S_ISREG (info.st_mode) ? "empty" : "not a regular file");
   shard->size = (gsize) info.st_size;
@@ -191,7 +209,7 @@ add_shard (VjSafetensors *file, const char *path, GError **error)
   if (map == MAP_FAILED)
     return vj_fail (error, VJ_EXIT_LIMIT, "model: '%s': cannot be mapped: %s; free address space", path, g_strerror (errno));
   shard->map = map;
-  return read_header (shard, file->tensors, error);
+  return read_header (file, shard, error);
 }
 
 static int
@@ -229,37 +247,92 @@ is_plain_name (const char *name)
   return name[0] != '\0' && name[0] != '.' && strchr (name, '/') == NULL && g_str_has_suffix (name, ".safetensors");
 }
 
+static json_t *
+load_index (const char *path, GError **error)
+{
+  struct stat info;
+  json_error_t fault;
+  json_t *index = NULL;
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0)
+    vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be opened: %s; check the file", path, g_strerror (errno));
+  else if (fstat (fd, &info) < 0 || !S_ISREG (info.st_mode) || info.st_size > MAX_HEADER)
+    refuse (error, path, "(file)", "not a regular file of at most 100,000,000 bytes");
+  else if ((index = json_loadfd (fd, JSON_REJECT_DUPLICATES, &fault)) == NULL)
+    refuse (error, path, "(file)", fault.text);
+  if (fd >= 0)
+    close (fd);
+  return index;
+}
+
+/* Each shard that the map names, once. */
+static gboolean
+add_shards (VjSafetensors *file, const char *dir, const char *index_path, json_t *map, GError **error)
+{
+  g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
+  const char *name;
+  json_t *value;
+  json_object_foreach (map, name, value) {
+    const char *shard = json_string_value (value);
+    if (shard == NULL || !is_plain_name (shard))
+      return refuse (error, index_path, name,
+                     "its shard is not the plain name of a .safetensors file in this directory");
+    if (!g_hash_table_add (seen, (gpointer) shard))
+      continue;
+    g_autofree char *path = g_build_filename (dir, shard, NULL);
+    if (!add_shard (file, path, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+check_map (const VjSafetensors *file, const char *index_path, json_t *map, GError **error)
+{
+  const char *name;
+  json_t *value;
+  json_object_foreach (map, name, value)
+    if (vj_safetensors_find (file, name) == NULL && vj_safetensors_foreign (file, name) == NULL)
+      return refuse (error, index_path, name, "no shard holds it");
+  return TRUE;
+}
+
 static gboolean
 add_indexed (VjSafetensors *file, const char *dir, const char *index_path, GError **error)
 {
-  json_error_t fault;
-  json_t *index = json_load_file (index_path, JSON_REJECT_DUPLICATES, &fault);
-  json_t *map = json_object_get (index, "weight_map");
-  g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  gboolean ok = json_is_object (map) || refuse (error, index_path, "weight_map", index == NULL ? fault.text : "not an object");
-  const char *name;
-  json_t *value;
-  if (ok)
-    json_object_foreach (map, name, value) {
-      const char *shard = json_string_value (value);
-      if (shard == NULL || !is_plain_name (shard)) {
-        ok = refuse (error, index_path, name, "its shard is not the plain name of a .safetensors file in this directory");
-        break;
-      }
-      if (!g_hash_table_add (seen, g_strdup (shard)))
-        continue;
-      g_autofree char *path = g_build_filename (dir, shard, NULL);
-      if (!(ok = add_shard (file, path, error)))
-        break;
-    }
-  if (ok && (ok = seal (file, index_path, error)))
-    json_object_foreach (map, name, value)
-      if (vj_safetensors_find (file, name) == NULL) {
-        ok = refuse (error, index_path, name, "no shard holds it in a known dtype");
-        break;
-      }
+  json_t *index = load_index (index_path, error), *map = json_object_get (index, "weight_map");
+  gboolean ok = index != NULL && (json_is_object (map) || refuse (error, index_path, "weight_map", "not an object"));
+  ok = ok && add_shards (file, dir, index_path, map, error) && seal (file, index_path, error) &&
+       check_map (file, index_path, map, error);
   json_decref (index);
   return ok;
+}
+
+/* Why a directory has no weights for us, by what else it has; the first kind found in this order. */
+static const struct {
+  const char *start, *end, *cause, *remedy;
+} others[] = {
+  { "model-", ".safetensors", "shards without their model.safetensors.index.json", "fetch that file too" },
+  { "adapter_model", "", "only an adapter", "merge it into its base model" },
+  { "", ".bin", "only a pickle file, which is never opened", "export it as safetensors" },
+  { "", ".pth", "only a pickle file, which is never opened", "export it as safetensors" },
+  { "", ".pt", "only a pickle file, which is never opened", "export it as safetensors" },
+  { "", ".gguf", "only a GGUF file, which is not read", "fetch the Hugging Face model" },
+};
+
+static gboolean
+refuse_absent (const char *path, GError **error)
+{
+  guint best = G_N_ELEMENTS (others);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  for (const char *name; dir != NULL && (name = g_dir_read_name (dir)) != NULL;)
+    for (guint i = 0; i < best; i++)
+      if (g_str_has_prefix (name, others[i].start) && g_str_has_suffix (name, others[i].end))
+        best = i;
+  gboolean none = best == G_N_ELEMENTS (others);
+  return vj_fail (error, VJ_EXIT_DATA, "model: '%s': has no model.safetensors: %s; %s", path,
+                  none ? "nothing to read weights from" : others[best].cause,
+                  none ? "give a Hugging Face model directory" : others[best].remedy);
 }
 
 VjSafetensors *
@@ -268,18 +341,14 @@ vj_safetensors_open_dir (const char *dir, GError **error)
   g_autoptr (VjSafetensors) file = file_new ();
   g_autofree char *index_path = g_build_filename (dir, "model.safetensors.index.json", NULL);
   g_autofree char *single = g_build_filename (dir, "model.safetensors", NULL);
-  if (g_file_test (index_path, G_FILE_TEST_EXISTS)) {
-    if (!add_indexed (file, dir, index_path, error))
-      return NULL;
-  } else if (!g_file_test (single, G_FILE_TEST_EXISTS)) {
-    g_autofree char *pickle = g_build_filename (dir, "pytorch_model.bin", NULL);
-    vj_fail (error, VJ_EXIT_DATA, "model: '%s': has no model.safetensors: %s; export it as safetensors", dir,
-             g_file_test (pickle, G_FILE_TEST_EXISTS) ? "only a pickle file, which is never opened" : "nothing to read weights from");
-    return NULL;
-  } else if (!add_shard (file, single, error) || !seal (file, single, error)) {
-    return NULL;
-  }
-  return g_steal_pointer (&file);
+  gboolean ok;
+  if (g_file_test (index_path, G_FILE_TEST_EXISTS))
+    ok = add_indexed (file, dir, index_path, error);
+  else if (g_file_test (single, G_FILE_TEST_EXISTS))
+    ok = add_shard (file, single, error) && seal (file, single, error);
+  else
+    ok = refuse_absent (dir, error);
+  return ok ? g_steal_pointer (&file) : NULL;
 }
 
 const VjTensor *
@@ -298,6 +367,12 @@ vj_safetensors_find (const VjSafetensors *file, const char *name)
       low = middle + 1;
   }
   return NULL;
+}
+
+const char *
+vj_safetensors_foreign (const VjSafetensors *file, const char *name)
+{
+  return g_hash_table_lookup (file->foreign, name);
 }
 
 const VjTensor *

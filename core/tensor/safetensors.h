@@ -11,7 +11,7 @@ typedef struct VjSafetensors VjSafetensors;
 
 /* Opens one *.safetensors file, or all shards of a model directory: `model.safetensors.index.json` when
  * there is one (its shard names must be plain names inside the directory), else `model.safetensors`.
- * Tensors of dtypes outside VjDtype are kept out of the list, and named when asked for. All faults are
+ * Tensors of dtypes outside VjDtype are kept out of the list; see vj_safetensors_foreign. All faults are
  * VJ_EXIT_DATA. Free with vj_safetensors_free, which ends every view. */
 VJ_API VjSafetensors *vj_safetensors_open (const char *file, GError **error);
 VJ_API VjSafetensors *vj_safetensors_open_dir (const char *dir, GError **error);
@@ -19,6 +19,9 @@ VJ_API void vj_safetensors_free (VjSafetensors *file);
 
 /* The tensor called `name`, or NULL. Borrowed. */
 VJ_API const VjTensor *vj_safetensors_find (const VjSafetensors *file, const char *name);
+
+/* The dtype, as the file spells it, of a tensor that was kept out of the list; NULL when there is none. Borrowed. */
+VJ_API const char *vj_safetensors_foreign (const VjSafetensors *file, const char *name);
 
 /* All tensors, in name order. Borrowed. */
 VJ_API const VjTensor *vj_safetensors_list (const VjSafetensors *file, gsize *ret_n);

@@ -35,13 +35,17 @@ typedef struct {
   const char *compute;   /* name of a compute plugin, "auto", or NULL for "auto"              */
   guint threads;         /* 0: all processors of the process                                  */
   const char *dtype;     /* one of VJ_ENGINE_DTYPES; NULL: "auto"                             */
-  gsize memory_limit;    /* bytes for cache and activations; 0: no limit                      */
+  gsize memory_limit;    /* bytes for activations, caches and encoded images, beside the weights; *
+                          * 0: half of what the machine has available once they are loaded    */
   guint max_batch;       /* sequences decoded together; 0: the engine chooses                 */
+  guint step_tokens;     /* tokens of one forward pass, prompts being cut to fit; 0: the engine chooses */
+  gboolean forget;       /* prompts that were answered are not kept for prompts that begin alike */
 } VjEngineConfig;
 
 /* Opens the Hugging Face model directory `dir` (config.json, *.safetensors, tokenizer.json,
  * preprocessor_config.json, optional generation_config.json). Every fault of a hostile directory
- * is VJ_EXIT_DATA, a memory limit too low is VJ_EXIT_LIMIT. Free with vj_engine_free. */
+ * is VJ_EXIT_DATA; a model, batch or memory limit that the machine's memory cannot hold is
+ * VJ_EXIT_LIMIT, before it is tried. Free with vj_engine_free. */
 VJ_API VjEngine *vj_engine_open (const char *dir, const VjEngineConfig *config, GError **error);
 VJ_API void vj_engine_free (VjEngine *engine);
 
@@ -53,13 +57,17 @@ VJ_API const char *vj_engine_summary (const VjEngine *engine);
 
 /* -- generation ------------------------------------------------------------ */
 
-/* temperature 0 is greedy. top_k 0 and top_p 1 switch those off. */
+/* temperature 0 is greedy. top_k 0, top_p 1, min_p 0 and repetition_penalty 0 or 1 switch those off. */
 typedef struct {
   double temperature; /* [0, inf)                                          */
   guint top_k;        /* keep the k most likely; 0: all                    */
   double top_p;       /* (0, 1]: smallest set of at least this probability */
   guint max_tokens;   /* at least 1                                        */
   const char *const *stop; /* NULL-terminated strings that end the text and are cut off; NULL: none */
+  double min_p;       /* [0, 1]: keep tokens at least this times as likely as the likeliest */
+  double repetition_penalty; /* [0, inf): logits of the tokens of prompt and reply so far are divided by it when
+                              * above 0, else multiplied, before all the rest (transformers' rule) */
+  gboolean logprobs;  /* return the log-probability of each token          */
 } VjGenerateOptions;
 
 typedef struct {
@@ -76,6 +84,8 @@ typedef struct {
   char *text;           /* owned by the receiver; valid UTF-8 */
   VjFinish finish;
   guint prompt_tokens, completion_tokens;
+  double *logprobs;     /* [completion_tokens], owned by the receiver; NULL unless asked for. Natural logarithms under
+                         * the model's own distribution, before penalty, temperature and cuts. */
 } VjGenerated;
 
 /* Queues n draws under `ticket` (the caller's number, handed back with each draw). Copies what it needs.
@@ -85,6 +95,32 @@ VJ_API gboolean vj_engine_submit (VjEngine *engine, guint64 ticket, const VjGene
 /* Runs the batch until one draw is finished and returns it. *ret_done is TRUE, with nothing returned,
  * when nothing is queued. Draws come in any order; their texts do not depend on it. */
 VJ_API gboolean vj_engine_poll (VjEngine *engine, VjGenerated *ret_generated, gboolean *ret_done, GError **error);
+
+/* A prompt, what the assistant has said since, and how it might go on. */
+typedef struct {
+  const VjChatMessage *messages;
+  gsize n_messages;
+  const char *begun;                /* the beginning of the reply; NULL or "": nothing yet */
+  const char *const *continuations; /* [n] */
+  gsize n;
+} VjScoreRequest;
+
+/* ret_logprobs[n] = the log-probability of each continuation given prompt and beginning (natural logarithm): the sum
+ * over its tokens. Each continuation is split into tokens together with the beginning; where that splits the end of the
+ * beginning differently, counting starts where the texts part, for all alike. So what is meaningful is the difference of
+ * two. What they share runs once, continuations in batches. Draws in progress are neither disturbed nor moved on; when
+ * they leave no memory it is VJ_EXIT_LIMIT. VJ_EXIT_DATA as vj_engine_submit, and for a continuation without a token. */
+VJ_API gboolean vj_engine_score (VjEngine *engine, const VjScoreRequest *request, double *ret_logprobs, GError **error);
+
+/* What was run and what was spared, since opening. */
+typedef struct {
+  guint64 steps;                /* forward passes                                   */
+  guint64 tokens;               /* rows of them: prompts and replies                */
+  guint64 reused;               /* prompt tokens taken over from a prompt that began alike, or shared by draws */
+  guint64 images;               /* encodings made                                   */
+} VjEngineWork;
+
+VJ_API VjEngineWork vj_engine_work (const VjEngine *engine);
 
 /* -- fine-tuning ----------------------------------------------------------- */
 

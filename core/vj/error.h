@@ -18,7 +18,7 @@ G_BEGIN_DECLS
   X (RECIPE, 3, "the recipe is not valid")                                      \
   X (DATA, 4, "a data set, image or model is missing or broken")                \
   X (BACKEND, 5, "a backend failed")                                            \
-  X (STORE, 6, "the run directory cannot be read or written")                   \
+  X (STORE, 6, "the run directory, or standard output, cannot be read or written")                   \
   X (BUSY, 7, "another run holds the run directory")                            \
   X (PLUGIN, 8, "a plugin was refused or failed")                               \
   X (NONFINITE, 9, "training met a loss or gradient that is not finite")        \

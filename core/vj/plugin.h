@@ -19,7 +19,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_ABI_MAJOR 1 /* must equal the host's     */
+#define VJ_ABI_MAJOR 2 /* must equal the host's     */
 #define VJ_ABI_MINOR 0 /* must not exceed the host's */
 #define VJ_PLUGIN_MAGIC 0x564a5031u
 
@@ -79,10 +79,12 @@ typedef struct {
 
 /* -- requests and replies ---------------------------------------------------- */
 
-/* temperature 0 is greedy; top_k 0 and top_p 1 switch those off. */
+/* temperature 0 is greedy; top_k 0, top_p 1, min_p 0, repetition_penalty 0 or 1 and stop NULL switch those off. */
 typedef struct {
   double temperature, top_p;
   int64_t top_k, max_tokens, n; /* n: draws of the same prompt */
+  double min_p, repetition_penalty;
+  char **stop; /* NULL-terminated; whichever comes first ends the reply and is cut off. Borrowed, as the messages. */
 } VjSampling;
 
 typedef struct {
@@ -184,7 +186,7 @@ typedef struct {
     .name = NULL      \
   }
 
-/* The four options of a `VjSampling sampling` member, for plugins that ask a model. */
+/* The options of a `VjSampling sampling` member, for plugins that ask a model. */
 #define VJ__SAMPLING(I, m, type_, ctype, default_, lo, hi, unit_, doc_)                                   \
   {.name = #m, .unit = (unit_), .doc = (doc_), .preset = (default_), .type = (type_),                     \
    .offset = offsetof (I, sampling.m), .size = sizeof (ctype), .min = (lo), .max = (hi)}
@@ -196,7 +198,13 @@ typedef struct {
   VJ__SAMPLING (I, top_p, VJ_OPTION_REAL, double, top_p_, 0, 1, "",                                       \
                 "Sample among the likeliest tokens that together reach this probability."),               \
   VJ__SAMPLING (I, max_tokens, VJ_OPTION_INT, int64_t, max_tokens_, 1, 1e6, "tokens",                     \
-                "Longest reply.")
+                "Longest reply."),                                                                        \
+  VJ__SAMPLING (I, min_p, VJ_OPTION_REAL, double, "0", 0, 1, "",                                          \
+                "Sample among tokens at least this times as likely as the likeliest; 0 means all."),      \
+  VJ__SAMPLING (I, repetition_penalty, VJ_OPTION_REAL, double, "1", 0.01, 100, "",                        \
+                "Above 1 makes tokens of the prompt and of the reply so far less likely; 1 switches it off."), \
+  VJ__SAMPLING (I, stop, VJ_OPTION_LIST, char **, NULL, 0, 0, "",                                         \
+                "Strings that end the reply and are cut off.")
 
 /* -- roles --------------------------------------------------------------------- */
 
@@ -288,6 +296,10 @@ typedef struct {
   VjFlow (*poll) (void *self, VjRun *run, VjReply *ret_reply, GError **error);
   /* Digest of weights and sampler: replies of equal identities are interchangeable. Borrowed. */
   const char *(*identity) (void *self);
+  /* (optional) ret_logprobs[n] = log-probability (natural) of each continuation of `begun`, the beginning of a reply to
+   * the request's messages. Comparable with each other. Waits; draws that are queued stay queued. */
+  gboolean (*score) (void *self, VjRun *run, const VjRequest *request, const char *begun, const char *const *continuations,
+                     size_t n, double *ret_logprobs, GError **error);
 } VjBackendOps;
 
 /* -- the descriptor ------------------------------------------------------------- */
@@ -301,7 +313,9 @@ typedef struct {
   const char *license; /* SPDX                                         */
   uint32_t instance_size;
   const VjOption *options;                                    /* ends with VJ_OPTION_END; NULL: none */
-  gboolean (*start) (void *self, VjRun *run, GError **error); /* (optional) after the options are filled */
+  /* (optional) after the options are filled. Cheap and without a trace, but for backends and trainers: an instance may be
+   * started and stopped only to see whether it can be (vjrun check, and each run before its first stage). */
+  gboolean (*start) (void *self, VjRun *run, GError **error);
   void (*stop) (void *self);                                  /* (optional) takes half-started instances */
   const void *ops;                                            /* the role's table                     */
 } VjPlugin;
@@ -338,9 +352,9 @@ typedef struct {
 #define VJ_DEFINE_EVALUATOR(I, next_, ask_, tell_, ...)                                             \
   VJ__DEFINE (VJ_ROLE_EVALUATOR, I, VjEvaluatorOps, VJ__OPS (sizeof (VjEvaluatorOps), (next_), (ask_), (tell_)), \
               __VA_ARGS__)
-#define VJ_DEFINE_BACKEND(I, submit_, poll_, identity_, ...)                                        \
-  VJ__DEFINE (VJ_ROLE_BACKEND, I, VjBackendOps, VJ__OPS (sizeof (VjBackendOps), (submit_), (poll_), (identity_)), \
-              __VA_ARGS__)
+#define VJ_DEFINE_BACKEND(I, submit_, poll_, identity_, score_, ...)                                \
+  VJ__DEFINE (VJ_ROLE_BACKEND, I, VjBackendOps,                                                     \
+              VJ__OPS (sizeof (VjBackendOps), (submit_), (poll_), (identity_), (score_)), __VA_ARGS__)
 
 /* -- what the host offers -------------------------------------------------------- */
 
@@ -354,6 +368,10 @@ VJ_API guint vj_run_round (const VjRun *run);               /* ask, tell: number
 VJ_API gboolean vj_run_stopping (const VjRun *run);         /* a stop was asked for: return soon */
 VJ_API void vj_run_log (VjRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3); /* a line for the operator */
 
+/* A small file of the plugin's own, whole and NUL-terminated (g_free). FIFOs, devices and what is longer than `max_bytes`
+ * are refused without a wait, which plain reading does not promise. NULL on error. */
+VJ_API char *vj_file_text (const char *path, size_t max_bytes, GError **error);
+
 /* Draft: strings are copied. Images keep the order of their calls. */
 VJ_API void vj_draft_question (VjDraft *draft, VjForm form, const char *prompt, const char *category);
 /* Name within the source, for ids that survive reordering; without it the number of the `next` call is used. */
@@ -362,12 +380,15 @@ VJ_API void vj_draft_key (VjDraft *draft, const char *key);
 VJ_API void vj_draft_gold (VjDraft *draft, const char *gold);
 /* Evaluators: the better and the worse answer. */
 VJ_API void vj_draft_pair (VjDraft *draft, const char *chosen, const char *rejected, const char *how);
-/* Encoded bytes (PNG, JPEG, ...); copied. FALSE: not an image we read. */
+/* Encoded bytes (PNG, JPEG, ...); copied. FALSE: not an image we read; the draft then has reason and detail for a SKIP. */
 VJ_API gboolean vj_draft_image_bytes (VjDraft *draft, const void *bytes, size_t length, GError **error);
-/* A file below the directory `root`, which it may not leave. `name` comes from the data and is not trusted. */
+/* A file below the directory `root`, which it may not leave. `name` comes from the data and is not trusted. FALSE as above. */
 VJ_API gboolean vj_draft_image_file (VjDraft *draft, const char *root, const char *name, GError **error);
-/* With VJ_FLOW_SKIP: why this record is quarantined, with its place ("data.jsonl:12: no field 'image'"). */
+/* With VJ_FLOW_SKIP: why this record is quarantined ("no field 'image'"), the same words for the same cause, since the funnel
+ * counts by them; where it stands ("data.jsonl:12"); and what is particular to it, in any length. */
 VJ_API void vj_draft_reason (VjDraft *draft, const char *format, ...) G_GNUC_PRINTF (2, 3);
+VJ_API void vj_draft_place (VjDraft *draft, const char *place);
+VJ_API void vj_draft_detail (VjDraft *draft, const char *detail);
 
 /* Ask: everything is copied. The first form shows the question's images, then `text`, in one user message. */
 VJ_API void vj_ask_text (VjAsk *ask, const VjQuestion *question, const char *text, const VjSampling *sampling);

@@ -28,7 +28,8 @@ static const VjOption options[] = {
   VJ_OPTION_CHOICE (Native, dtype, "auto", dtypes, "Numbers that products multiply; auto: bf16 where the weights are stored in it."),
   VJ_OPTION_INT (Native, threads, "0", 0, 1024, "threads", "Threads of the engine; 0 means all processors."),
   VJ_OPTION_INT (Native, max_batch, "0", 0, 4096, "draws", "Draws that are decoded together; 0 lets the engine choose."),
-  VJ_OPTION_INT (Native, memory_limit, "0", 0, 1e9, "MiB", "Memory for the caches of draws and images; 0 means no limit."),
+  VJ_OPTION_INT (Native, memory_limit, "0", 0, 1e9, "MiB", "Memory for activations, caches and encoded images, beside the weights; "
+                                                           "0 means half of what the machine has available."),
   VJ_OPTION_END
 };
 
@@ -106,8 +107,9 @@ see_images (Native *self, const VjRequest *request, VjPixels *images, VjChatMess
   return TRUE;
 }
 
+/* The request's chat as the engine takes it; its pixels are borrowed until the next one. Free both with g_free. */
 static gboolean
-submit (Native *self, uint64_t ticket, const VjRequest *request, GError **error)
+read_chat (Native *self, const VjRequest *request, VjPixels **ret_images, VjChatMessage **ret_messages, GError **error)
 {
   size_t n_images = 0;
   for (size_t m = 0; m < request->n_messages; m++)
@@ -120,13 +122,28 @@ submit (Native *self, uint64_t ticket, const VjRequest *request, GError **error)
   g_autofree VjChatMessage *messages = g_new0 (VjChatMessage, request->n_messages + 1);
   if (!see_images (self, request, images, messages, error))
     return FALSE;
+  *ret_images = g_steal_pointer (&images);
+  *ret_messages = g_steal_pointer (&messages);
+  return TRUE;
+}
+
+static gboolean
+submit (Native *self, uint64_t ticket, const VjRequest *request, GError **error)
+{
+  g_autofree VjPixels *images = NULL;
+  g_autofree VjChatMessage *messages = NULL;
+  if (!read_chat (self, request, &images, &messages, error))
+    return FALSE;
   const VjSampling *sampling = &request->sampling;
   VjGenerateRequest wanted = {.messages = messages,
                               .n_messages = request->n_messages,
                               .options = {.temperature = sampling->temperature,
                                           .top_k = (guint) sampling->top_k,
                                           .top_p = sampling->top_p,
-                                          .max_tokens = (guint) sampling->max_tokens},
+                                          .max_tokens = (guint) sampling->max_tokens,
+                                          .min_p = sampling->min_p,
+                                          .repetition_penalty = sampling->repetition_penalty,
+                                          .stop = (const char *const *) sampling->stop},
                               .seeds = request->seeds,
                               .n = (guint) sampling->n};
   return vj_engine_submit (self->engine, ticket, &wanted, error);
@@ -177,11 +194,25 @@ native_poll (void *instance, VjRun *run, VjReply *ret_reply, GError **error)
   return VJ_FLOW_OK;
 }
 
+static gboolean
+native_score (void *instance, VjRun *run, const VjRequest *request, const char *begun, const char *const *continuations, size_t n,
+              double *ret_logprobs, GError **error)
+{
+  Native *self = instance;
+  g_autofree VjPixels *images = NULL;
+  g_autofree VjChatMessage *messages = NULL;
+  (void) run;
+  if (!read_chat (self, request, &images, &messages, error))
+    return FALSE;
+  VjScoreRequest wanted = {messages, request->n_messages, begun, continuations, n};
+  return vj_engine_score (self->engine, &wanted, ret_logprobs, error);
+}
+
 static const char *
 native_identity (void *instance)
 {
   return vj_engine_identity (((Native *) instance)->engine);
 }
 
-VJ_DEFINE_BACKEND (Native, native_submit, native_poll, native_identity, .name = "native", .version = "1.0", .license = "Apache-2.0",
+VJ_DEFINE_BACKEND (Native, native_submit, native_poll, native_identity, native_score, .name = "native", .version = "1.0", .license = "Apache-2.0",
                    .summary = "Answers with the engine built into vjrun.", .options = options, .start = native_start, .stop = native_stop)

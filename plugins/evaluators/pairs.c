@@ -51,7 +51,7 @@ pairs_stop (void *instance)
 }
 
 static gboolean
-draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_problem)
+draft_record (const void *instance, json_t *record, VjDraft *draft, VjJsonProblem *ret_problem)
 {
   const Pairs *self = instance;
   g_autofree char *question = NULL, *chosen = NULL, *rejected = NULL, *how = NULL, *category = NULL;
@@ -63,10 +63,8 @@ draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_p
       || (self->category_field && !vj_json_field_text (record, self->category_field, &category, ret_problem))
       || !vj_json_images (record, self->image_field, TRUE, self->root, draft, &n_images, ret_problem))
     return FALSE;
-  if (strcmp (chosen, rejected) == 0) {
-    *ret_problem = g_strdup ("both answers are the same");
-    return FALSE;
-  }
+  if (strcmp (chosen, rejected) == 0)
+    return vj_json_problem (ret_problem, "both answers are the same", NULL);
   vj_draft_question (draft, (VjForm) self->form, question, category ? category : "");
   vj_draft_pair (draft, chosen, rejected, how ? how : "");
   return TRUE;

@@ -1,5 +1,5 @@
 /* Drawing scenes: chance, then MagickWand. */
-#include "scene/scene.h"
+#include "scene/letters.h"
 
 #include <string.h>
 #include <wand/MagickWand.h>
@@ -102,6 +102,8 @@ paint (const Scene *scene, GError **error)
   for (guint i = 0; i < scene->n; i++)
     draw_item (pen, pixel, scene, i);
   ok = ok && MagickDrawImage (wand, pen);
+  if (*scene->text)
+    ok = ok && scene_paint_text (scene, wand);
   DestroyPixelWand (pixel);
   DestroyDrawingWand (pen);
   if (ok)

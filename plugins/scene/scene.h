@@ -10,6 +10,7 @@
 #define SCENE_SIDE 56       /* pixels */
 #define SCENE_BYTES (SCENE_SIDE * SCENE_SIDE * 3)
 #define SCENE_SHAPES_MAX 4  /* shapes in a picture, each in a cell of its own */
+#define SCENE_TEXT_MAX 4    /* characters of a text in a picture */
 
 /* A stream of chance, named by its seed alone (SplitMix64; Steele, Lea and Flood, 2014). Copyable. */
 typedef struct {
@@ -41,10 +42,15 @@ typedef struct {
   gint8 shift[SCENE_SHAPES_MAX][2];  /* pixels off the middle of its cell: x, y */
   guint8 paint[SCENE_SHAPES_MAX][3]; /* RGB */
   guint8 ground[3];                  /* RGB of the background */
+  char text[SCENE_TEXT_MAX + 1];     /* A to Z or 0 to 9, in a cell that no shape takes; "": none */
+  guint8 text_place;
 } Scene;
 
 /* A scene drawn with `dice`: 1 to 4 shapes in different places, everything uniform. */
 void scene_sample (Scene *scene, SceneDice *dice);
+
+/* Writes a text into the scene, in a free place: half of them words of 1 to 4 letters, half numbers of 1 to 4 digits. */
+void scene_sample_text (Scene *scene, SceneDice *dice);
 
 /* Paints the scene. rgb: [56, 56, 3], row-major. FALSE when MagickWand fails. */
 gboolean scene_draw (const Scene *scene, guint8 *ret_rgb, GError **error);
@@ -53,13 +59,15 @@ gboolean scene_draw (const Scene *scene, guint8 *ret_rgb, GError **error);
 gboolean scene_png (const Scene *scene, guint8 **ret_bytes, gsize *ret_length, GError **error);
 
 /* -- descriptions --------------------------------------------------------------
- * "two shapes ; northwest small red circle ; center large blue square" */
+ * "two shapes ; northwest small red circle ; center large blue square", and where there is one " ; east text CAT" */
 
 /* What a description says; the number it opens with need not be that of its items. */
 typedef struct {
   guint number;
   guint n;
   SceneItem items[SCENE_SHAPES_MAX];
+  char text[SCENE_TEXT_MAX + 1]; /* "": none */
+  guint8 text_place;
 } SceneAccount;
 
 /* The whole truth about the scene, in the order of places. */
@@ -123,6 +131,10 @@ const char *scene_ask_answer (const SceneAsk *ask, const Scene *scene);
 
 /* A wrong answer of the right sort. Static. */
 const char *scene_ask_wrong (const SceneAsk *ask, const char *right, SceneDice *dice);
+
+/* The question about a text in the picture, whose answer is scene->text. It has no form: none of the questions above
+ * draws it, so that they stay what they were. */
+#define SCENE_ASK_TEXT "what does the text say ?"
 
 /* What a trace opens with: "count red", "at center", "blue circle". */
 char *scene_ask_lead (const SceneAsk *ask);

@@ -43,6 +43,8 @@ scene_account (const Scene *scene, SceneAccount *ret_account)
   memset (ret_account, 0, sizeof *ret_account);
   ret_account->number = ret_account->n = scene->n;
   memcpy (ret_account->items, scene->items, sizeof scene->items);
+  memcpy (ret_account->text, scene->text, sizeof scene->text);
+  ret_account->text_place = scene->text_place;
 }
 
 char *
@@ -56,6 +58,8 @@ scene_account_text (const SceneAccount *account)
     for (SceneAspect a = SCENE_PLACE; a <= SCENE_SHAPE; a++)
       g_string_append_printf (text, " %s", scene_word (a, account->items[i].is[a]));
   }
+  if (*account->text)
+    g_string_append_printf (text, " ; %s text %s", scene_word (SCENE_PLACE, account->text_place), account->text);
   return g_string_free (text, FALSE);
 }
 
@@ -71,6 +75,24 @@ take (const char **text, SceneAspect aspect)
   return index;
 }
 
+/* Reads "east text CAT" and nothing behind it. FALSE leaves *account as it was. */
+static gboolean
+read_text (const char *text, SceneAccount *account)
+{
+  int place = take (&text, SCENE_PLACE);
+  gsize length;
+
+  if (place < 0 || !g_str_has_prefix (text, "text "))
+    return FALSE;
+  text += strlen ("text ");
+  length = strspn (text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
+  if (length == 0 || length > SCENE_TEXT_MAX || text[length])
+    return FALSE;
+  account->text_place = (guint8) place;
+  memcpy (account->text, text, length);
+  return TRUE;
+}
+
 gboolean
 scene_account_read (const char *text, SceneAccount *ret_account)
 {
@@ -83,9 +105,13 @@ scene_account_read (const char *text, SceneAccount *ret_account)
   text += strlen ("shape");
   text += *text == 's';
   while (*text) {
-    if (!g_str_has_prefix (text, account.n == 0 ? " ; " : "; ") || account.n == SCENE_SHAPES_MAX)
+    if (!g_str_has_prefix (text, account.n == 0 ? " ; " : "; "))
       return FALSE;
     text += account.n == 0 ? 3 : 2;
+    if (read_text (text, &account))
+      break;
+    if (account.n == SCENE_SHAPES_MAX)
+      return FALSE;
     for (SceneAspect a = SCENE_PLACE; a <= SCENE_SHAPE; a++) {
       int index = take (&text, a);
       if (index < 0)
@@ -160,6 +186,7 @@ scene_account_alter (SceneAccount *account, SceneKind kind, SceneDice *dice)
       taken = FALSE;
       for (guint i = 0; i < account->n; i++)
         taken |= account->items[i].is[SCENE_PLACE] == place;
+      taken |= *account->text && account->text_place == place;
     } while (taken);
     item->is[SCENE_PLACE] = place;
   }
@@ -172,7 +199,8 @@ scene_account_changed (const SceneAccount *original, const char *text)
   int kind = -1;
   guint changes = 0;
 
-  if (!scene_account_read (text, &altered) || altered.n != original->n)
+  if (!scene_account_read (text, &altered) || altered.n != original->n || altered.text_place != original->text_place
+      || strcmp (altered.text, original->text) != 0)
     return -1;
   if (altered.number != original->number) {
     kind = SCENE_COUNT;

@@ -75,7 +75,7 @@ look_up (const char *name, gpointer data)
 }
 
 static gboolean
-make_prompt (const Jsonl *self, json_t *record, char **ret_prompt, char **ret_problem)
+make_prompt (const Jsonl *self, json_t *record, char **ret_prompt, VjJsonProblem *ret_problem)
 {
   g_autoptr (GPtrArray) values = g_ptr_array_new_with_free_func (g_free);
   Lookup lookup = {record, values};
@@ -83,15 +83,16 @@ make_prompt (const Jsonl *self, json_t *record, char **ret_prompt, char **ret_pr
   if (self->prompt_field)
     return vj_json_field_text (record, self->prompt_field, ret_prompt, ret_problem);
   char *prompt = vj_text_fill (self->prompt, look_up, &lookup, &unknown);
-  if (prompt)
-    *ret_prompt = prompt;
-  else
-    *ret_problem = g_strdup_printf ("no text in field '%s'", unknown);
-  return prompt != NULL;
+  if (!prompt) {
+    ret_problem->reason = g_strdup_printf ("no text in field '%s'", unknown); /* a name of the recipe's */
+    return FALSE;
+  }
+  *ret_prompt = prompt;
+  return TRUE;
 }
 
 static gboolean
-draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_problem)
+draft_record (const void *instance, json_t *record, VjDraft *draft, VjJsonProblem *ret_problem)
 {
   const Jsonl *self = instance;
   g_autofree char *prompt = NULL, *category = g_strdup (self->category), *gold = NULL;
@@ -101,10 +102,8 @@ draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_p
       || (self->gold_field && !vj_json_field_text (record, self->gold_field, &gold, ret_problem))
       || !vj_json_images (record, self->image_field, self->image_optional, self->root, draft, &n_images, ret_problem))
     return FALSE;
-  if (!*g_strstrip (prompt)) {
-    *ret_problem = g_strdup ("the question is empty");
-    return FALSE;
-  }
+  if (!*g_strstrip (prompt))
+    return vj_json_problem (ret_problem, "the question is empty", NULL);
   vj_draft_question (draft, (VjForm) self->form, prompt, category ? category : "");
   if (gold)
     vj_draft_gold (draft, gold);

@@ -86,32 +86,28 @@ without_placeholders (const Llava *self, const char *text, gsize *ret_n)
 }
 
 static gboolean
-draft_record (const void *instance, json_t *record, VjDraft *draft, char **ret_problem)
+draft_record (const void *instance, json_t *record, VjDraft *draft, VjJsonProblem *ret_problem)
 {
   const Llava *self = instance;
   const json_t *turns = json_object_get (record, "conversations");
   gsize at = 0, n_images = 0, n_placeholders;
   const char *human = turn_of (turns, &at, "human", "user"), *gold = human ? turn_of (turns, &at, "gpt", "assistant") : NULL;
-  if (!json_is_array (turns) || !human) {
-    *ret_problem = g_strdup (json_is_array (turns) ? "no human turn in 'conversations'" : "no array 'conversations'");
-    return FALSE;
-  }
+  if (!json_is_array (turns) || !human)
+    return vj_json_problem (ret_problem, json_is_array (turns) ? "no human turn in 'conversations'" : "no array 'conversations'", NULL);
   g_autofree char *prompt = without_placeholders (self, human, &n_placeholders);
   if (!vj_json_images (record, self->image_field, TRUE, self->root, draft, &n_images, ret_problem))
     return FALSE;
   if (n_images != n_placeholders)
-    *ret_problem = g_strdup_printf ("the first human turn has %" G_GSIZE_FORMAT " '%s' for %" G_GSIZE_FORMAT " images",
-                                    n_placeholders, self->placeholder, n_images);
-  else if (!*prompt)
-    *ret_problem = g_strdup ("the question is empty");
-  else {
-    gboolean closed = self->form == FORM_AUTO ? g_regex_match (self->closed, prompt, 0, NULL) : self->form == FORM_CLOSED;
-    vj_draft_question (draft, closed ? VJ_FORM_CLOSED : VJ_FORM_OPEN, prompt, self->category);
-    if (gold)
-      vj_draft_gold (draft, gold);
-    return TRUE;
-  }
-  return FALSE;
+    return vj_json_problem (ret_problem, "images and their placeholders do not match",
+                            "the first human turn has %" G_GSIZE_FORMAT " '%s' for %" G_GSIZE_FORMAT " images", n_placeholders,
+                            self->placeholder, n_images);
+  if (!*prompt)
+    return vj_json_problem (ret_problem, "the question is empty", NULL);
+  gboolean closed = self->form == FORM_AUTO ? g_regex_match (self->closed, prompt, 0, NULL) : self->form == FORM_CLOSED;
+  vj_draft_question (draft, closed ? VJ_FORM_CLOSED : VJ_FORM_OPEN, prompt, self->category);
+  if (gold)
+    vj_draft_gold (draft, gold);
+  return TRUE;
 }
 
 static VjFlow

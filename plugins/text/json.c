@@ -20,6 +20,23 @@ struct VjJson {
   guint64 records;     /* read so far, broken ones included */
 };
 
+void
+vj_json_problem_clear (VjJsonProblem *problem)
+{
+  g_clear_pointer (&problem->reason, g_free);
+  g_clear_pointer (&problem->detail, g_free);
+}
+
+gboolean
+vj_json_problem (VjJsonProblem *ret_problem, const char *reason, const char *detail_format, ...)
+{
+  va_list args;
+  va_start (args, detail_format);
+  *ret_problem = (VjJsonProblem){g_strdup (reason), detail_format ? g_strdup_vprintf (detail_format, args) : NULL};
+  va_end (args);
+  return FALSE;
+}
+
 VjJson *
 vj_json_open (const char *path, VjJsonForm form, gsize limit, GError **error)
 {
@@ -165,7 +182,7 @@ finish (VjJson *json, GError **error)
 }
 
 VjFlow
-vj_json_next (VjJson *json, json_t **ret_record, char **ret_problem, GError **error)
+vj_json_next (VjJson *json, json_t **ret_record, VjJsonProblem *ret_problem, GError **error)
 {
   json_error_t where;
   if (json->records == 0 && json->begun == 0)
@@ -177,12 +194,12 @@ vj_json_next (VjJson *json, json_t **ret_record, char **ret_problem, GError **er
   json->place = g_strdup_printf ("%s:%" G_GUINT64_FORMAT, json->name, json->begun);
   if (json->too_long) {
     json->too_long = FALSE;
-    *ret_problem = g_strdup_printf ("%s: the record is longer than %" G_GSIZE_FORMAT " bytes; shorten it or raise `max_bytes`",
-                                    json->place, json->limit);
+    vj_json_problem (ret_problem, "the record is too long", "longer than %" G_GSIZE_FORMAT " bytes; shorten it or raise `max_bytes`",
+                     json->limit);
     return VJ_FLOW_SKIP;
   }
   if (json->text->len == 0) {
-    *ret_problem = g_strdup_printf ("%s: the array is not closed: the file was cut short; get it again", json->place);
+    vj_json_problem (ret_problem, "the array is not closed", "the file was cut short; get it again");
     return VJ_FLOW_SKIP;
   }
   json_t *record = json_loadb (json->text->str, json->text->len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
@@ -190,8 +207,10 @@ vj_json_next (VjJson *json, json_t **ret_record, char **ret_problem, GError **er
     *ret_record = record;
     return VJ_FLOW_OK;
   }
-  *ret_problem = record ? g_strdup_printf ("%s: the record is no object; mend it", json->place)
-                        : g_strdup_printf ("%s: not JSON: %s; mend it", json->place, where.text);
+  if (record)
+    vj_json_problem (ret_problem, "the record is no object", NULL);
+  else
+    vj_json_problem (ret_problem, "not JSON", "%s; mend it", where.text);
   json_decref (record);
   return VJ_FLOW_SKIP;
 }
@@ -204,16 +223,15 @@ vj_json_ids_new (void)
 
 /* OK, or SKIP: this record's id is missing or was seen before. */
 static VjFlow
-note_id (VjJson *json, json_t *record, const char *id_field, GHashTable *seen, char **ret_id, char **ret_problem)
+note_id (VjJson *json, json_t *record, const char *id_field, GHashTable *seen, char **ret_id, VjJsonProblem *ret_problem)
 {
-  g_autofree char *id = NULL, *problem = NULL;
-  if (!vj_json_field_text (record, id_field, &id, &problem)) {
-    *ret_problem = g_strdup_printf ("%s: %s", json->place, problem);
+  g_autofree char *id = NULL;
+  if (!vj_json_field_text (record, id_field, &id, ret_problem))
     return VJ_FLOW_SKIP;
-  }
   const char *earlier = g_hash_table_lookup (seen, id);
   if (earlier) {
-    *ret_problem = g_strdup_printf ("%s: id '%s' is already that of %s; give each record its own", json->place, id, earlier);
+    vj_json_problem (ret_problem, "its id is that of an earlier record", "id '%s' is already that of %s; give each record its own", id,
+                     earlier);
     return VJ_FLOW_SKIP;
   }
   g_hash_table_insert (seen, g_strdup (id), g_strdup (json->place));
@@ -223,11 +241,12 @@ note_id (VjJson *json, json_t *record, const char *id_field, GHashTable *seen, c
 
 static VjFlow
 next_id (VjJson *json, guint64 index, const char *id_field, GHashTable *seen, json_t **ret_record, char **ret_id,
-         char **ret_problem, GError **error)
+         VjJsonProblem *ret_problem, GError **error)
 {
   for (;;) {
     g_autoptr (json_t) record = NULL;
-    g_autofree char *id = NULL, *problem = NULL;
+    g_autofree char *id = NULL;
+    g_auto (VjJsonProblem) problem = {0};
     VjFlow flow = vj_json_next (json, &record, &problem, error);
     if (flow == VJ_FLOW_OK && id_field)
       flow = note_id (json, record, id_field, seen, &id, &problem);
@@ -236,8 +255,10 @@ next_id (VjJson *json, guint64 index, const char *id_field, GHashTable *seen, js
     if (flow == VJ_FLOW_OK) {
       *ret_record = g_steal_pointer (&record);
       *ret_id = g_steal_pointer (&id);
-    } else if (flow == VJ_FLOW_SKIP)
-      *ret_problem = g_steal_pointer (&problem);
+    } else if (flow == VJ_FLOW_SKIP) {
+      *ret_problem = problem;
+      problem = (VjJsonProblem){0};
+    }
     return flow;
   }
 }
@@ -247,21 +268,35 @@ vj_json_draft (VjJson *json, VjRun *run, const char *id_field, GHashTable *seen,
                VjDraft *draft, GError **error)
 {
   g_autoptr (json_t) record = NULL;
-  g_autofree char *id = NULL, *problem = NULL;
+  g_autofree char *id = NULL;
+  g_auto (VjJsonProblem) problem = {0};
   VjFlow flow = next_id (json, vj_run_index (run), id_field, seen, &record, &id, &problem, error);
-  if (flow == VJ_FLOW_SKIP)
-    vj_draft_reason (draft, "%s", problem);
-  if (flow != VJ_FLOW_OK)
+  if (flow == VJ_FLOW_END || flow == VJ_FLOW_ERROR)
     return flow;
+  vj_draft_place (draft, json->place);
   if (id)
     vj_draft_key (draft, id);
-  if (fill (self, record, draft, &problem))
+  if (flow == VJ_FLOW_OK && fill (self, record, draft, &problem))
     return VJ_FLOW_OK;
-  vj_draft_reason (draft, "%s: %s", vj_json_place (json), problem);
+  if (problem.reason) {
+    vj_draft_reason (draft, "%s", problem.reason);
+    vj_draft_detail (draft, problem.detail);
+  }
   return VJ_FLOW_SKIP;
 }
 
 /* -- fields -------------------------------------------------------------------------- */
+
+/* Field names come from the recipe, so the reason is the same for every record. */
+G_GNUC_PRINTF (2, 3) static gboolean
+fail_field (VjJsonProblem *ret_problem, const char *format, ...)
+{
+  va_list args;
+  va_start (args, format);
+  ret_problem->reason = g_strdup_vprintf (format, args);
+  va_end (args);
+  return FALSE;
+}
 
 static json_t *
 child (json_t *value, const char *name)
@@ -313,40 +348,33 @@ vj_json_text (const json_t *value)
 }
 
 gboolean
-vj_json_field_text (json_t *record, const char *name, char **ret_text, char **ret_problem)
+vj_json_field_text (json_t *record, const char *name, char **ret_text, VjJsonProblem *ret_problem)
 {
   json_t *value = vj_json_field (record, name);
   char *text = value ? vj_json_text (value) : NULL;
   if (text)
     *ret_text = text;
   else
-    *ret_problem = g_strdup_printf (value ? "field '%s' is no text" : "no field '%s'", name);
+    fail_field (ret_problem, value ? "field '%s' is no text" : "no field '%s'", name);
   return text != NULL;
 }
 
 static gboolean
-add_image (const json_t *name, const char *field, const char *root, VjDraft *draft, char **ret_problem)
+add_image (const json_t *name, const char *field, const char *root, VjDraft *draft, VjJsonProblem *ret_problem)
 {
-  g_autoptr (GError) error = NULL;
   if (!json_is_string (name))
-    *ret_problem = g_strdup_printf ("field '%s' holds no file name", field);
-  else if (!vj_draft_image_file (draft, root, json_string_value (name), &error))
-    *ret_problem = g_strdup (error->message);
-  else
-    return TRUE;
-  return FALSE;
+    return fail_field (ret_problem, "field '%s' holds no file name", field);
+  return vj_draft_image_file (draft, root, json_string_value (name), NULL); /* the draft notes what is wrong */
 }
 
 gboolean
 vj_json_images (json_t *record, const char *field, gboolean optional, const char *root, VjDraft *draft, gsize *ret_n,
-                char **ret_problem)
+                VjJsonProblem *ret_problem)
 {
   json_t *value = field ? vj_json_field (record, field) : NULL;
   gsize n = json_is_array (value) ? json_array_size (value) : value ? 1 : 0;
-  if (field && n == 0 && !optional) {
-    *ret_problem = g_strdup_printf (value ? "field '%s' names no image" : "no field '%s'", field);
-    return FALSE;
-  }
+  if (field && n == 0 && !optional)
+    return fail_field (ret_problem, value ? "field '%s' names no image" : "no field '%s'", field);
   for (gsize i = 0; i < n; i++)
     if (!add_image (json_is_array (value) ? json_array_get (value, i) : value, field, root, draft, ret_problem))
       return FALSE;

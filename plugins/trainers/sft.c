@@ -59,6 +59,8 @@ typedef struct {
   GArray *skipped; /* of guint64 */
 } Journal;
 
+#define JOURNAL_LIMIT (64u << 20) /* bytes: a line for each step left out */
+
 static char *
 journal_file (VjCourse *course)
 {
@@ -81,10 +83,10 @@ journal_write (const char *file, gboolean append, const char *line, GError **err
 static gboolean
 journal_read (const char *file, Journal *journal, GError **error)
 {
-  g_autofree char *text = NULL;
   g_autoptr (GError) cause = NULL;
+  g_autofree char *text = vj_file_text (file, JOURNAL_LIMIT, &cause);
   int used = 0;
-  if (!g_file_get_contents (file, &text, NULL, &cause))
+  if (text == NULL)
     return vj_fail (error, VJ_EXIT_STORE, "sft: '%s': cannot read: %s; remove the checkpoint beside it to train anew", file, cause->message);
   guint64 begun, total, step;
   if (sscanf (text, "begun %" G_GUINT64_FORMAT " total %" G_GUINT64_FORMAT "\n%n", &begun, &total, &used) != 2 || used == 0)

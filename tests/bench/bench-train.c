@@ -1,73 +1,73 @@
-/* Rows trained per second on a model directory: bench-train DIR [COMPUTE [THREADS [STEPS [FREEZE [DTYPE]]]]].
- * A row is 64 text tokens, half of them targets, and one image; a step is 32 rows. Built on demand: make tests/bench/bench-train. */
-#include "base/random.h"
-#include "engine/mllama/train.h"
-#include "tests/engine/openblas.h"
+/* bench-train: how fast the engine learns. A worker (see bench-kit.h) with the row
+ *
+ *   train     one optimizer step over all cases: forward, backward, AdamW, the reply being what is learnt */
+#include "bench-kit.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
-#define ROWS 32
-#define TOKENS 64
+typedef struct {
+  VjTuner *tuner;
+  GPtrArray *cases;
+  VjChatMessage *messages;  /* [2 cases]: what is asked, what is to be said */
+  VjTunerExample *examples; /* [cases] */
+} Learner;
 
-static double
-seconds (clockid_t clock)
+static void
+make_examples (Learner *learner)
 {
-  struct timespec t;
-  clock_gettime (clock, &t);
-  return (double) t.tv_sec + 1e-9 * (double) t.tv_nsec;
+  guint n = learner->cases->len;
+  learner->messages = g_new0 (VjChatMessage, 2 * n);
+  learner->examples = g_new0 (VjTunerExample, n);
+  for (guint i = 0; i < n; i++) {
+    const BenchCase *c = learner->cases->pdata[i];
+    VjChatMessage *pair = learner->messages + 2 * i;
+    pair[0] = (VjChatMessage) { VJ_SPEAKER_USER, c->prompt, c->images, c->n_images };
+    pair[1] = (VjChatMessage) { VJ_SPEAKER_ASSISTANT, c->reply, NULL, 0 };
+    learner->examples[i] = (VjTunerExample) { .messages = pair, .n_messages = 2, .weight = 1 };
+  }
+}
+
+static gboolean
+train_step (void *data, BenchSample *sample, GError **error)
+{
+  Learner *learner = data;
+  VjTunerStep step = { 0 };
+  bench_clock_start (sample);
+  if (!vj_tuner_step (learner->tuner, learner->examples, learner->cases->len, 1e-5, &step, error))
+    return FALSE;
+  bench_clock_stop (sample);
+  sample->prompt = step.context;
+  sample->reply = step.tokens;
+  return step.finite || vj_fail (error, VJ_EXIT_NONFINITE, "bench-train: the loss is not finite; take another model");
+}
+
+static gboolean
+serve (const BenchOptions *options, GError **error)
+{
+  const VjTunerConfig config = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1,
+                                 .freeze = options->freeze };
+  g_autoptr (VjTuner) tuner = vj_tuner_open (options->model, &options->engine, &config, NULL, error);
+  if (tuner == NULL)
+    return FALSE;
+  Learner learner = { .tuner = tuner, .cases = options->cases };
+  make_examples (&learner);
+  const char *compute = options->engine.compute;
+  gboolean ok = bench_serve (compute != NULL ? compute : "compute auto", train_step, &learner, error);
+  g_free (learner.messages);
+  g_free (learner.examples);
+  return ok;
 }
 
 int
 main (int argc, char **argv)
 {
-  g_autoptr (GError) error = NULL;
-  VjTunerConfig config = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1,
-                           .freeze = argc > 5 ? (guint) atoi (argv[5]) : 0 };
-  guint64 seed = 1;
-  guint steps = argc > 4 ? (guint) atoi (argv[4]) : 10;
-  if (argc < 2)
-    return 2;
-  openblas_offer ();
-  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (argv[1], argc > 2 ? argv[2] : "cpu", argc > 3 ? (guint) atoi (argv[3]) : 0, argc > 6 ? argv[6] : "f32", &config, &seed, &error);
-  if (trainer == NULL) {
-    fprintf (stderr, "%s\n", error->message);
-    return 4;
-  }
-  const VjMllamaConfig *c = &vj_mllama_trainer_peek_plan (trainer)->config;
-  static guint32 tokens[ROWS][TOKENS];
-  static guint8 targets[ROWS][TOKENS];
-  VjMllamaExample examples[ROWS];
-  VjMllamaImage images[ROWS];
-  gsize pixels = 3 * (gsize) c->image_size * c->image_size;
-  float *tiles = g_new (float, ROWS * pixels);
-  VjRandom random;
-  vj_random_init (&random, 2);
-  for (gsize i = 0; i < ROWS * pixels; i++)
-    tiles[i] = (float) vj_random_normal (&random);
-  for (guint r = 0; r < ROWS; r++) {
-    for (guint t = 0; t < TOKENS; t++) {
-      tokens[r][t] = t == 4 ? c->image_token_index : vj_random_below (&random, c->vocab_size);
-      targets[r][t] = t >= TOKENS / 2;
-    }
-    images[r] = (VjMllamaImage) { tiles + r * pixels, 1, 1 };
-    examples[r] = (VjMllamaExample) { tokens[r], targets[r], TOKENS, &images[r], NULL, 1, 1 };
-  }
-  VjTunerStep step;
-  double start = 0, busy = 0;
-  for (guint s = 0; s <= steps; s++) {
-    if (s == 1) { /* the first step allocates */
-      start = seconds (CLOCK_MONOTONIC);
-      busy = seconds (CLOCK_PROCESS_CPUTIME_ID);
-    }
-    if (!vj_mllama_trainer_step (trainer, examples, ROWS, 1e-3, &step, &error)) {
-      fprintf (stderr, "%s\n", error->message);
-      return 4;
-    }
-  }
-  double wall = seconds (CLOCK_MONOTONIC) - start, cpu = seconds (CLOCK_PROCESS_CPUTIME_ID) - busy;
-  printf ("%.1f rows/s (%.1f rows per second of processor time), loss %.4f\n", steps * ROWS / wall, steps * ROWS / cpu, step.loss);
-  g_free (tiles);
-  return 0;
+  g_auto (BenchOptions) options = { 0 };
+  GError *error = NULL;
+  if (!bench_options_init (&options, argc, argv, &error))
+    return bench_exit (error);
+  if (strcmp (options.row, "train") == 0)
+    serve (&options, &error);
+  else
+    vj_fail (&error, VJ_EXIT_USAGE, "bench-train: '%s': no such row; there is train", options.row);
+  return bench_exit (error);
 }

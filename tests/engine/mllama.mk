@@ -1,6 +1,8 @@
 # tests of the model itself
-check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
-TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train
+check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train \
+	tests/engine/test-full-size
+TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train \
+	tests/engine/test-full-size
 tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/openblas.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
@@ -27,6 +29,10 @@ tests_peers_save_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_peers_save_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_peers_save_mllama_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/check_mllama_reverse.py
+tests_engine_test_full_size_SOURCES = tests/engine/test-full-size.c
+tests_engine_test_full_size_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_full_size_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/tools/make-full-size.py tests/peers/check_full_size.py
 
 # The cublas compute on a GPU that is none: its C and its kernels, compiled for the processor; see tests/engine/emulated/emulated.h.
 check_PROGRAMS += tests/engine/emulated/cublas.so

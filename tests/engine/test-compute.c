@@ -156,6 +156,19 @@ attention_call (const Buffers *x, gboolean backward)
 static void attention (const Buffers *x) { attention_call (x, FALSE); }
 static void attention_backward (const Buffers *x) { attention_call (x, TRUE); }
 
+/* More keys than a block of any backend, a query alone among them, heads that are whole panels; last in I (2). */
+#define LONG_R 300
+#define LONG_KV 700
+static void
+attention_long (const Buffers *x)
+{
+  VjAttentionSegment segments[2] = { { .q_count = 1, .kv_count = LONG_KV, .k = B (1), .v = vj_f32_at (B (1), 64) },
+                                     { .q_row = 1, .q_count = LONG_R - 1, .kv_count = LONG_KV, .k = B (1), .v = vj_f32_at (B (1), 64) } };
+  VjAttention a = { .n_segments = 2, .segments = segments, .heads = 4, .kv_heads = 2, .head_dim = 32, .scale = 0.2f, .q = B (0), .ld_q = 128,
+                    .ld_kv = 128, .last = I (2), .out = B (3), .lse = B (4) };
+  OPS (x)->attention (DEV (x), &a);
+}
+
 static void
 add (const Buffers *x, VjGate mode, gboolean backward)
 {
@@ -219,6 +232,8 @@ static const Op ops[] = {
     { { R * (H * D + 5), REAL, 0 }, { KV * 2 * G * D, REAL, 0 }, { R, FIRST, 0 }, { R, LAST, 0 }, { R * H * D, ZERO, 0 }, { R * H, ZERO, 0 }, { R * H * D, REAL, 0 },
       { R * (H * D + 5), ZERO, 0 }, { KV * 2 * G * D, ZERO, 0 } },
     1 << 4 | 1 << 5 | 1 << 7 | 1 << 8, 4, 6, { { 0, 7 }, { 1, 8 } } },
+  { "attention-long", attention_long, NULL,
+    { { LONG_R * 128, REAL, 0 }, { LONG_KV * 128, REAL, 0 }, { LONG_R, TARGET, LONG_KV }, { LONG_R * 128, ZERO, 0 }, { LONG_R * 4, ZERO, 0 } }, 1 << 3 | 1 << 4, -1, 0, { { 0 } } },
   { "add_rows", add_plain, add_plain_backward, { { 20 * C, REAL, 0 }, { R, INDEX, 20 }, { 1, REAL, 0 }, { R * C, REAL, 0 }, { R * C, REAL, 0 }, { 20 * C, ZERO, 0 } },
     1 << 3 | 1 << 5, 3, 4, { { 0, 5 } } },
   { "add_rows-tanh", add_tanh, add_tanh_backward,

@@ -5,6 +5,8 @@
 
 #include <glib/gstdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const VjTunerConfig plain = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.1, .max_grad_norm = 1 };
 
@@ -256,6 +258,24 @@ test_freeze (const char *compute, const char *name)
   model_done (&model);
 }
 
+/* Beside a model lie files of other purposes: what is none of its own, or would never end, does not follow. */
+static void
+save_beside (VjMllamaTrainer *opened, const char *from, const char *to)
+{
+  g_autofree char *pipe = g_build_filename (from, "pipe.json", NULL), *large = g_build_filename (from, "other.gguf", NULL);
+  g_autofree char *own = g_build_filename (to, "config.json", NULL), *no_pipe = g_build_filename (to, "pipe.json", NULL);
+  g_autofree char *no_large = g_build_filename (to, "other.gguf", NULL);
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  g_assert_true (g_file_set_contents (large, "", 0, NULL));
+  g_assert_cmpint (truncate (large, (off_t) 300 << 20), ==, 0);
+  g_assert_true (vj_mllama_trainer_save (opened, to, VJ_DTYPE_F32, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_test (own, G_FILE_TEST_IS_REGULAR));
+  g_assert_false (g_file_test (no_pipe, G_FILE_TEST_EXISTS));
+  g_assert_false (g_file_test (no_large, G_FILE_TEST_EXISTS));
+}
+
 /* A weight that is not finite is noticed and nothing changes; the saved directory opens with equal weights. */
 static void
 test_save (const char *compute, const char *name)
@@ -284,6 +304,8 @@ test_save (const char *compute, const char *name)
     vj_mllama_trainer_get (opened, VJ_STATE_PARAM, i, y);
     g_assert_cmpmem (x, n * 4, y, n * 4);
   }
+  g_autofree char *again = g_build_filename (dir, "again", NULL);
+  save_beside (opened, saved, again);
   g_autofree float *bad = g_new0 (float, vj_mllama_plan_at (plan, plan->norm)->n_elements);
   bad[1] = NAN;
   vj_mllama_trainer_set (trainer, VJ_STATE_PARAM, plan->norm, bad);

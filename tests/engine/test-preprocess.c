@@ -3,6 +3,7 @@
 #include "engine/json.h"
 #include "engine/preprocess.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 /* The formula of the script. */
@@ -83,6 +84,37 @@ test_absurd_images_are_refused (void)
     g_assert_false (vj_preprocess_image (&p, &images[i], &tiles, &error));
     g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
     g_assert_null (tiles.pixels);
+  }
+}
+
+/* Which file speaks when there are two: as in transformers, processor_config.json if it has an image processor. */
+static void
+test_newer_file_goes_first (void)
+{
+  static const struct { const char *newer, *older; guint32 size; } cases[] = {
+    {NULL, "{\"size\":{\"height\":16,\"width\":16}}", 16},
+    {"{\"processor_class\":\"MllamaProcessor\"}", "{\"size\":{\"height\":16,\"width\":16}}", 16},
+    {"{\"image_processor\":null}", "{\"size\":{\"height\":16,\"width\":16}}", 16},
+    {"{\"image_processor\":{\"size\":{\"height\":24,\"width\":24}}}", "{\"size\":{\"height\":16,\"width\":16}}", 24},
+    {"{\"image_processor\":{\"size\":{\"height\":24,\"width\":24}}}", NULL, 24},
+    {"broken", "{\"size\":{\"height\":16,\"width\":16}}", 16},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *dir = g_dir_make_tmp ("vj-preprocess-XXXXXX", NULL), *newer = g_build_filename (dir, "processor_config.json", NULL),
+                    *older = g_build_filename (dir, "preprocessor_config.json", NULL);
+    VjPreprocess p;
+    if (cases[i].newer != NULL)
+      g_assert_true (g_file_set_contents (newer, cases[i].newer, -1, NULL));
+    if (cases[i].older != NULL)
+      g_assert_true (g_file_set_contents (older, cases[i].older, -1, NULL));
+    g_autofree char *file = vj_preprocess_file (dir);
+    vj_preprocess_load (file, &p, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (p.tile_size, ==, cases[i].size);
+    g_unlink (newer);
+    g_unlink (older);
+    g_rmdir (dir);
   }
 }
 
@@ -169,6 +201,7 @@ main (int argc, char **argv)
   g_test_add_func ("/preprocess/equals-transformers", test_equals_transformers);
   g_test_add_func ("/preprocess/ratios-are-counted", test_ratios_are_counted);
   g_test_add_func ("/preprocess/absurd-images-are-refused", test_absurd_images_are_refused);
+  g_test_add_func ("/preprocess/newer-file-goes-first", test_newer_file_goes_first);
   g_test_add_func ("/preprocess/mangled-bytes-do-no-harm", test_mangled_bytes_do_no_harm);
   for (gsize i = 0; i < G_N_ELEMENTS (faults); i++) {
     g_autofree char *path = g_strdup_printf ("/preprocess/refused/%s", faults[i].name);

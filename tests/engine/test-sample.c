@@ -1,5 +1,6 @@
 /* Sampling: what is kept, how often each token is drawn, and that nothing else
  * than logits, options and seed decides. */
+#include "engine/json.h"
 #include "engine/sample.h"
 
 #include <math.h>
@@ -136,6 +137,93 @@ test_draws_leave_no_trace (void)
   vj_sampler_clear (&sampler);
 }
 
+/* -- vectors (tests/peers/make_sample_vectors.py) --------------------------------------- */
+
+static double
+option (const json_t *options, const char *name)
+{
+  return json_number_value (json_object_get (options, name));
+}
+
+/* Penalises, keeps, and returns the probability of each token. Owned. */
+static double *
+probabilities (const json_t *item, VjSampler *sampler)
+{
+  const json_t *options = json_object_get (item, "options"), *given = json_object_get (item, "logits64"), *so_far = json_object_get (item, "past");
+  guint32 n = (guint32) json_array_size (given);
+  gsize n_past = json_array_size (so_far);
+  g_autofree float *values = g_new (float, n), *before = g_new (float, n);
+  g_autofree guint32 *past = g_new (guint32, n_past + 1);
+  VjGenerateOptions all = {.temperature = option (options, "temperature"), .top_k = (guint) option (options, "top_k"),
+                           .top_p = option (options, "top_p"), .min_p = option (options, "min_p"), .max_tokens = 1,
+                           .repetition_penalty = option (options, "repetition_penalty")};
+  VjKept kept;
+  double *probability = g_new0 (double, n), total = 0;
+  for (guint32 i = 0; i < n; i++)
+    before[i] = values[i] = (float) json_number_value (json_array_get (given, i)) / 64;
+  for (gsize i = 0; i < n_past; i++)
+    past[i] = (guint32) json_integer_value (json_array_get (so_far, i));
+  past[n_past] = n + 5; /* as an image token: it has no logit */
+  g_assert_true (vj_generate_options_check (&all, NULL));
+  if (vj_generate_options_penalise (&all))
+    vj_sampler_penalise (sampler, values, n, past, n_past + 1, all.repetition_penalty);
+  g_assert_true (vj_sampler_keep (sampler, values, n, &all, &kept, NULL));
+  for (guint32 i = 0; i < kept.n; i++)
+    total += kept.weights[i];
+  for (guint32 i = 0; i < kept.n; i++)
+    probability[kept.ids != NULL ? kept.ids[i] : i] = kept.weights[i] / total;
+  if (vj_generate_options_penalise (&all))
+    vj_sampler_forgive (sampler, values, n, past, n_past + 1);
+  g_assert_cmpmem (values, n * sizeof (float), before, n * sizeof (float));
+  return probability;
+}
+
+/* The same tokens are left, each with its share. The penalty is made in f32 here and in f64 there. */
+static void
+test_equals_transformers (void)
+{
+  g_autofree char *file = g_build_filename (g_getenv ("VJ_SRCDIR"), "tests/vectors/sample/vectors.json", NULL);
+  json_t *cases = json_load_file (file, 0, NULL), *item;
+  VjSampler sampler = {0};
+  gsize i;
+  g_assert_cmpuint (json_array_size (cases), >=, 40);
+  json_array_foreach (cases, i, item)
+  {
+    const json_t *kept = json_object_get (item, "kept");
+    g_autofree double *probability = probabilities (item, &sampler);
+    gsize n = json_array_size (json_object_get (item, "logits64")), left = 0;
+    for (gsize t = 0; t < n; t++) {
+      char id[16];
+      g_snprintf (id, sizeof id, "%u", (guint) t);
+      double expected = json_number_value (json_object_get (kept, id));
+      left += probability[t] > 0;
+      g_assert_cmpint (probability[t] > 0, ==, expected > 0);
+      g_assert_cmpfloat (fabs (probability[t] - expected), <=, 1e-5 * expected);
+    }
+    g_test_message ("case %u: %u of %u tokens left", (guint) i, (guint) left, (guint) n);
+  }
+  vj_sampler_clear (&sampler);
+  json_decref (cases);
+}
+
+/* A flat distribution over a long vocabulary: more is kept than the selections hold, and still in the order of ids. */
+static void
+test_flat_distributions_are_ranked_whole (void)
+{
+  enum { MANY = 30000 };
+  g_autofree float *flat = g_new0 (float, MANY);
+  VjSampler sampler = {0};
+  VjKept kept;
+  for (guint i = 0; i < MANY; i += 3)
+    flat[i] = 1;
+  g_assert_true (vj_sampler_keep (&sampler, flat, MANY, &(VjGenerateOptions){.temperature = 1, .top_p = 0.9}, &kept, NULL));
+  double third = MANY / 3, total = third * G_E + 2 * third, enough = third + (0.9 * total - third * G_E);
+  g_assert_cmpuint (kept.n, ==, (guint) ceil (enough));
+  for (guint i = 0; i < kept.n; i++)
+    g_assert_cmpuint (kept.ids[i], ==, i < MANY / 3 ? 3 * i : (i - MANY / 3) / 2 * 3 + 1 + i % 2);
+  vj_sampler_clear (&sampler);
+}
+
 static void
 test_broken_logits_are_refused (void)
 {
@@ -166,6 +254,8 @@ main (int argc, char **argv)
   g_test_add_func ("/sample/top-p-is-relative-to-top-k", test_top_p_is_relative_to_top_k);
   g_test_add_func ("/sample/extreme-values-stay-finite", test_extreme_values_stay_finite);
   g_test_add_func ("/sample/draws-leave-no-trace", test_draws_leave_no_trace);
+  g_test_add_func ("/sample/equals-transformers", test_equals_transformers);
+  g_test_add_func ("/sample/flat-distributions-are-ranked-whole", test_flat_distributions_are_ranked_whole);
   g_test_add_func ("/sample/broken-logits-are-refused", test_broken_logits_are_refused);
   return g_test_run ();
 }

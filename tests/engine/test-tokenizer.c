@@ -1,9 +1,6 @@
 /* Tokenizer: equality with the `tokenizers` library on committed vectors
  * (tests/peers/make_tokenizer_vectors.py), and refusal of broken files. */
-#include "engine/json.h"
-#include "engine/tokenizer.h"
-
-#include <string.h>
+#include "tests/engine/tokenizer-strings.h"
 
 static char *
 vector_path (const char *name, const char *file)
@@ -78,6 +75,22 @@ test_equals_library (gconstpointer name)
     g_assert_cmpstr (text, ==, json_string_value (json_object_get (item, "text")));
   }
   json_decref (vectors);
+}
+
+/* A vocabulary trained with ignore_merges on many scripts, and 22,000 strings (tests/peers/check_tokenizers.py). */
+static void
+test_many_strings_equal_library (void)
+{
+  g_autoptr (VjTokenizer) tokenizer = open_vector ("1k");
+  json_t *atoms = read_json ("", "strings.json"), *expected = read_json ("1k", "digests.json");
+  g_autofree char *fault = strings_compare (tokenizer, atoms, expected);
+  g_assert_cmpstr (fault, ==, NULL);
+  /* The comparison itself can fail. */
+  json_array_set_new (json_object_get (expected, "ids"), 20, json_string ("0000000000000000"));
+  g_autofree char *seen = strings_compare (tokenizer, atoms, expected);
+  g_assert_cmpstr (seen, ==, "the ids of one of the strings 10000 to 10499 differ");
+  json_decref (atoms);
+  json_decref (expected);
 }
 
 static void
@@ -284,26 +297,116 @@ test_bytes_that_are_no_json_are_refused (void)
   }
 }
 
-/* Every truncation and a thousand seeded byte flips: refused or read, never a crash. */
+/* A file of 256 byte tokens (spelled with escapes) and the given ends of vocabulary and merges. Owned. */
+static char *
+small_file (const char *vocab, const char *merges, const char *rest)
+{
+  GString *text = g_string_new ("{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":{\"Regex\":");
+  json_t *root = read_json ("plain", "tokenizer.json");
+  const json_t *split = json_array_get (json_object_get (json_object_get (root, "pre_tokenizer"), "pretokenizers"), 0);
+  char *pattern = json_dumps (json_object_get (json_object_get (split, "pattern"), "Regex"), JSON_ENCODE_ANY);
+  g_string_append (text, pattern);
+  g_string_append (text, "},\"behavior\":\"Isolated\",\"invert\":false},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}]},"
+                         "\"decoder\":{\"type\":\"ByteLevel\"},\"model\":{\"type\":\"BPE\",\n\"vocab\" : {");
+  for (guint c = 0x21, id = 0; c < 0x144; c++)
+    if (c <= 0x7e || (c >= 0xa1 && c != 0xad))
+      g_string_append_printf (text, "%s\"\\u%04x\": %u", id ? "," : "", c, id), id++;
+  g_string_append_printf (text, "%s} ,\n\"merges\": [%s] }%s}", vocab, merges, rest);
+  free (pattern);
+  json_decref (root);
+  return g_string_free (text, FALSE);
+}
+
+/* What only shows in the text itself: spellings, doubles, marks. `says` NULL: read. */
+static const struct {
+  const char *vocab, *merges, *rest, *says;
+} small_cases[] = {
+  { "", "", "", NULL },
+  { ",\"ab\":256", "\"a b\"", "", NULL },
+  { " , \"\\u0061b\" : 256 ", " [ \"\\u0061\" , \"b\" ] ", "", NULL },
+  { ",\"\\u0120a\":256", "[\"\xc4\xa0\",\"a\"]", "", NULL },
+  { ",\"\\\\\\\"\":256", "\"\\\\ \\\"\"", "", NULL }, /* backslash and quote */
+  { ",\"\\/\\/\":256", "[\"\\/\",\"/\"]", "", NULL },
+  { ",\"\\u0061\":256", "", "", "repeats the token" },
+  { ",\"a\":256", "", "", "repeats the token" },
+  { ",\"<x>\":256,\"<x>\":256", "", ",\"added_tokens\":[{\"content\":\"<x>\",\"id\":256,\"special\":true}]", "given twice" },
+  { ",\"<x>\":256", "", ",\"added_tokens\":[{\"content\":\"<x>\",\"id\":256,\"special\":true}]", NULL },
+  { ",\"<x>\":257", "", ",\"added_tokens\":[{\"content\":\"<x>\",\"id\":256,\"special\":true}]", "another in the vocabulary" },
+  { "", "", ",\"added_tokens\":[{\"content\":\"<x>\",\"id\":4294967552,\"special\":true}]", "leaves a gap" },
+  { ",\"ab\":0256", "", "", "not a whole number" },
+  { ",\"ab\":256.0", "", "", "not a whole number" },
+  { ",\"ab\":2e2", "", "", "not a whole number" },
+  { ",\"ab\":-256", "", "", "not a whole number" },
+  { ",\"ab\":\"256\"", "", "", "not a whole number" },
+  { ",\"ab\":99999999999999999999", "", "", "not a whole number" },
+  { ",\"ab\":256,", "", "", "JSON" },
+  { ",\"ab\" 256", "", "", "JSON" },
+  { ",ab:256", "", "", "JSON" },
+  { ",\"a\nb\":256", "", "", "JSON" },
+  { ",\"a\\qb\":256", "", "", "JSON" },
+  { ",\"a\\ud800\":256", "", "", "JSON" },
+  { ",\"a\\udc00\\ud800\":256", "", "", "JSON" },
+  { ",\"a\\u0000\":256", "", "", "JSON" },
+  { ",\"a\\u00g0\":256", "", "", "JSON" },
+  { ",\"a\xff\":256", "", "", "JSON" },
+  { ",\"\\ud83d\\ude00\":256", "", "", "byte alphabet" },
+  { ",\"ab\":256", "\"a b\",", "", "not a pair" },
+  { ",\"ab\":256", "\"a b\" \"a b\"", "", "JSON" },
+  { ",\"ab\":256", "[\"a\",\"b\",\"c\"]", "", "not a pair" },
+  { ",\"ab\":256", "[\"a\" \"b\"]", "", "not a pair" },
+  { ",\"ab\":256", "\"a b\",[\"a\",\"b\"]", "", "repeats an earlier" },
+  { ",\"ab\":256", "", ",\"model\":{}", "JSON" },
+  { ",\"ab\":256},\"vocab\":{", "", "", "JSON" },
+  { "", "", " x", "JSON" },
+};
+
+static void
+test_text_is_read_as_strictly_as_json (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (small_cases); i++) {
+    g_autoptr (GError) error = NULL;
+    g_autofree char *text = small_file (small_cases[i].vocab, small_cases[i].merges, small_cases[i].rest);
+    g_autoptr (VjTokenizer) tokenizer = vj_tokenizer_parse ("here", text, strlen (text), &error);
+    g_test_message ("%s | %s: %s", small_cases[i].vocab, small_cases[i].merges, error ? error->message : "read");
+    g_assert_true ((tokenizer != NULL) == (small_cases[i].says == NULL));
+    if (tokenizer == NULL)
+      g_assert_nonnull (strstr (error->message, small_cases[i].says));
+    if (tokenizer == NULL)
+      g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
+  }
+}
+
+/* Truncations and seeded changes: what jansson calls no JSON is refused, the rest is refused or read, never a crash. */
 static void
 test_mangled_bytes_do_no_harm (void)
 {
   g_autofree char *file = vector_path ("ignore-merges", "tokenizer.json");
   g_autofree char *bytes = NULL;
   gsize length;
+  guint read = 0, no_json = 0;
   g_assert_true (g_file_get_contents (file, &bytes, &length, NULL));
   g_autoptr (GRand) rand = g_rand_new_with_seed (3);
   for (gsize cut = 0; cut < length; cut += length / 200)
     g_assert_null (vj_tokenizer_parse ("here", bytes, cut, NULL));
-  for (int i = 0; i < 500; i++) {
+  for (int i = 0; i < 1500; i++) {
+    static const char marks[] = "{}[]:,\"\\ \n0123456789au-.\x01\xc4\xff";
     g_autofree char *copy = g_memdup2 (bytes, length);
-    for (int k = 0; k < 3; k++)
-      copy[g_rand_int_range (rand, 0, (gint32) length)] = (char) g_rand_int_range (rand, 32, 127);
+    for (int k = i % 3; k >= 0; k--)
+      copy[g_rand_int_range (rand, 0, (gint32) length)] = marks[g_rand_int_range (rand, 0, sizeof marks - 1)];
     g_autoptr (GError) error = NULL;
     g_autoptr (VjTokenizer) tokenizer = vj_tokenizer_parse ("here", copy, length, &error);
+    json_t *root = json_loadb (copy, length, JSON_REJECT_DUPLICATES, NULL);
+    no_json += root == NULL;
+    read += tokenizer != NULL;
     if (tokenizer == NULL)
       g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
+    else
+      g_assert_nonnull (root);
+    json_decref (root);
   }
+  g_test_message ("%u no JSON, %u read", no_json, read);
+  g_assert_cmpuint (no_json, >, 500);
+  g_assert_cmpuint (read, >, 5);
 }
 
 static void
@@ -323,6 +426,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_data_func ("/tokenizer/equals-library/plain", "plain", test_equals_library);
   g_test_add_data_func ("/tokenizer/equals-library/ignore-merges", "ignore-merges", test_equals_library);
+  g_test_add_func ("/tokenizer/many-strings-equal-library", test_many_strings_equal_library);
   g_test_add_func ("/tokenizer/control-tokens-are-not-made-from-text", test_control_tokens_are_not_made_from_text);
   g_test_add_func ("/tokenizer/text-that-is-not-utf8-is-refused", test_text_that_is_not_utf8_is_refused);
   g_test_add_func ("/tokenizer/long-pieces-are-merged-in-time", test_long_pieces_are_merged_in_time);
@@ -332,6 +436,7 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/tokenizer/refused/bytes that are no JSON", test_bytes_that_are_no_json_are_refused);
   g_test_add_func ("/tokenizer/refused/a missing file", test_missing_file_is_refused);
+  g_test_add_func ("/tokenizer/text-is-read-as-strictly-as-json", test_text_is_read_as_strictly_as_json);
   g_test_add_func ("/tokenizer/mangled-bytes-do-no-harm", test_mangled_bytes_do_no_harm);
   return g_test_run ();
 }

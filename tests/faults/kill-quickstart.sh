@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# kill-quickstart.sh [N]: kills the real quickstart (N times, 50 by default) at random moments and goes on by the same
-# command each time. The exports must equal that of an uninterrupted run byte for byte, and no draw that was answered
+# kill-quickstart.sh [N]: kills the real quickstart (at least N times, 50 by default) at random moments and goes on by the
+# same command each time. The exports must equal that of an uninterrupted run byte for byte, and no draw that was answered
 # may be asked again. Takes about ten times as long as a quickstart, so `make check` does not call it.
 #
-# VJ_BUILDDIR says where the build is (default: the current folder); VJ_RECIPE names another recipe.
+# VJ_BUILDDIR says where the build is (default: the current folder); VJ_RECIPE names another recipe;
+# VJ_KILLS_A_RUN is how many kills one run survives before it may end (12). Leave the build alone meanwhile.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(dirname "$(dirname "$here")")

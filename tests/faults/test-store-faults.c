@@ -336,11 +336,12 @@ test_foreign (Place *place, gconstpointer unused G_GNUC_UNUSED)
     const char *sql, *words;
   } rows[] = {
     {"PRAGMA application_id=42", "another program's database (application id 42)"},
-    {"PRAGMA user_version=2", "format 2 is newer"},
+    {"PRAGMA user_version=3", "format 3 is newer"},
+    {"PRAGMA user_version=1", "format 1 is older"},
     {"PRAGMA user_version=-1", "none that this vjrun knows"},
     {"CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM records; END", "others besides"},
     {"CREATE VIEW v AS SELECT 1", "others besides"},
-    {"DROP TABLE gold", "10 of 11"},
+    {"DROP TABLE gold", "11 of 12"},
     {"ALTER TABLE meta RENAME TO matter", "others besides"},
   };
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
@@ -402,6 +403,40 @@ test_zeroed_page (Place *place, gconstpointer unused G_GNUC_UNUSED)
   }
   g_assert_cmpuint (met, >, 10);
   g_assert_cmpint (read_until_damage (place->dir), ==, -1);
+}
+
+/* The same of an image that is only copied, never decoded: its bytes, or an error. */
+static void
+test_zeroed_image (Place *place, gconstpointer unused G_GNUC_UNUSED)
+{
+  enum { SIDE = 120 };
+  static const char zeros[4096];
+  g_autofree guint8 *rgb = g_malloc (SIDE * SIDE * 3);
+  g_autofree char *ledger = g_build_filename (place->dir, "ledger.sqlite", NULL), *whole = NULL;
+  guint lost = 0, noise = 1;
+  gsize length;
+
+  for (gsize i = 0; i < SIDE * SIDE * 3; i++) /* noise, which does not shrink */
+    rgb[i] = (guint8) ((noise = noise * 1103515245u + 12345u) >> 16);
+  g_autoptr (VjImage) image = vj_image_new_from_rgb (rgb, SIDE, SIDE, NULL);
+  VjStore *store = open_store (place->dir, VJ_STORE_WRITE);
+  assert_ok (vj_store_image_put (store, image, &error_));
+  vj_store_close (store);
+  g_assert_true (g_file_get_contents (ledger, &whole, &length, NULL));
+  for (gsize at = 4096; at + sizeof zeros <= length; at += sizeof zeros) {
+    g_autoptr (VjImage) got = NULL;
+    int fd = open (ledger, O_WRONLY);
+    g_assert_cmpint (pwrite (fd, zeros, sizeof zeros, (off_t) at), ==, (int) sizeof zeros);
+    close (fd);
+    g_autoptr (VjStore) damaged = vj_store_open (place->dir, VJ_STORE_READ, NULL);
+    gboolean good = damaged != NULL && vj_store_image_get (damaged, vj_image_digest (image), &got, NULL);
+    g_assert_true (!good || got == NULL || g_bytes_equal (vj_image_bytes (got), vj_image_bytes (image)));
+    lost += !good;
+    fd = open (ledger, O_WRONLY);
+    g_assert_cmpint (pwrite (fd, whole + at, sizeof zeros, (off_t) at), ==, (int) sizeof zeros);
+    close (fd);
+  }
+  g_assert_cmpuint (lost, >, 8);
 }
 
 /* A run can be looked at where nothing can be written; going on with it says what to do. */
@@ -486,6 +521,7 @@ main (int argc, char **argv)
   ADD ("full-tmpfs", test_full_tmpfs);
   ADD ("foreign", test_foreign);
   ADD ("zeroed-page", test_zeroed_page);
+  ADD ("zeroed-image", test_zeroed_image);
   ADD ("truncated", test_truncated);
   ADD ("read-only", test_read_only);
   ADD ("paths", test_paths);

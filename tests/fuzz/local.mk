@@ -29,3 +29,19 @@ tests_fuzz_fuzz_recipe_SOURCES = tests/fuzz/fuzz-recipe.c tests/fuzz/replay.c te
 tests_fuzz_fuzz_recipe_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"recipe\" -I$(srcdir)/tests/tools
 tests_fuzz_fuzz_recipe_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_fuzz_fuzz_recipe_LDADD = $(CORE_LDADD)
+
+# The files of a model directory.
+check_PROGRAMS += tests/fuzz/fuzz-tokenizer tests/fuzz/fuzz-safetensors tests/fuzz/fuzz-model-config
+TESTS += tests/fuzz/fuzz-tokenizer tests/fuzz/fuzz-safetensors tests/fuzz/fuzz-model-config
+tests_fuzz_fuzz_tokenizer_SOURCES = tests/fuzz/fuzz-tokenizer.c tests/fuzz/replay.c tests/fuzz/replay.h
+tests_fuzz_fuzz_tokenizer_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"tokenizer\"
+tests_fuzz_fuzz_tokenizer_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_tokenizer_LDADD = $(CORE_LDADD)
+tests_fuzz_fuzz_safetensors_SOURCES = tests/fuzz/fuzz-safetensors.c tests/fuzz/replay.c tests/fuzz/replay.h
+tests_fuzz_fuzz_safetensors_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"safetensors\"
+tests_fuzz_fuzz_safetensors_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_safetensors_LDADD = $(CORE_LDADD)
+tests_fuzz_fuzz_model_config_SOURCES = tests/fuzz/fuzz-model-config.c tests/fuzz/replay.c tests/fuzz/replay.h
+tests_fuzz_fuzz_model_config_CPPFLAGS = $(AM_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"model-config\"
+tests_fuzz_fuzz_model_config_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_fuzz_fuzz_model_config_LDADD = $(CORE_LDADD)

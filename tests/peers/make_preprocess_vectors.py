@@ -20,6 +20,7 @@ from transformers.models.mllama.image_processing_pil_mllama import MllamaImagePr
 
 CLIP = dict(image_mean=[0.48145466, 0.4578275, 0.40821073], image_std=[0.26862954, 0.26130258, 0.27577711])
 CONFIGS = [
+    *(dict(size={"height": 24, "width": 24}, max_image_tiles=n, **CLIP) for n in (1, 2, 3, 4)),
     dict(size={"height": 16, "width": 16}, max_image_tiles=4, **CLIP),
     dict(size={"height": 56, "width": 56}, max_image_tiles=1, image_mean=[0.5] * 3, image_std=[0.5] * 3),
     dict(size={"height": 24, "width": 24}, max_image_tiles=6, do_normalize=False),
@@ -28,6 +29,7 @@ CONFIGS = [
     dict(size={"height": 560, "width": 560}, max_image_tiles=4, **CLIP),
 ]
 SIZES = [(1, 1), (16, 16), (8, 24), (5, 3), (33, 17), (17, 33), (64, 64), (100, 9), (9, 100), (200, 150), (31, 97), (300, 1), (1, 300), (56, 56), (57, 55), (640, 480)]
+MANY = [(w, h) for w in (1, 2, 15, 24, 25, 47, 72, 73, 96, 97, 301) for h in (1, 3, 23, 24, 48, 49, 71, 95, 96, 144, 997)] + [(4001, 3), (2, 6000), (1999, 1501)]
 LARGE = [(640, 480), (1120, 1120), (50, 700), (1300, 400), (333, 500)]
 
 
@@ -55,13 +57,14 @@ def main():
     for config in CONFIGS:
         processor = MllamaImageProcessorPil(**config)
         cases = []
-        for i, (width, height) in enumerate(LARGE if config["size"]["height"] == 560 else SIZES):
+        sizes = LARGE if config["size"]["height"] == 560 else MANY if config["size"]["height"] == 24 and config["max_image_tiles"] <= 4 else SIZES
+        for i, (width, height) in enumerate(sizes):
             kind = "noise" if i % 3 else "ramp"
             result = processor(images=[[Image.fromarray(draw(width, height, kind), "RGB")]], return_tensors="np")
             n = int(result["num_tiles"][0][0])
             tiles = np.ascontiguousarray(result["pixel_values"][0, 0, :n], dtype="<f4")
             mask = result["aspect_ratio_mask"][0, 0]
-            assert mask.sum() == n and not result["pixel_values"][0, 0, n:].any()
+            assert mask[:n].all() and not mask[n:].any() and not result["pixel_values"][0, 0, n:].any()
             flat = tiles.reshape(-1)
             cases.append({"width": width, "height": height, "kind": kind, "n_tiles": n, "aspect_ratio_id": int(result["aspect_ratio_ids"][0, 0]),
                           "first": [float(v) for v in flat[:4]], "sha256": hashlib.sha256(tiles.tobytes()).hexdigest()})

@@ -29,7 +29,7 @@ def test_judge(tap, run_dir):
         [harness.VJRUN, "judge", os.path.join(run_dir, "models", "iteration-1"), "--recipe", RECIPE, "--image", image, "--question",
          "describe the image", "--answer-a", "one shape ; center large red square", "--answer-b", "two shapes ; center large red square"],
         capture_output=True, text=True, timeout=300, check=False)
-    tap.check(result.returncode == 0 and result.stdout.count("verdict") == 2 and result.stdout.count("trace") == 2,
+    tap.check(result.returncode == 0 and result.stdout.count("\n  verdict  ") == 2 and result.stdout.count("\n  trace    ") == 2,
               "which judges one pair in both orders", result.stdout + result.stderr)
 
 

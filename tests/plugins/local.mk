@@ -1,6 +1,6 @@
 # tests of the role plugins, and plugins for tests: with --plugin-path tests/plugins they are
 # found like any other; none is installed.
-check_PROGRAMS += tests/plugins/backends/canned.so tests/plugins/trainers/canned.so
+check_PROGRAMS += tests/plugins/backends/canned.so tests/plugins/trainers/canned.so tests/plugins/filters/odd.so
 tests_plugins_backends_canned_so_SOURCES = tests/plugins/backends/canned.c
 tests_plugins_backends_canned_so_CFLAGS = $(PLUGIN_CFLAGS)
 tests_plugins_backends_canned_so_LDFLAGS = $(SHARED_LINK_FLAGS)
@@ -9,6 +9,10 @@ tests_plugins_trainers_canned_so_SOURCES = tests/plugins/trainers/canned.c
 tests_plugins_trainers_canned_so_CFLAGS = $(PLUGIN_CFLAGS)
 tests_plugins_trainers_canned_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 tests_plugins_trainers_canned_so_LDADD = $(GLIB_LIBS) $(JANSSON_LIBS)
+tests_plugins_filters_odd_so_SOURCES = tests/plugins/filters/odd.c
+tests_plugins_filters_odd_so_CFLAGS = $(PLUGIN_CFLAGS)
+tests_plugins_filters_odd_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_filters_odd_so_LDADD = $(GLIB_LIBS)
 
 check_PROGRAMS += tests/plugins/test-scene
 TESTS += tests/plugins/test-scene tests/plugins/test-vj-tiny.py tests/plugins/test-vj-tiny-skills.py
@@ -64,6 +68,7 @@ check_PROGRAMS += \
 	tests/plugins/wrong/twice-named.so \
 	tests/plugins/wrong/no-doc.so \
 	tests/plugins/wrong/host-key.so \
+	tests/plugins/wrong/grown.so \
 	tests/plugins/wrong/right.so
 tests_plugins_wrong_no_symbol_so_SOURCES = tests/plugins/wrong/no-symbol.c
 tests_plugins_wrong_no_symbol_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
@@ -133,6 +138,10 @@ tests_plugins_wrong_host_key_so_SOURCES = tests/plugins/wrong/host-key.c tests/p
 tests_plugins_wrong_host_key_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
 tests_plugins_wrong_host_key_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 tests_plugins_wrong_host_key_so_LDADD = $(GLIB_LIBS)
+tests_plugins_wrong_grown_so_SOURCES = tests/plugins/wrong/grown.c tests/plugins/wrong/wrong.h
+tests_plugins_wrong_grown_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
+tests_plugins_wrong_grown_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_wrong_grown_so_LDADD = $(GLIB_LIBS)
 tests_plugins_wrong_right_so_SOURCES = tests/plugins/wrong/right.c tests/plugins/wrong/wrong.h
 tests_plugins_wrong_right_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init -Wno-address
 tests_plugins_wrong_right_so_LDFLAGS = $(SHARED_LINK_FLAGS)

@@ -68,8 +68,8 @@ static const struct {
   {"no-symbol", "filters", "exports no vj_plugin_query"},
   {"no-descriptor", "filters", "gives no descriptor"},
   {"magic", "filters", "magic (0x1, expected 0x564a5031)"},
-  {"old-abi", "filters", "was built for plugin ABI 2, this vjrun has 1; rebuild"},
-  {"newer-abi", "filters", "newer than this vjrun's 1.0; install a newer vjrun"},
+  {"old-abi", "filters", "was built for plugin ABI 3, this vjrun has 2; rebuild"},
+  {"newer-abi", "filters", "newer than this vjrun's 2.0; install a newer vjrun"},
   {"short-descriptor", "filters", "its descriptor has 8 bytes"},
   {"other-name", "filters", "calls itself 'another-name'; rename the file"},
   {"capital-name", "filters", "its name 'Capital' must be"},
@@ -157,6 +157,44 @@ test_foreign_files_are_refused (void)
   g_autofree char *file = bed_put (&bed, "filters", "right", "right.so");
   g_assert_cmpint (chown (file, 12345, (gid_t) -1), ==, 0);
   refused (file, "belongs to user 12345");
+  bed_done (&bed);
+}
+
+/* Readable by a group of many is fine, writable is not; writable by the owner's own group is what umask 002 leaves. */
+static void
+test_files_of_a_group (void)
+{
+  if (geteuid () != 0) {
+    g_test_skip ("only root can give a file to any group");
+    return;
+  }
+  Bed bed = bed_new ();
+  g_autofree char *file = bed_put (&bed, "filters", "right", "right.so"), *folder = g_path_get_dirname (file);
+  g_assert_cmpint (g_chmod (file, 0664), ==, 0);
+  g_assert_cmpint (g_chmod (folder, 0775), ==, 0);
+  g_assert_nonnull (vj_loader_load (file, VJ_ROLE_FILTER, NULL));
+  g_assert_cmpint (chown (file, 0, 12345), ==, 0);
+  refused (file, "its group 12345 may write here");
+  g_assert_cmpint (g_chmod (file, 0644), ==, 0);
+  g_assert_nonnull (vj_loader_load (file, VJ_ROLE_FILTER, NULL));
+  g_assert_cmpint (chown (folder, 0, 12345), ==, 0);
+  refused (file, "its group 12345 may write here");
+  g_assert_cmpint (g_chmod (folder, 0755), ==, 0);
+  g_assert_nonnull (vj_loader_load (file, VJ_ROLE_FILTER, NULL));
+  g_assert_cmpint (g_chmod (file, 0646), ==, 0);
+  refused (file, "anyone may write here");
+  bed_done (&bed);
+}
+
+static void
+test_longer_structs_are_fine (void)
+{
+  Bed bed = bed_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *file = bed_put (&bed, "filters", "grown", "grown.so");
+  const VjPlugin *plugin = vj_loader_load (file, VJ_ROLE_FILTER, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (plugin->size, >, sizeof (VjPlugin));
   bed_done (&bed);
 }
 
@@ -251,6 +289,8 @@ main (int argc, char **argv)
   g_test_add_func ("/loader/unfit-files-are-refused-each-in-its-words", test_unfit_files_are_refused_each_in_its_words);
   g_test_add_func ("/loader/unfit-places-are-refused", test_unfit_places_are_refused);
   g_test_add_func ("/loader/foreign-files-are-refused", test_foreign_files_are_refused);
+  g_test_add_func ("/loader/files-of-a-group", test_files_of_a_group);
+  g_test_add_func ("/loader/longer-structs-are-fine", test_longer_structs_are_fine);
   g_test_add_func ("/registry/a-name-in-two-directories-is-refused", test_a_name_in_two_directories_is_refused);
   g_test_add_func ("/registry/a-directory-twice-is-one", test_a_directory_twice_is_one);
   g_test_add_func ("/registry/listing-loads-nothing", test_listing_loads_nothing);

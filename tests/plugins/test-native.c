@@ -101,6 +101,77 @@ test_impossible_requests_get_an_error (void)
   g_assert_true (g_str_has_prefix (lines[2], "2.0 "));
 }
 
+static const VjBackendOps *
+verbs (Bench *bench)
+{
+  return VJ_INSTANCE_OPS (bench->instance, VjBackendOps);
+}
+
+/* One draw of one question. Owned. */
+static char *
+answer (Bench *bench, VjSampling sampling)
+{
+  static const uint64_t seeds[1] = {3};
+  g_autoptr (GError) error = NULL;
+  VjMessage message = {.speaker = VJ_SPEAKER_USER, .text = "how many?"};
+  VjRequest request = {.messages = &message, .n_messages = 1, .sampling = sampling, .seeds = seeds};
+  VjReply reply = {0};
+  g_assert_true (verbs (bench)->submit (vj_instance_self (bench->instance), bench->run, 1, &request, &error));
+  g_assert_cmpint (verbs (bench)->poll (vj_instance_self (bench->instance), bench->run, &reply, &error), ==, VJ_FLOW_OK);
+  g_assert_no_error (error);
+  return reply.text;
+}
+
+/* Every field of the sampling reaches the engine. */
+static void
+test_sampling_is_carried (void)
+{
+  g_autofree char *dir = model_dir ();
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_BACKEND, "native", "path", dir, "dtype", "f32", NULL); /* short random texts: their likeness hangs on the last bits */
+  const VjSampling usual = {.temperature = 2, .top_p = 1, .max_tokens = 24, .n = 1};
+  g_autofree char *text = answer (bench, usual);
+  g_autofree char *second = g_utf8_substring (text, 1, 2);
+  char *stop[] = {second, NULL};
+  VjSampling changed[] = {usual, usual, usual, usual, usual, usual};
+  changed[0].temperature = 0;
+  changed[1].top_p = 0.05;
+  changed[2].top_k = 1;
+  changed[3].max_tokens = 3;
+  changed[4].min_p = 1;
+  changed[5].repetition_penalty = 50;
+  for (gsize i = 0; i < G_N_ELEMENTS (changed); i++) {
+    g_autofree char *other = answer (bench, changed[i]);
+    g_test_message ("%d: %s", (int) i, other);
+    g_assert_cmpstr (other, !=, text);
+  }
+  VjSampling stopped = usual;
+  stopped.stop = stop;
+  g_autofree char *before = answer (bench, stopped);
+  g_autofree char *expected = g_strndup (text, (gsize) (strstr (text, second) - text));
+  g_assert_cmpstr (before, ==, expected);
+}
+
+static void
+test_scores (void)
+{
+  g_autofree char *dir = model_dir ();
+  g_autoptr (GError) error = NULL;
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_BACKEND, "native", "path", dir, NULL);
+  g_autoptr (VjImage) image = picture (16);
+  static const char *const marks[] = {"[[A]]", "[[B]]"};
+  VjMessage messages[2] = {{VJ_SPEAKER_USER, "which?", (const VjImage *const *) &image, 1}, {VJ_SPEAKER_USER, "which?", NULL, 0}};
+  double scores[2][2];
+  for (int i = 0; i < 2; i++) {
+    VjRequest request = {.messages = &messages[i], .n_messages = 1};
+    g_assert_true (verbs (bench)->score (vj_instance_self (bench->instance), bench->run, &request, "it is ", marks, 2, scores[i], &error));
+    g_assert_no_error (error);
+    g_test_message ("%g %g", scores[i][0], scores[i][1]);
+    g_assert_cmpfloat (scores[i][0], <, 0);
+    g_assert_cmpfloat (scores[i][0], !=, scores[i][1]);
+  }
+  g_assert_cmpfloat (scores[0][0], !=, scores[1][0]); /* the image is seen */
+}
+
 static void
 test_missing_model_is_refused (void)
 {
@@ -113,6 +184,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/native/answers-requests", test_answers_requests);
   g_test_add_func ("/native/impossible-requests-get-an-error", test_impossible_requests_get_an_error);
+  g_test_add_func ("/native/sampling-is-carried", test_sampling_is_carried);
+  g_test_add_func ("/native/scores", test_scores);
   g_test_add_func ("/native/missing-model-is-refused", test_missing_model_is_refused);
   return g_test_run ();
 }

@@ -2,6 +2,7 @@
  * every lesson is spelled in whole tokens of models/vj-tiny. */
 #include "engine/tokenizer.h"
 #include "scene/lesson.h"
+#include "scene/letters.h"
 
 #include <string.h>
 #include <wand/MagickWand.h>
@@ -40,6 +41,8 @@ test_unreadable (void)
     "", "two", "two shapes ;", "two shapes; north small red circle", "two shapes ; north small red",
     "two shapes ; small north red circle", "two shapes ; north small red circle ;", "five shapes",
     "two shapes ; north small red circle blue", "two  shapes", "two shapes ; north small red circles",
+    "one shape ; north text", "one shape ; north text cat", "one shape ; north text ABCDE", "one shape ; text CAT",
+    "one shape ; north text CAT ; south text DOG",
   };
   SceneAccount account = {.number = 7};
 
@@ -160,6 +163,76 @@ test_png (void)
   g_assert_cmpmem (bytes, length, again, length_again);
 }
 
+/* Reads the text off the pixels by the font, and nothing else than ink and ground may stand in its box. */
+static char *
+read_pixels (const guint8 *rgb, const Scene *scene)
+{
+  static const char all[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+  SceneTextBox box = scene_text_box (scene);
+  GString *read = g_string_new (NULL);
+
+  for (guint at = 0; at < box.width; at += 4 * box.dot[0]) {
+    guint dots = 0;
+    for (guint y = 0; y < box.height; y++)
+      for (guint x = 0; x < 3 * box.dot[0]; x++) {
+        const guint8 *pixel = rgb + ((box.y + y) * SCENE_SIDE + box.x + at + x) * 3;
+        gboolean ink = memcmp (pixel, box.ink, 3) == 0;
+        g_assert_true (ink || memcmp (pixel, scene->ground, 3) == 0);
+        if (x % box.dot[0] == 0 && y % box.dot[1] == 0)
+          dots = 2 * dots + ink;
+      }
+    for (const char *c = all; *c; c++) {
+      guint glyph = 0;
+      for (guint k = 0; k < 15; k++)
+        glyph = 2 * glyph + scene_glyph_dot (*c, k % 3, k / 3);
+      if (glyph == dots)
+        g_string_append_c (read, *c);
+    }
+  }
+  return g_string_free (read, FALSE);
+}
+
+/* Every glyph is another, so what is read is exactly what was written. */
+static void
+test_texts (void)
+{
+  SceneDice dice = {7}, own = {8};
+  guint lengths[SCENE_TEXT_MAX + 1] = {0}, numbers = 0;
+
+  for (int i = 0; i < ROUNDS / 4; i++) {
+    guint8 rgb[SCENE_BYTES], again[SCENE_BYTES];
+    g_autoptr (GError) error = NULL;
+    g_autofree char *told = NULL, *seen = NULL;
+    SceneAccount account, read;
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    scene_sample_text (&scene, &own);
+    lengths[strlen (scene.text)]++;
+    numbers += g_ascii_isdigit (scene.text[0]) != 0;
+    g_assert_true (scene_draw (&scene, rgb, &error) && scene_draw (&scene, again, &error));
+    g_assert_cmpmem (rgb, sizeof rgb, again, sizeof again);
+    seen = read_pixels (rgb, &scene);
+    g_assert_cmpstr (seen, ==, scene.text);
+
+    scene_account (&scene, &account);
+    told = scene_account_text (&account);
+    g_assert_true (g_str_has_suffix (told, scene.text));
+    g_assert_true (scene_account_read (told, &read));
+    g_assert_cmpstr (read.text, ==, scene.text);
+    g_assert_cmpuint (read.text_place, ==, scene.text_place);
+    g_assert_cmpint (scene_account_changed (&account, told), ==, -1);
+    scene_account_alter (&read, SCENE_POSITION, &own);
+    for (guint k = 0; k < read.n; k++)
+      g_assert_cmpuint (read.items[k].is[SCENE_PLACE], !=, scene.text_place);
+    g_autofree char *altered = scene_account_text (&read);
+    g_assert_cmpint (scene_account_changed (&account, altered), ==, SCENE_POSITION);
+  }
+  for (guint n = 1; n <= SCENE_TEXT_MAX; n++)
+    g_assert_cmpuint (lengths[n], >, 30);
+  g_assert_cmpuint (numbers, >, ROUNDS / 4 / 3);
+}
+
 /* Words, "[[A]]" (three tokens) and nothing else. */
 static guint
 expected_tokens (const char *text)
@@ -212,6 +285,7 @@ main (int argc, char **argv)
   g_test_add_func ("/scene/an alteration changes one word and is wrong", test_alterations);
   g_test_add_func ("/scene/answers are right, wrong answers wrong", test_answers);
   g_test_add_func ("/scene/pictures show what the scene says, the same each time", test_pictures);
+  g_test_add_func ("/scene/texts stand in the picture as they are told", test_texts);
   g_test_add_func ("/scene/png files are the same each time", test_png);
   g_test_add_func ("/scene/lessons are spelled in whole tokens", test_lessons);
   status = g_test_run ();

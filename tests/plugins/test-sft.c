@@ -5,6 +5,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* -- a tuner that takes notes -------------------------------------------------------- */
 
@@ -256,6 +257,28 @@ test_courses_follow (void)
   bench_done_with (file);
 }
 
+/* A pipe in the journal's place would be waited for, for ever. */
+static void
+test_journal_is_a_file (void)
+{
+  g_autofree char *file = bench_file ("x", "", -1), *folder = g_path_get_dirname (file);
+  g_autofree char *journal = g_build_filename (folder, "state.journal", NULL);
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_TRAINER, "sft", "epochs", "2", "batch_size", "2", NULL);
+  size_t last = 0;
+  set_up ();
+  notes.stop_after = 1;
+  g_autofree char *stopped = train (bench, file, "abcd", NULL, &last);
+  notes.stop_after = 0;
+  g_assert_cmpint (g_remove (journal), ==, 0);
+  g_assert_cmpint (mkfifo (journal, 0600), ==, 0);
+  g_autofree char *refused = train (bench, file, "abcd", NULL, &last);
+  g_assert_true (g_str_has_prefix (refused, "error 6: sft: "));
+  g_assert_nonnull (strstr (refused, "not a regular file"));
+  g_assert_cmpint (g_remove (journal), ==, 0);
+  remove_output (file, TRUE);
+  bench_done_with (file);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -264,5 +287,6 @@ main (int argc, char **argv)
   g_test_add_func ("/plugins/sft/resume-is-exact", test_resume_is_exact);
   g_test_add_func ("/plugins/sft/not-finite", test_not_finite);
   g_test_add_func ("/plugins/sft/courses-follow", test_courses_follow);
+  g_test_add_func ("/plugins/sft/journal-is-a-file", test_journal_is_a_file);
   return g_test_run ();
 }

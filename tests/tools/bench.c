@@ -315,8 +315,10 @@ bench_next (Bench *bench)
   if (flow == VJ_FLOW_ERROR)
     return keep_text (bench, g_strdup_printf ("error %d: %s", vj_error_exit (error), error->message));
   g_assert_no_error (error);
-  if (flow == VJ_FLOW_SKIP)
-    return keep_text (bench, g_strconcat ("skip: ", draft->reason, NULL));
+  if (flow == VJ_FLOW_SKIP) {
+    g_autofree char *problem = vj_draft_problem (draft);
+    return keep_text (bench, g_strconcat ("skip: ", problem, NULL));
+  }
   return flow == VJ_FLOW_END ? "end" : keep_text (bench, draft_line (draft));
 }
 

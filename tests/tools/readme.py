@@ -38,7 +38,10 @@ def bad_recipes():
     named |= {os.path.relpath(path, TOP) for path in glob.glob(os.path.join(TOP, "recipes", "*.yaml"))}
     for recipe in sorted(named):
         done = subprocess.run([VJRUN, "check", os.path.join(TOP, recipe)], capture_output=True, text=True)
-        if done.returncode != 0:
+        # Data that is no part of the checkout (../shared) may be away: then that, and nothing else, is told.
+        faults = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+        away = done.returncode == 4 and all("/shared/data/" in line and "cannot open the data set" in line for line in faults)
+        if done.returncode != 0 and not away:
             yield f"{recipe}: vjrun check ends with {done.returncode}: {done.stderr.strip()}"
 
 

@@ -58,7 +58,7 @@ static const VjJudgeOps judge_ops = {sizeof (VjJudgeOps), judge_ask, judge_tell}
 static const VjFilterOps filter_ops = {sizeof (VjFilterOps), NULL, keep};
 static const VjTrainerOps trainer_ops = {sizeof (VjTrainerOps), train};
 static const VjEvaluatorOps evaluator_ops = {sizeof (VjEvaluatorOps), next, NULL, NULL};
-static const VjBackendOps backend_ops = {sizeof (VjBackendOps), submit, poll_, identity};
+static const VjBackendOps backend_ops = {sizeof (VjBackendOps), submit, poll_, identity, NULL};
 
 #define PLUGIN(var, role_, name_, Instance, ops_, options_)                                                                    \
   static const VjPlugin var = {.magic = VJ_PLUGIN_MAGIC, .abi_major = VJ_ABI_MAJOR, .abi_minor = VJ_ABI_MINOR,                 \

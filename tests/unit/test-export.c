@@ -61,14 +61,17 @@ fill (VjStore *store)
     assert_ok (vj_store_record_fate (store, judgments[i], i == 1 ? VJ_FATE_DROPPED : VJ_FATE_KEPT, "verdict",
                                      i == 1 ? "wrong" : NULL, &error_));
   }
+  g_autoptr (VjRecord) broken = make_question ("q2", "?");
+  assert_ok (vj_store_record_put (store, "source", broken, &error_));
+  assert_ok (vj_store_quarantine (store, "q2", "source", "not JSON", "data.jsonl:2", NULL, &error_));
   assert_ok (vj_store_commit (store, &error_));
 }
 
 static void
 test_layouts (Place *place, gconstpointer unused G_GNUC_UNUSED)
 {
-  static const char *const files[VJ_N_EXPORTS][5] = {
-    {"traces.jsonl", "pairs.jsonl", "judgments.jsonl", "questions.jsonl", NULL},
+  static const char *const files[VJ_N_EXPORTS][6] = {
+    {"traces.jsonl", "pairs.jsonl", "judgments.jsonl", "questions.jsonl", "quarantine.jsonl", NULL},
     {"sft.json", "preference.json", "dataset_info.json", NULL},
     {"sft.jsonl", "preference.jsonl", NULL},
   };
@@ -113,6 +116,9 @@ test_content (Place *place, gconstpointer unused G_GNUC_UNUSED)
   trace = vj_record_from_text (traces, strlen (traces), "traces.jsonl:1", NULL);
   g_assert_nonnull (trace);
   g_assert_cmpstr (trace->id, ==, "q1.p.a");
+  g_autofree char *failed = content (ours, "quarantine.jsonl");
+  g_assert_cmpstr (failed, ==, "{\"detail\":null,\"id\":\"q2\",\"iteration\":1,\"place\":\"data.jsonl:2\",\"reason\":\"not JSON\","
+                   "\"stage\":\"source\"}\n"); /* the judgment that a filter dropped is no failure */
   judgments = content (ours, "judgments.jsonl");
   rows = g_strsplit (judgments, "\n", -1);
   g_assert_cmpuint (g_strv_length (rows), ==, 3); /* two, and what follows the last newline */

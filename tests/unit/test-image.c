@@ -118,12 +118,12 @@ test_bombs (void)
   g_autoptr (GByteArray) wide = kit_png (70000, 1, 8, 0, (const guint8 *) "\0\0", 2);
   g_autoptr (GByteArray) endless = kit_png (0x7fffffff, 0x7fffffff, 16, 6, (const guint8 *) "\0\0", 2);
   g_autoptr (GByteArray) none = kit_png (0, 1, 8, 0, (const guint8 *) "\0", 1);
-  g_autoptr (GError) error = NULL;
 
   refused ("225 megapixels", bomb->data, bomb->len, VJ_EXIT_LIMIT, "15000 x 15000 pixels");
-  g_assert_null (load (wide, &error)); /* ImageMagick's own limit or ours: refused either way */
-  g_assert_null (load (endless, NULL));
-  g_assert_null (load (none, NULL));
+  /* The coder refuses these as well, without a word. */
+  refused ("70,000 wide", wide->data, wide->len, VJ_EXIT_LIMIT, "70000 x 1 pixels: more than 16000 on a side");
+  refused ("endless", endless->data, endless->len, VJ_EXIT_LIMIT, "2147483647 x 2147483647 pixels");
+  refused ("no column", none->data, none->len, VJ_EXIT_DATA, "it has no pixels");
 }
 
 /* Only the first of 20,000 frames is made: a list of them all takes half a gigabyte. */
@@ -336,6 +336,15 @@ put (const char *root, const char *name, GByteArray *bytes)
 }
 
 static void
+named_refused (const char *path, VjExit exit, const char *words)
+{
+  g_autoptr (GError) error = NULL;
+  g_assert_null (vj_file_read (path, VJ_IMAGE_MAX_BYTES, &error));
+  g_assert_error (error, VJ_ERROR, (int) exit);
+  g_assert_nonnull (strstr (error->message, words));
+}
+
+static void
 test_files (void)
 {
   g_autofree char *top = g_dir_make_tmp ("vj-image-XXXXXX", NULL), *root = g_build_filename (top, "data", NULL);
@@ -375,6 +384,21 @@ test_files (void)
   file_refused (root, "huge", VJ_EXIT_LIMIT, "more than");
   file_refused (root, "none\n\x1b[31m\xe2\x80\xae.png", VJ_EXIT_DATA, "none\\x0a\\x1b[31m\\u{202e}.png");
   file_refused (outside, "x", VJ_EXIT_DATA, "cannot open the directory");
+
+  /* Named by the user: links are fine, what would never end is not. */
+  g_autoptr (GBytes) linked = vj_file_read (link, png->len, NULL);
+  g_assert_cmpmem (g_bytes_get_data (linked, NULL), g_bytes_get_size (linked), png->data, png->len);
+  named_refused (fifo, VJ_EXIT_DATA, "not a regular file");
+  named_refused (zero, VJ_EXIT_DATA, "not a regular file");
+  named_refused (sub, VJ_EXIT_DATA, "not a regular file");
+  named_refused (huge, VJ_EXIT_LIMIT, "more than");
+  named_refused ("/nonexistent/\x1b[2J", VJ_EXIT_DATA, "\\x1b[2J: cannot open: No such file");
+  g_autoptr (GError) error = NULL;
+  g_assert_null (vj_file_text (fifo, 100, &error)); /* as plugins read */
+  g_assert_error (error, VJ_ERROR, VJ_EXIT_DATA);
+  g_assert_true (g_file_set_contents (huge, "two\nlines", -1, NULL));
+  g_autofree char *text = vj_file_text (huge, 100, NULL);
+  g_assert_cmpstr (text, ==, "two\nlines");
   vj_dir_remove (top, NULL);
 }
 

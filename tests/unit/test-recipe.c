@@ -130,6 +130,17 @@ test_all_faults_are_told_at_once (void)
 }
 
 static void
+test_a_byte_order_mark_is_fine (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjRecipe) recipe = parse ("\xef\xbb\xbf" RIGHT, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (recipe->name, ==, "t");
+  g_assert_null (parse ("\xef\xbb\xbfrecip: 1\nname: t\n", &error));
+  g_assert_true (g_str_has_prefix (error->message, "r.yaml:1:1: recip"));
+}
+
+static void
 test_nul_byte_is_refused (void)
 {
   static const char text[] = "recipe: 1\nname: \0x\n";
@@ -374,6 +385,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/recipe/faults-are-told-with-place-and-remedy", test_faults_are_told_with_place_and_remedy);
   g_test_add_func ("/recipe/all-faults-are-told-at-once", test_all_faults_are_told_at_once);
+  g_test_add_func ("/recipe/a-byte-order-mark-is-fine", test_a_byte_order_mark_is_fine);
   g_test_add_func ("/recipe/nul-byte-is-refused", test_nul_byte_is_refused);
   g_test_add_func ("/recipe/hostile-sizes-stop-at-the-limits", test_hostile_sizes_stop_at_the_limits);
   g_test_add_func ("/recipe/core-schema-types", test_core_schema_types);

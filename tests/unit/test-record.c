@@ -135,7 +135,8 @@ test_request_key (void)
   g_autoptr (VjImage) image = vj_image_new_from_rgb (rgb, 1, 1, NULL), other = vj_image_new_from_rgb (other_rgb, 1, 1, NULL);
   const VjImage *images[] = {image, other}, *swapped[] = {other, image};
   VjMessage message = {VJ_SPEAKER_USER, "What?", images, 1};
-  VjRequest request = {&message, 1, {0.6, 0.9, 50, 64, 16}, NULL};
+  VjRequest request = {&message, 1, {.temperature = 0.6, .top_p = 0.9, .top_k = 50, .max_tokens = 64, .n = 16}, NULL};
+  char *stop[] = {"a", "b", NULL}, *other_stop[] = {"ab", NULL};
   g_autofree char *key = key_of (&request, "model", 1), *same = NULL;
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   guint n = 0;
@@ -156,6 +157,10 @@ test_request_key (void)
   DIFFERS (request.sampling.top_p = 1, request.sampling.top_p = 0.9);
   DIFFERS (request.sampling.top_k = 0, request.sampling.top_k = 50);
   DIFFERS (request.sampling.max_tokens = 65, request.sampling.max_tokens = 64);
+  DIFFERS (request.sampling.min_p = 0.1, request.sampling.min_p = 0);
+  DIFFERS (request.sampling.repetition_penalty = 1.1, request.sampling.repetition_penalty = 1);
+  DIFFERS (request.sampling.stop = stop, request.sampling.stop = NULL);
+  DIFFERS (request.sampling.stop = other_stop, request.sampling.stop = stop + 2);
   g_hash_table_add (seen, key_of (&request, "model 2", 1));
   g_hash_table_add (seen, key_of (&request, "model", 2));
   g_assert_cmpuint (g_hash_table_size (seen), ==, n + 2);
@@ -165,11 +170,25 @@ test_request_key (void)
   g_assert_true (vj_sha256_is (key));
 }
 
+/* A ledger written before min_p, repetition_penalty and stop were known still answers. */
+static void
+test_usual_sampling_keeps_its_key (void)
+{
+  VjMessage message = {VJ_SPEAKER_USER, "What?", NULL, 0};
+  VjRequest request = {&message, 1, {.temperature = 0.5, .top_p = 1, .top_k = 50, .max_tokens = 64, .n = 1, .repetition_penalty = 1}, NULL};
+  g_autofree char *canonical = vj_request_canonical (&request, "model", NULL), *key = key_of (&request, "model", 7);
+
+  g_assert_cmpstr (canonical, ==, "{\"identity\":\"model\",\"max_tokens\":64,\"messages\":[{\"images\":[],\"speaker\":\"user\",\"text\":\"What?\"}],"
+                                  "\"request\":1,\"temperature\":0.5,\"top_k\":50,\"top_p\":1.0}");
+  g_assert_cmpstr (key, ==, "74682772a90b3350f4bcfce88b2576ec1a4c501c1b8e790d92ec309a88d4d645");
+}
+
 static void
 test_request_faults (void)
 {
   VjMessage message = {VJ_SPEAKER_USER, "\xff", NULL, 0};
-  VjRequest request = {&message, 1, {0, 1, 0, 8, 1}, NULL};
+  VjRequest request = {&message, 1, {.top_p = 1, .max_tokens = 8, .n = 1}, NULL};
+  char *stop[] = {"fine", "\xff", NULL};
   g_autoptr (GError) error = NULL;
 
   g_assert_null (vj_request_canonical (&request, "m", &error));
@@ -178,6 +197,12 @@ test_request_faults (void)
   request.sampling.temperature = (double) NAN;
   g_assert_null (vj_request_canonical (&request, "m", NULL));
   request.sampling.temperature = 0;
+  request.sampling.min_p = (double) INFINITY;
+  g_assert_null (vj_request_canonical (&request, "m", NULL));
+  request.sampling.min_p = 0;
+  request.sampling.stop = stop;
+  g_assert_null (vj_request_canonical (&request, "m", NULL));
+  request.sampling.stop = NULL;
   g_assert_null (vj_request_canonical (&request, "\xff", NULL));
   request.n_messages = 0;
   g_assert_null (vj_request_canonical (&request, "m", NULL));
@@ -206,6 +231,7 @@ main (int argc, char **argv)
   g_test_add_func ("/record/bad-text-is-mended", test_bad_text_is_mended);
   g_test_add_func ("/record/schema-is-current", test_schema_is_current);
   g_test_add_func ("/record/request/key", test_request_key);
+  g_test_add_func ("/record/request/usual-sampling-keeps-its-key", test_usual_sampling_keeps_its_key);
   g_test_add_func ("/record/request/faults", test_request_faults);
   g_test_add_func ("/record/names", test_names);
   return g_test_run ();

@@ -148,6 +148,39 @@ test_books (Place *place, gconstpointer unused G_GNUC_UNUSED)
   g_assert_cmpuint (stages->len, ==, 1);
 }
 
+/* Counted by reason, told one by one; undone with the stage that decided. */
+static void
+test_quarantine (Place *place, gconstpointer unused G_GNUC_UNUSED)
+{
+  g_autoptr (VjStore) store = open_store (place->dir, VJ_STORE_WRITE);
+  g_autoptr (VjFault) fault = NULL, none = NULL;
+  g_autoptr (GPtrArray) drops = NULL;
+  gint64 n = 0;
+
+  fill (store);
+  for (guint i = 0; i < 2; i++) {
+    g_autofree char *id = g_strdup_printf ("q%03u", i), *where = g_strdup_printf ("data.jsonl:%u", i + 1);
+    assert_ok (vj_store_quarantine (store, id, "source", "not JSON", where, "bad byte \xff", &error_));
+  }
+  assert_ok (vj_store_drops (store, 1, &drops, &error_));
+  const VjDrop *drop = drops->pdata[drops->len - 1];
+  g_assert_cmpstr (drop->reason, ==, "not JSON");
+  g_assert_cmpint (drop->count, ==, 2);
+  assert_ok (vj_store_quarantine_get (store, "q001", &fault, &error_));
+  g_assert_cmpstr (fault->place, ==, "data.jsonl:2");
+  g_assert_cmpstr (fault->detail, ==, "bad byte \xef\xbf\xbd"); /* always UTF-8 */
+  assert_ok (vj_store_quarantine_get (store, "q002", &none, &error_));
+  g_assert_null (none);
+  assert_ok (vj_store_quarantine_count (store, &n, &error_));
+  g_assert_cmpint (n, ==, 2);
+  assert_ok (vj_store_stage_forget (store, 1, "source", &error_));
+  assert_ok (vj_store_quarantine_count (store, &n, &error_));
+  g_assert_cmpint (n, ==, 0);
+  g_clear_pointer (&fault, vj_fault_free);
+  assert_ok (vj_store_quarantine_get (store, "q001", &fault, &error_));
+  g_assert_null (fault);
+}
+
 static void
 test_forget (Place *place, gconstpointer unused G_GNUC_UNUSED)
 {
@@ -273,6 +306,7 @@ main (int argc, char **argv)
   ADD ("records/walk", test_walk);
   ADD ("records/walk-while-changing", test_walk_while_changing);
   ADD ("books", test_books);
+  ADD ("/store/quarantine", test_quarantine);
   ADD ("forget", test_forget);
   ADD ("replies", test_replies);
   ADD ("images", test_images);

@@ -1,9 +1,14 @@
 /* config.json of mllama: see config.h. Defaults are those of transformers' MllamaConfig. */
 #include "engine/mllama/config.h"
 
-#include <jansson.h>
-#include <math.h>
 #include <string.h>
+
+#include "engine/json.h"
+
+#define DEFAULT_BOS 128000
+#define DEFAULT_EOS 128001
+#define DEFAULT_PAD 128004
+#define FILE_LIMIT ((gsize) 1 << 20)
 
 /* Where a fault is, for messages. */
 typedef struct {
@@ -16,8 +21,8 @@ typedef struct {
 static gboolean
 refuse (const Reader *reader, const char *key, const char *cause)
 {
-  return vj_fail (reader->error, VJ_EXIT_DATA, "%s: '%s.%s': not a usable mllama configuration: %s; check that the directory holds a Llama-3.2-Vision model",
-                  reader->path, reader->section, key, cause);
+  return vj_fail (reader->error, VJ_EXIT_DATA, "%s: '%s%s%s': not a usable mllama configuration: %s; check that the directory holds a Llama-3.2-Vision model",
+                  reader->path, reader->section, *reader->section ? "." : "", key, cause);
 }
 
 /* An integer in [low, high]; `fallback` when absent or null (G_MAXUINT32: it must be there). */
@@ -118,21 +123,25 @@ read_token_ids (const Reader *reader, VjMllamaConfig *config)
 {
   guint32 rows = config->vocab_size + VJ_MLLAMA_EXTRA_EMBEDDINGS;
   const json_t *eos = json_object_get (reader->object, "eos_token_id");
-  gsize n = json_is_array (eos) ? json_array_size (eos) : eos == NULL || json_is_null (eos) ? 0 : 1;
+  gsize n = json_is_array (eos) ? json_array_size (eos) : json_is_null (eos) ? 0 : 1;
+  if (eos == NULL)
+    n = rows > DEFAULT_EOS;
   if (n > G_N_ELEMENTS (config->eos_token_ids))
     return refuse (reader, "eos_token_id", "more than 8 ids");
   for (gsize i = 0; i < n; i++) {
-    const json_t *id = json_is_array (eos) ? json_array_get (eos, i) : eos;
-    if (!json_is_integer (id) || json_integer_value (id) < 0 || json_integer_value (id) >= rows)
+    const json_t *item = json_is_array (eos) ? json_array_get (eos, i) : eos;
+    json_int_t id = eos == NULL ? DEFAULT_EOS : json_is_integer (item) ? json_integer_value (item) : -1;
+    if (id < 0 || id >= rows)
       return refuse (reader, "eos_token_id", "not a token of the vocabulary");
-    config->eos_token_ids[i] = (guint32) json_integer_value (id);
+    config->eos_token_ids[i] = (guint32) id;
   }
   config->n_eos_token_ids = (guint32) n;
   const json_t *pad = json_object_get (reader->object, "pad_token_id");
-  config->pad_token_id = G_MAXUINT32;
+  config->pad_token_id = pad == NULL && rows > DEFAULT_PAD ? DEFAULT_PAD : G_MAXUINT32;
   if (json_is_integer (pad) && json_integer_value (pad) >= 0 && json_integer_value (pad) < rows)
     config->pad_token_id = (guint32) json_integer_value (pad);
-  return read_count (reader, "bos_token_id", 0, rows - 1, 0, &config->bos_token_id);
+  return read_count (reader, "bos_token_id", 0, rows - 1, rows > DEFAULT_BOS ? DEFAULT_BOS : 0,
+                     &config->bos_token_id);
 }
 
 static gboolean
@@ -251,6 +260,10 @@ read_all (const char *path, const json_t *root, VjMllamaConfig *config, GError *
   Reader text = { path, "text_config", json_object_get (root, "text_config"), error };
   Reader vision = { path, "vision_config", json_object_get (root, "vision_config"), error };
   Reader top = { path, "", root, error };
+  const json_t *quantized = json_object_get (root, "quantization_config");
+  if (quantized != NULL && !json_is_null (quantized))
+    return vj_fail (error, VJ_EXIT_DATA,
+                    "%s: 'quantization_config': quantized weights are not known here; fetch the model in bf16", path);
   if (!json_is_object (text.object) || !json_is_object (vision.object))
     return refuse (&top, json_is_object (text.object) ? "vision_config" : "text_config", "missing");
   if (!read_text (&text, config) || !read_vision (&vision, config))
@@ -265,21 +278,12 @@ gboolean
 vj_mllama_config_load (const char *dir, VjMllamaConfig *ret_config, GError **error)
 {
   g_autofree char *path = g_build_filename (dir, "config.json", NULL);
-  g_autofree char *text = NULL;
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
   gsize length;
-  g_autoptr (GError) fault = NULL;
-  json_error_t where;
-  if (g_file_test (path, G_FILE_TEST_EXISTS) && !g_file_test (path, G_FILE_TEST_IS_REGULAR))
-    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': is not a regular file; check the path of the model directory", path);
-  if (!g_file_get_contents (path, &text, &length, &fault))
-    return vj_fail (error, VJ_EXIT_DATA, "model: '%s': cannot be read: %s; check the path of the model directory", path, fault->message);
-  json_t *root = json_loadb (text, length, JSON_REJECT_DUPLICATES, &where);
-  if (!json_is_object (root)) {
-    json_decref (root);
-    return vj_fail (error, VJ_EXIT_DATA, "%s: line %d: not a JSON object: %s; fetch the model again", path, where.line,
-                    root == NULL ? where.text : "another type");
-  }
+  g_autofree char *text = vj_json_bytes (path, FILE_LIMIT, &length, error);
+  json_t *root = text == NULL ? NULL : vj_json_object (path, text, length, error);
+  if (root == NULL)
+    return FALSE;
   gboolean ok = read_all (path, root, config, error);
   json_decref (root);
   if (ok)

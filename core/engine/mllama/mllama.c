@@ -1,4 +1,5 @@
 /* Opening a model for generation and encoding images: see mllama.h. */
+#include "base/machine.h"
 #include "engine/mllama/model.h"
 
 #include <math.h>
@@ -68,11 +69,28 @@ vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors *file, c
   return TRUE;
 }
 
+/* Whether the weight is kept as a matrix: every product, and with bf16 numbers the tables that rows are taken from. */
+static gboolean
+is_matrix (const VjMllama *model, const VjMllamaWeight *weight)
+{
+  return weight->is_product || (model->numbers == VJ_NUMBERS_BF16 && weight->n_dims >= 2);
+}
+
+/* Whether weight i is multiplied where it lies in its file. */
+static gboolean
+is_mapped (const VjMllama *model, guint i)
+{
+  const VjMllamaPlan *plan = model->plan;
+  const VjTensor *tensor = vj_mllama_plan_find (plan, model->file, i == plan->head && plan->tied ? plan->embed : i);
+  return model->numbers == VJ_NUMBERS_BF16 && is_matrix (model, vj_mllama_plan_at (plan, i)) && tensor->dtype == VJ_DTYPE_BF16 &&
+         GPOINTER_TO_SIZE (tensor->data) % 2 == 0;
+}
+
 /* The weight in bf16: in the file itself where it is stored so, else a rounded copy. */
 static const void *
 bf16_weight (VjMllama *model, const VjTensor *tensor, guint i, GError **error)
 {
-  if (tensor->dtype == VJ_DTYPE_BF16 && GPOINTER_TO_SIZE (tensor->data) % 2 == 0) {
+  if (is_mapped (model, i)) {
     if (model->check_values && !bf16_finite (tensor->data, tensor->n_elements)) {
       fail_finite (model->plan, i, error);
       return NULL;
@@ -86,13 +104,6 @@ bf16_weight (VjMllama *model, const VjTensor *tensor, guint i, GError **error)
   vj_dtype_from_f32 (VJ_DTYPE_BF16, values, vj_mllama_plan_at (model->plan, i)->n_elements, copy);
   g_ptr_array_add (model->copies, copy);
   return copy;
-}
-
-/* Whether the weight is kept as a matrix: every product, and with bf16 numbers the tables that rows are taken from. */
-static gboolean
-is_matrix (const VjMllama *model, const VjMllamaWeight *weight)
-{
-  return weight->is_product || (model->numbers == VJ_NUMBERS_BF16 && weight->n_dims >= 2);
 }
 
 static gboolean
@@ -128,6 +139,28 @@ load_weight (VjMllama *model, guint i, GError **error)
   return TRUE;
 }
 
+gsize
+vj_mllama_mapped_bytes (const VjMllama *model)
+{
+  gsize bytes = 0;
+  for (guint i = 0; i < model->plan->weights->len; i++)
+    if (is_mapped (model, i) && (i != model->plan->head || !model->plan->tied))
+      bytes += 2 * vj_mllama_plan_at (model->plan, i)->n_elements;
+  return bytes;
+}
+
+/* What the machine cannot hold is refused before it is tried. Mapped weights are no part of it: they leave and come back. */
+static gboolean
+check_memory (const char *dir, const VjMllama *model, GError **error)
+{
+  gsize available = vj_machine_memory (), needed = 0;
+  for (guint i = 0; i < model->plan->weights->len; i++)
+    needed += is_mapped (model, i) ? 0 : 4 * vj_mllama_plan_at (model->plan, i)->n_elements;
+  return needed <= available ||
+         vj_fail (error, VJ_EXIT_LIMIT, "%s: its weights take %.1f MiB of memory: this machine has %.1f MiB available; use a smaller model, or a machine with more memory",
+                  dir, (double) needed / (1 << 20), (double) available / (1 << 20));
+}
+
 static gboolean
 load_rope (VjMllama *model, GError **error)
 {
@@ -151,7 +184,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
       !vj_mllama_choose_numbers (model->plan, model->file, dtype, &model->numbers, error) ||
-      (model->compute = vj_compute_open (compute, threads, error)) == NULL)
+      !check_memory (dir, model, error) || (model->compute = vj_compute_open (compute, threads, error)) == NULL)
     return NULL;
   model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
                                .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };
@@ -186,6 +219,7 @@ vj_mllama_free (VjMllama *model)
     }
     ops->release (device, model->net.rope);
     ops->release (device, model->work.base);
+    vj_mllama_forget (model);
     vj_compute_close (model->compute);
   }
   g_free (model->net.value);

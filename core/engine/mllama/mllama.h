@@ -23,6 +23,7 @@ VJ_API const char *vj_mllama_peek_compute (const VjMllama *model); /* name of th
 VJ_API const char *vj_mllama_peek_products (const VjMllama *model);/* what its products multiply and by what, "bf16 by amx" */
 VJ_API const char *vj_mllama_peek_dtype (const VjMllama *model);   /* storage dtype of the weights, "BF16" */
 VJ_API guint64 vj_mllama_parameters (const VjMllama *model);
+VJ_API gsize vj_mllama_mapped_bytes (const VjMllama *model);       /* weights that are used where they lie in the files */
 
 /* Lower-case SHA-256 over names, dtypes, shapes and bytes of all weights, the numbers of products and the
  * numerical version of this code. Computed at the first call. Borrowed. */
@@ -58,16 +59,45 @@ VJ_API VjMllamaSequence *vj_mllama_sequence_new (VjMllama *model, const guint32 
 VJ_API VjMllamaSequence *vj_mllama_sequence_fork (const VjMllamaSequence *sequence, gsize capacity, GError **error);
 VJ_API void vj_mllama_sequence_free (VjMllamaSequence *sequence);
 VJ_API gsize vj_mllama_sequence_length (const VjMllamaSequence *sequence);                  /* tokens in the cache */
-VJ_API gsize vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity);              /* memory of one */
 
-/* Runs the prompts of n new sequences; ret_logits [n, V] f32 = the logits after each prompt's last token. */
+/* Gives a new sequence the first `count` tokens of another's cache, as if it had run them itself. Its images and
+ * first `count` tokens must be the other's; the caller sees to that. */
+VJ_API void vj_mllama_sequence_adopt (VjMllamaSequence *sequence, const VjMllamaSequence *from, gsize count);
+
+/* Gives prompt and images back. What stays is a cache to adopt from. */
+VJ_API void vj_mllama_sequence_retire (VjMllamaSequence *sequence);
+
+/* Tokens for one sequence in one call. Those at places of the prompt are the prompt's. */
+typedef struct {
+  VjMllamaSequence *sequence;
+  const guint32 *tokens; /* [count], borrowed for the call                       */
+  gsize count;           /* at least 1                                           */
+  gsize wanted;          /* of the last so many the next token's logits are wanted */
+} VjMllamaStretch;
+
+/* Appends n stretches, each to a sequence of its own, in one forward pass (several when they are long);
+ * ret_logits [sum of wanted, V] f32 in the order of the stretches. A full sequence is VJ_EXIT_LIMIT, and then
+ * nothing was appended anywhere. A call no larger than an earlier one allocates nothing. */
+VJ_API gboolean vj_mllama_extend (VjMllama *model, const VjMllamaStretch *stretches, gsize n, float *ret_logits, GError **error);
+
+/* vj_mllama_extend by the whole prompts of n new sequences; ret_logits [n, V]. */
 VJ_API gboolean vj_mllama_prefill (VjMllama *model, VjMllamaSequence *const *sequences, gsize n,
                                    float *ret_logits, GError **error);
 
-/* Appends tokens[i] to sequences[i] (all prefilled, each at most once in a call) and returns the next
- * logits, [n, V] f32. A full sequence is VJ_EXIT_LIMIT, and then nothing was appended anywhere. */
+/* vj_mllama_extend by tokens[i] to sequences[i], all prefilled; ret_logits [n, V]. */
 VJ_API gboolean vj_mllama_decode (VjMllama *model, VjMllamaSequence *const *sequences, const guint32 *tokens,
                                   gsize n, float *ret_logits, GError **error);
+
+/* -- memory ---------------------------------------------------------------- */
+
+VJ_API gsize vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity);  /* cache of one sequence */
+VJ_API gsize vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions);   /* what a prompt with several images adds */
+VJ_API gsize vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted); /* activations of a call, or of an image */
+/* Takes that memory now. Later calls of no more tokens and wanted logits, and images, take none. */
+VJ_API gboolean vj_mllama_set_aside (VjMllama *model, gsize rows, gsize wanted, GError **error);
+/* Caches of freed sequences are kept for the next ones of their size, until trimmed. */
+VJ_API gsize vj_mllama_spare_bytes (const VjMllama *model);
+VJ_API void vj_mllama_trim (VjMllama *model);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllama, vj_mllama_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllamaVision, vj_mllama_vision_unref)

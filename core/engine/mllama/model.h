@@ -12,6 +12,10 @@ struct VjMllama {
   GPtrArray *copies; /* bf16 weights that cannot be used where they lie in the file; g_free */
   VjMllamaNet net;
   VjArena work;      /* activations of the current call; grows */
+  void *host;        /* index arrays of the current call; grows */
+  gsize host_size;
+  GArray *spares;    /* caches of sequences that are gone, for the next ones: see sequence.c */
+  gsize spare_bytes;
   gboolean check_values;
   char *products, *digest;
 };
@@ -28,6 +32,9 @@ gboolean vj_mllama_reserve (VjMllama *model, gsize elements, GError **error);
 
 /* What products multiply, from "f32", "bf16", "auto" or NULL, and the file (may be NULL). */
 gboolean vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dtype, VjNumbers *ret_numbers, GError **error);
+
+/* Frees the spare caches and the host memory. */
+void vj_mllama_forget (VjMllama *model);
 
 float *vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, GError **error);
 

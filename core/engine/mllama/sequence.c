@@ -1,63 +1,112 @@
-/* Sequences: caches, prefill and decoding. See mllama.h. */
-#include "engine/mllama/model.h"
+/* Sequences: prompts, caches, forks. Running them: forward.c. See mllama.h. */
+#include "engine/mllama/sequence.h"
 
 #include <string.h>
 
-#define PREFILL_ROWS 2048 /* rows of one forward pass, so that activations stay bounded; results do not depend on it */
+/* Caches come in sizes of so many tokens, so that one given back fits the next sequence. */
+#define CACHE_QUANTUM 64
+#define MAX_SPARES 128
 
-/* What a prompt shows: shared by forks. */
-typedef struct {
-  VjMllama *model;
-  gsize n_visions;
-  VjMllamaVision **visions;
-  VjF32 *joined;  /* several images: for each cross layer keys then values, real tiles of all images first; else NULL */
-  gsize n_states;
-} Shown;
-
-struct VjMllamaSequence {
-  VjMllama *model;
-  Shown *shown;      /* NULL: no image */
-  gsize capacity, length, n_prompt;
-  guint32 *tokens;   /* the prompt */
-  gint32 *cross_first, *cross_last, *seen; /* [n_prompt]; seen 0 or 1. A generated token sees what the last one did. */
-  VjF32 *kv;         /* for each self layer keys then values, [capacity, KV] */
-};
-
-/* One stretch of new tokens. */
-typedef struct {
-  VjMllamaSequence *sequence;
-  const guint32 *tokens;
-  gsize count, order; /* order: where its logits go */
-} Item;
-
-static gsize
-kv_width (const VjMllamaConfig *c)
+gsize
+vj_mllama_kv_width (const VjMllamaConfig *c)
 {
   return (gsize) c->num_key_value_heads * c->head_dim;
+}
+
+/* -- cache memory: buffers given back are kept for the next sequence ------------ */
+
+typedef struct {
+  VjF32 *kv;
+  gsize bytes;
+} Spare;
+
+static gsize
+stride_of (const VjMllamaConfig *c, gsize capacity)
+{
+  gsize rounded = (capacity + CACHE_QUANTUM - 1) / CACHE_QUANTUM * CACHE_QUANTUM;
+  return MIN (rounded, MAX (capacity, c->max_position_embeddings));
 }
 
 gsize
 vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity)
 {
   const VjMllamaConfig *c = &model->plan->config;
-  return 8 * (gsize) (c->num_hidden_layers - c->n_cross) * capacity * kv_width (c) + 64 + capacity * 16;
+  return 8 * (gsize) (c->num_hidden_layers - c->n_cross) * stride_of (c, capacity) * vj_mllama_kv_width (c);
 }
 
 gsize
-vj_mllama_sequence_length (const VjMllamaSequence *sequence)
+vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions)
 {
-  return sequence->length;
+  return n_visions > 1 ? n_visions * vj_mllama_vision_bytes (model) : 0;
+}
+
+static VjF32 *
+take_cache (VjMllama *model, gsize bytes, GError **error)
+{
+  for (guint i = 0; model->spares != NULL && i < model->spares->len; i++) {
+    Spare spare = g_array_index (model->spares, Spare, i);
+    if (spare.bytes != bytes)
+      continue;
+    g_array_remove_index_fast (model->spares, i);
+    model->spare_bytes -= bytes;
+    return spare.kv;
+  }
+  return model->compute->ops->alloc (model->compute->device, bytes, error);
 }
 
 static void
-shown_clear (gpointer data)
+give_cache (VjMllama *model, VjF32 *kv, gsize bytes)
 {
-  Shown *shown = data;
-  for (gsize i = 0; i < shown->n_visions; i++)
-    vj_mllama_vision_unref (shown->visions[i]);
-  shown->model->compute->ops->release (shown->model->compute->device, shown->joined);
-  g_free (shown->visions);
+  if (kv == NULL)
+    return;
+  if (model->spares == NULL)
+    model->spares = g_array_sized_new (FALSE, FALSE, sizeof (Spare), MAX_SPARES);
+  if (model->spares->len == MAX_SPARES) {
+    model->compute->ops->release (model->compute->device, kv);
+    return;
+  }
+  Spare spare = { kv, bytes };
+  g_array_append_val (model->spares, spare);
+  model->spare_bytes += bytes;
 }
+
+gsize
+vj_mllama_spare_bytes (const VjMllama *model)
+{
+  return model->spare_bytes;
+}
+
+void
+vj_mllama_trim (VjMllama *model)
+{
+  for (guint i = 0; model->spares != NULL && i < model->spares->len; i++)
+    model->compute->ops->release (model->compute->device, g_array_index (model->spares, Spare, i).kv);
+  g_clear_pointer (&model->spares, g_array_unref);
+  model->spare_bytes = 0;
+}
+
+/* -- prompts ---------------------------------------------------------------------- */
+
+static void
+prompt_clear (gpointer data)
+{
+  VjMllamaPrompt *prompt = data;
+  for (gsize i = 0; i < prompt->n_visions; i++)
+    vj_mllama_vision_unref (prompt->visions[i]);
+  prompt->model->compute->ops->release (prompt->model->compute->device, prompt->joined);
+  g_free (prompt->visions);
+  g_free (prompt->tokens);
+  g_free (prompt->cross_first);
+}
+
+static void
+prompt_unref (VjMllamaPrompt *prompt)
+{
+  if (prompt != NULL)
+    g_atomic_rc_box_release_full (prompt, prompt_clear);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllamaPrompt, prompt_unref)
 
 static void
 copy (VjMllama *model, const VjF32 *from, gsize n, VjF32 *to)
@@ -68,36 +117,36 @@ copy (VjMllama *model, const VjF32 *from, gsize n, VjF32 *to)
 
 /* Real tiles of every image first, padding tiles after them. */
 static void
-join_states (Shown *shown)
+join_states (VjMllamaPrompt *prompt)
 {
-  const VjMllamaConfig *c = &shown->model->plan->config;
-  gsize KV = kv_width (c), all = (gsize) c->max_num_tiles * c->n_patches;
-  VjF32 *to = shown->joined;
+  const VjMllamaConfig *c = &prompt->model->plan->config;
+  gsize KV = vj_mllama_kv_width (c), all = (gsize) c->max_num_tiles * c->n_patches;
+  VjF32 *to = prompt->joined;
   for (guint part = 0; part < 2 * c->n_cross; part++)
     for (guint padding = 0; padding < 2; padding++)
-      for (gsize i = 0; i < shown->n_visions; i++) {
-        const VjF32 *from = vj_f32_at (shown->visions[i]->kv, part * all * KV);
-        gsize real = (gsize) shown->visions[i]->n_tiles * c->n_patches, n = (padding ? all - real : real) * KV;
-        copy (shown->model, vj_f32_at (from, padding ? real * KV : 0), n, to);
+      for (gsize i = 0; i < prompt->n_visions; i++) {
+        const VjF32 *from = vj_f32_at (prompt->visions[i]->kv, part * all * KV);
+        gsize real = (gsize) prompt->visions[i]->n_tiles * c->n_patches, n = (padding ? all - real : real) * KV;
+        copy (prompt->model, vj_f32_at (from, padding ? real * KV : 0), n, to);
         to = vj_f32_at (to, n);
       }
 }
 
-static Shown *
-shown_new (VjMllama *model, VjMllamaVision *const *visions, gsize n, GError **error)
+static gboolean
+show_images (VjMllamaPrompt *prompt, VjMllamaVision *const *visions, gsize n, GError **error)
 {
+  VjMllama *model = prompt->model;
   const VjMllamaConfig *c = &model->plan->config;
-  gsize n_states = n * c->max_num_tiles * c->n_patches;
-  VjF32 *joined = NULL;
-  if (n > 1 && (joined = model->compute->ops->alloc (model->compute->device, 8 * (gsize) c->n_cross * n_states * kv_width (c), error)) == NULL)
-    return NULL;
-  Shown *shown = g_atomic_rc_box_new0 (Shown);
-  *shown = (Shown) { .model = model, .n_visions = n, .visions = g_new (VjMllamaVision *, n), .joined = joined, .n_states = n_states };
+  if (n > 1 && (prompt->joined = model->compute->ops->alloc (model->compute->device, vj_mllama_joined_bytes (model, n), error)) == NULL)
+    return FALSE;
+  prompt->n_visions = n;
+  prompt->n_states = n * c->max_num_tiles * c->n_patches;
+  prompt->visions = g_new (VjMllamaVision *, n + 1);
   for (gsize i = 0; i < n; i++)
-    shown->visions[i] = vj_mllama_vision_ref (visions[i]);
-  if (joined != NULL)
-    join_states (shown);
-  return shown;
+    prompt->visions[i] = vj_mllama_vision_ref (visions[i]);
+  if (prompt->joined != NULL)
+    join_states (prompt);
+  return TRUE;
 }
 
 static gboolean
@@ -114,17 +163,35 @@ check_prompt (const VjMllamaConfig *c, const guint32 *tokens, gsize n, gsize cap
 }
 
 static gboolean
-place_images (VjMllamaSequence *sequence, VjMllamaVision *const *visions, gsize n, GError **error)
+place_images (VjMllamaPrompt *prompt, VjMllamaVision *const *visions, gsize n, GError **error)
 {
   g_autofree guint32 *tiles = g_new (guint32, n + 1);
   for (gsize i = 0; i < n; i++)
     tiles[i] = visions[i]->n_tiles;
-  sequence->cross_first = g_new (gint32, 3 * sequence->n_prompt);
-  sequence->cross_last = sequence->cross_first + sequence->n_prompt;
-  sequence->seen = sequence->cross_last + sequence->n_prompt;
-  if (!vj_net_cross_ranges (&sequence->model->plan->config, sequence->tokens, sequence->n_prompt, tiles, n, sequence->cross_first, sequence->cross_last, sequence->seen))
+  prompt->cross_first = g_new (gint32, 3 * prompt->n);
+  prompt->cross_last = prompt->cross_first + prompt->n;
+  prompt->seen = prompt->cross_last + prompt->n;
+  if (!vj_net_cross_ranges (&prompt->model->plan->config, prompt->tokens, prompt->n, tiles, n, prompt->cross_first, prompt->cross_last, prompt->seen))
     return vj_fail (error, VJ_EXIT_DATA, "prompt: 'image tokens': their number is not that of the images (%" G_GSIZE_FORMAT "): one image token must stand for each image; build the prompt with the model's chat template", n);
-  return n == 0 || (sequence->shown = shown_new (sequence->model, visions, n, error)) != NULL;
+  return n == 0 || show_images (prompt, visions, n, error);
+}
+
+/* -- sequences ---------------------------------------------------------------------- */
+
+/* Takes the prompt over. */
+static VjMllamaSequence *
+new_sequence (VjMllamaPrompt *prompt, gsize capacity, GError **error)
+{
+  g_autoptr (VjMllamaPrompt) owned = prompt;
+  VjMllama *model = prompt->model;
+  gsize bytes = vj_mllama_sequence_bytes (model, capacity);
+  VjF32 *kv = take_cache (model, bytes, error);
+  if (kv == NULL)
+    return NULL;
+  VjMllamaSequence *sequence = g_new (VjMllamaSequence, 1);
+  *sequence = (VjMllamaSequence) { .model = model, .prompt = g_steal_pointer (&owned), .capacity = capacity,
+                                   .stride = stride_of (&model->plan->config, capacity), .bytes = bytes, .kv = kv };
+  return sequence;
 }
 
 VjMllamaSequence *
@@ -133,44 +200,57 @@ vj_mllama_sequence_new (VjMllama *model, const guint32 *tokens, gsize n_tokens, 
 {
   if (!check_prompt (&model->plan->config, tokens, n_tokens, capacity, error))
     return NULL;
-  g_autoptr (VjMllamaSequence) sequence = g_new0 (VjMllamaSequence, 1);
-  sequence->model = model;
-  sequence->capacity = capacity;
-  sequence->n_prompt = n_tokens;
-  sequence->tokens = g_memdup2 (tokens, n_tokens * sizeof *tokens);
-  if (!place_images (sequence, visions, n_visions, error))
-    return NULL;
-  sequence->kv = model->compute->ops->alloc (model->compute->device, vj_mllama_sequence_bytes (model, capacity), error);
-  return sequence->kv == NULL ? NULL : g_steal_pointer (&sequence);
+  g_autoptr (VjMllamaPrompt) prompt = g_atomic_rc_box_new0 (VjMllamaPrompt);
+  prompt->model = model;
+  prompt->n = n_tokens;
+  prompt->tokens = g_memdup2 (tokens, n_tokens * sizeof *tokens);
+  return place_images (prompt, visions, n_visions, error) ? new_sequence (g_steal_pointer (&prompt), capacity, error) : NULL;
+}
+
+/* The keys and values of the first `count` tokens. */
+static void
+copy_past (const VjMllamaSequence *from, gsize count, VjMllamaSequence *to)
+{
+  const VjMllamaConfig *c = &from->model->plan->config;
+  gsize KV = vj_mllama_kv_width (c);
+  for (guint part = 0; part < 2 * (c->num_hidden_layers - c->n_cross); part++)
+    copy (from->model, vj_f32_at (from->kv, part * from->stride * KV), count * KV, vj_f32_at (to->kv, part * to->stride * KV));
+  to->length = count;
 }
 
 VjMllamaSequence *
 vj_mllama_sequence_fork (const VjMllamaSequence *sequence, gsize capacity, GError **error)
 {
-  VjMllama *model = sequence->model;
-  const VjMllamaConfig *c = &model->plan->config;
-  gsize KV = kv_width (c);
-  if (!check_prompt (c, sequence->tokens, sequence->n_prompt, capacity, error))
+  VjMllamaPrompt *prompt = sequence->prompt;
+  if (!check_prompt (&sequence->model->plan->config, prompt->tokens, prompt->n, capacity, error))
     return NULL;
   if (sequence->length > capacity) {
     vj_fail (error, VJ_EXIT_LIMIT, "sequence: '%" G_GSIZE_FORMAT " tokens': longer than the capacity of its fork; ask for more", sequence->length);
     return NULL;
   }
-  VjF32 *kv = model->compute->ops->alloc (model->compute->device, vj_mllama_sequence_bytes (model, capacity), error);
-  if (kv == NULL)
-    return NULL;
-  VjMllamaSequence *fork = g_new (VjMllamaSequence, 1);
-  *fork = *sequence;
-  fork->capacity = capacity;
-  fork->kv = kv;
-  fork->shown = sequence->shown == NULL ? NULL : g_atomic_rc_box_acquire (sequence->shown);
-  fork->tokens = g_memdup2 (sequence->tokens, sequence->n_prompt * sizeof *fork->tokens);
-  fork->cross_first = g_memdup2 (sequence->cross_first, 3 * sequence->n_prompt * sizeof *fork->cross_first);
-  fork->cross_last = fork->cross_first + fork->n_prompt;
-  fork->seen = fork->cross_last + fork->n_prompt;
-  for (guint part = 0; part < 2 * (c->num_hidden_layers - c->n_cross); part++)
-    copy (model, vj_f32_at (sequence->kv, part * sequence->capacity * KV), sequence->length * KV, vj_f32_at (kv, part * capacity * KV));
+  VjMllamaSequence *fork = new_sequence (g_atomic_rc_box_acquire (prompt), capacity, error);
+  if (fork != NULL)
+    copy_past (sequence, sequence->length, fork);
   return fork;
+}
+
+void
+vj_mllama_sequence_adopt (VjMllamaSequence *sequence, const VjMllamaSequence *from, gsize count)
+{
+  g_assert (sequence->length == 0 && count <= from->length && count <= sequence->capacity);
+  copy_past (from, count, sequence);
+}
+
+void
+vj_mllama_sequence_retire (VjMllamaSequence *sequence)
+{
+  g_clear_pointer (&sequence->prompt, prompt_unref);
+}
+
+gsize
+vj_mllama_sequence_length (const VjMllamaSequence *sequence)
+{
+  return sequence->length;
 }
 
 void
@@ -178,222 +258,7 @@ vj_mllama_sequence_free (VjMllamaSequence *sequence)
 {
   if (sequence == NULL)
     return;
-  sequence->model->compute->ops->release (sequence->model->compute->device, sequence->kv);
-  if (sequence->shown != NULL)
-    g_atomic_rc_box_release_full (sequence->shown, shown_clear);
-  g_free (sequence->tokens);
-  g_free (sequence->cross_first);
+  give_cache (sequence->model, sequence->kv, sequence->bytes);
+  prompt_unref (sequence->prompt);
   g_free (sequence);
-}
-
-/* -- running --------------------------------------------------------------- */
-
-/* Host copies of the index arrays of one pass, and the device layout they go to. */
-typedef struct {
-  VjMllamaRows rows;
-  VjMllamaText t;
-  VjI32 *last_row; /* [items] */
-  VjF32 *final, *normed, *logits;
-} Pass;
-
-static void
-layout (const VjMllamaConfig *c, gsize rows, gsize image_rows, gsize n_items, VjArena *arena, Pass *pass)
-{
-  gsize H = c->hidden_size, F = c->intermediate_size;
-  VjMllamaRows *r = &pass->rows;
-  VjI32 **wide[] = { &r->tokens, &r->positions, &r->self_last }, **narrow[] = { &r->cross_first, &r->cross_last, &r->seen };
-  r->rows = rows;
-  r->image_rows = image_rows;
-  for (guint i = 0; i < 3; i++) {
-    *wide[i] = (VjI32 *) vj_arena_take (arena, rows);
-    *narrow[i] = (VjI32 *) vj_arena_take (arena, image_rows);
-  }
-  pass->last_row = (VjI32 *) vj_arena_take (arena, n_items);
-  pass->t = (VjMllamaText) { 0 };
-  VjF32 **single[] = { &pass->t.x, &pass->t.n1, &pass->t.att, &pass->t.x2 };
-  for (guint i = 0; i < G_N_ELEMENTS (single); i++)
-    *single[i] = vj_arena_take (arena, rows * H);
-  pass->t.qkv = vj_arena_take (arena, rows * (H + 2 * kv_width (c)));
-  pass->t.gu = vj_arena_take (arena, rows * 2 * F);
-  pass->t.act = vj_arena_take (arena, rows * F);
-  pass->t.q = vj_arena_take (arena, image_rows * H);
-  pass->t.branch = pass->t.mlp = vj_arena_take (arena, image_rows * H);
-  pass->t.n2 = pass->t.n1;
-  pass->t.out = pass->t.x;
-  pass->final = vj_arena_take (arena, n_items * H);
-  pass->normed = vj_arena_take (arena, n_items * H);
-  pass->logits = vj_arena_take (arena, n_items * c->vocab_size);
-}
-
-static void
-fill_rows (VjMllama *model, const Item *items, gsize n, Pass *pass)
-{
-  VjMllamaRows *r = &pass->rows;
-  g_autofree gint32 *store = g_new (gint32, 6 * r->rows + n);
-  gint32 *tokens = store, *positions = store + r->rows, *last = positions + r->rows, *first = last + r->rows,
-         *until = first + r->rows, *seen = until + r->rows, *last_row = seen + r->rows;
-  gsize row = 0;
-  for (gsize i = 0; i < n; i++) {
-    const VjMllamaSequence *s = items[i].sequence;
-    r->self[i] = (VjAttentionSegment) { .q_row = row, .q_count = items[i].count, .kv_count = s->length + items[i].count };
-    if (s->shown != NULL)
-      r->cross[r->n_cross++] = (VjAttentionSegment) { .q_row = row, .q_count = items[i].count, .kv_count = s->shown->n_states };
-    for (gsize p = 0; p < items[i].count; p++, row++) {
-      gsize position = s->length + p, like = MIN (position, s->n_prompt - 1);
-      tokens[row] = (gint32) items[i].tokens[p];
-      positions[row] = (gint32) position;
-      last[row] = (gint32) position + 1;
-      first[row] = s->cross_first[like];
-      until[row] = s->cross_last[like];
-      seen[row] = s->seen[like] ? (gint32) row : -1;
-    }
-    last_row[i] = (gint32) row - 1;
-  }
-  const struct { VjI32 *to; const gint32 *from; gsize n; } parts[] = {
-    { r->tokens, tokens, r->rows }, { r->positions, positions, r->rows }, { r->self_last, last, r->rows },
-    { r->cross_first, first, r->image_rows }, { r->cross_last, until, r->image_rows }, { r->seen, seen, r->image_rows }, { pass->last_row, last_row, n },
-  };
-  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
-    model->compute->ops->upload (model->compute->device, parts[i].to, parts[i].from, parts[i].n * 4);
-}
-
-/* New keys and values go to the caches, and the segments look there. */
-static void
-append (VjMllama *model, guint self_layer, const Item *items, gsize n, const Pass *pass)
-{
-  const VjMllamaConfig *c = &model->plan->config;
-  gsize KV = kv_width (c), H = c->hidden_size, width = H + 2 * KV;
-  for (gsize i = 0; i < n; i++) {
-    const VjMllamaSequence *s = items[i].sequence;
-    VjAttentionSegment *segment = &pass->rows.self[i];
-    const VjF32 *from = vj_f32_at (pass->t.qkv, segment->q_row * width + H);
-    VjF32 *k = vj_f32_at (s->kv, 2 * self_layer * s->capacity * KV), *v = vj_f32_at (k, s->capacity * KV);
-    model->compute->ops->copy_2d (model->compute->device, items[i].count, KV, from, width, 1, vj_f32_at (k, s->length * KV), KV, 1, FALSE);
-    model->compute->ops->copy_2d (model->compute->device, items[i].count, KV, vj_f32_at (from, KV), width, 1, vj_f32_at (v, s->length * KV), KV, 1, FALSE);
-    segment->k = k;
-    segment->v = v;
-  }
-}
-
-static void
-look_at_images (VjMllama *model, guint cross_layer, const Item *items, const Pass *pass)
-{
-  gsize KV = kv_width (&model->plan->config);
-  for (gsize i = 0; i < pass->rows.n_cross; i++) {
-    const Shown *shown = items[i].sequence->shown;
-    const VjF32 *kv = shown->joined != NULL ? shown->joined : shown->visions[0]->kv;
-    pass->rows.cross[i].k = vj_f32_at (kv, 2 * cross_layer * shown->n_states * KV);
-    pass->rows.cross[i].v = vj_f32_at (kv, (2 * cross_layer + 1) * shown->n_states * KV);
-  }
-}
-
-static void
-run_layers (VjMllama *model, const Item *items, gsize n, const Pass *pass)
-{
-  const VjMllamaConfig *c = &model->plan->config;
-  const VjComputeOps *ops = model->compute->ops;
-  void *device = model->compute->device;
-  guint n_self = 0, n_cross = 0;
-  vj_net_embed (&model->net, &pass->rows, pass->t.x);
-  for (guint l = 0; l < c->num_hidden_layers; l++)
-    if (c->is_cross[l]) {
-      look_at_images (model, n_cross++, items, pass);
-      if (pass->rows.image_rows > 0)
-        vj_net_cross (&model->net, l, &pass->rows, &pass->t);
-    } else {
-      vj_net_self_begin (&model->net, l, &pass->rows, &pass->t);
-      append (model, n_self++, items, n, pass);
-      vj_net_self_end (&model->net, l, &pass->rows, &pass->t);
-    }
-  ops->zero (device, pass->final, n * c->hidden_size * 4);
-  ops->add_rows (device, n, c->hidden_size, pass->t.x, pass->last_row, VJ_GATE_NONE, NULL, pass->final);
-  ops->rms_norm (device, n, c->hidden_size, c->rms_norm_eps, pass->final, model->net.value[model->plan->norm], pass->normed, NULL);
-  vj_net_linear (&model->net, n, pass->normed, model->plan->head, 1, -1, pass->logits, c->vocab_size);
-}
-
-/* One forward pass; sequences with images must come first. */
-static gboolean
-run (VjMllama *model, const Item *items, gsize n, float *ret_logits, GError **error)
-{
-  const VjMllamaConfig *c = &model->plan->config;
-  gsize rows = 0, image_rows = 0, V = c->vocab_size;
-  for (gsize i = 0; i < n; i++) {
-    rows += items[i].count;
-    image_rows += items[i].sequence->shown != NULL ? items[i].count : 0;
-  }
-  Pass pass = { 0 };
-  VjArena count = { 0 };
-  layout (c, rows, image_rows, n, &count, &pass);
-  if (!vj_mllama_reserve (model, count.used, error))
-    return FALSE;
-  layout (c, rows, image_rows, n, &model->work, &pass);
-  g_autofree VjAttentionSegment *segments = g_new0 (VjAttentionSegment, 2 * n);
-  pass.rows.self = segments;
-  pass.rows.n_self = n;
-  pass.rows.cross = segments + n;
-  fill_rows (model, items, n, &pass);
-  run_layers (model, items, n, &pass);
-  if (!model->compute->ops->finish (model->compute->device, error))
-    return FALSE;
-  for (gsize i = 0; i < n; i++)
-    model->compute->ops->download (model->compute->device, ret_logits + items[i].order * V, vj_f32_at (pass.logits, i * V), V * 4);
-  for (gsize i = 0; i < n; i++)
-    items[i].sequence->length += items[i].count;
-  return TRUE;
-}
-
-/* Stable: sequences with images before those without. */
-static Item *
-sort_items (const Item *items, gsize n)
-{
-  Item *sorted = g_new (Item, n);
-  gsize at = 0;
-  for (guint without = 0; without < 2; without++)
-    for (gsize i = 0; i < n; i++)
-      if ((items[i].sequence->shown == NULL) == (without == 1))
-        sorted[at++] = items[i];
-  return sorted;
-}
-
-static gboolean
-run_all (VjMllama *model, const Item *items, gsize n, float *ret_logits, GError **error)
-{
-  g_autofree Item *sorted = sort_items (items, n);
-  for (gsize at = 0, taken; at < n; at += taken) {
-    gsize rows = sorted[at].count;
-    for (taken = 1; at + taken < n && rows + sorted[at + taken].count <= PREFILL_ROWS; taken++)
-      rows += sorted[at + taken].count;
-    if (!run (model, sorted + at, taken, ret_logits, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean
-vj_mllama_prefill (VjMllama *model, VjMllamaSequence *const *sequences, gsize n, float *ret_logits, GError **error)
-{
-  g_autofree Item *items = g_new (Item, n + 1);
-  for (gsize i = 0; i < n; i++) {
-    if (sequences[i]->length > 0)
-      return vj_fail (error, VJ_EXIT_BUG, "prefill: 'sequence %" G_GSIZE_FORMAT "': was prefilled before; a sequence is prefilled once", i);
-    items[i] = (Item) { sequences[i], sequences[i]->tokens, sequences[i]->n_prompt, i };
-  }
-  return run_all (model, items, n, ret_logits, error);
-}
-
-gboolean
-vj_mllama_decode (VjMllama *model, VjMllamaSequence *const *sequences, const guint32 *tokens, gsize n, float *ret_logits, GError **error)
-{
-  g_autofree Item *items = g_new (Item, n + 1);
-  const VjMllamaConfig *c = &model->plan->config;
-  for (gsize i = 0; i < n; i++) {
-    if (sequences[i]->length == 0)
-      return vj_fail (error, VJ_EXIT_BUG, "decode: 'sequence %" G_GSIZE_FORMAT "': was not prefilled", i);
-    if (sequences[i]->length == sequences[i]->capacity)
-      return vj_fail (error, VJ_EXIT_LIMIT, "decode: 'sequence %" G_GSIZE_FORMAT "': its %" G_GSIZE_FORMAT " tokens are used up; give it a larger capacity", i, sequences[i]->capacity);
-    if (tokens[i] >= c->vocab_size + VJ_MLLAMA_EXTRA_EMBEDDINGS)
-      return vj_fail (error, VJ_EXIT_BUG, "decode: 'token %u': is not in the vocabulary", tokens[i]);
-    items[i] = (Item) { sequences[i], &tokens[i], 1, i };
-  }
-  return run_all (model, items, n, ret_logits, error);
 }

@@ -1,5 +1,6 @@
 /* Model directories and checkpoints written by the trainer: see train.h. */
 #define _GNU_SOURCE /* renameat2 */
+#include "base/file.h"
 #include "engine/mllama/trainer.h"
 
 #include <errno.h>
@@ -10,6 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Of one file beside the weights: tokenizers of some 20 MB are the largest. What is longer is weights in another format. */
+#define COPY_LIMIT ((gsize) 256 << 20)
 
 static const struct { VjMllamaState state; const char *prefix; } kept_states[] = {
   { VJ_STATE_PARAM, "param." }, { VJ_STATE_M, "m." }, { VJ_STATE_V, "v." },
@@ -171,16 +175,20 @@ copy_files (VjMllamaTrainer *trainer, const char *to, VjDtype dtype, GError **er
   if (dir == NULL)
     return vj_fail (error, VJ_EXIT_DATA, "save: '%s': the opened model cannot be listed: %s; check the directory", trainer->dir, fault->message);
   for (const char *name; (name = g_dir_read_name (dir)) != NULL;) {
-    g_autofree char *from = g_build_filename (trainer->dir, name, NULL), *target = g_build_filename (to, name, NULL), *text = NULL;
-    gsize length;
+    g_autofree char *from = g_build_filename (trainer->dir, name, NULL), *target = g_build_filename (to, name, NULL), *changed = NULL;
     if (!is_copied (name) || !g_file_test (from, G_FILE_TEST_IS_REGULAR))
       continue;
-    if (!g_file_get_contents (from, &text, &length, &fault))
-      return vj_fail (error, VJ_EXIT_DATA, "save: '%s': cannot be copied: %s; check the directory", from, fault->message);
+    g_autoptr (GBytes) bytes = vj_file_read (from, COPY_LIMIT, &fault);
+    if (bytes == NULL && g_error_matches (fault, VJ_ERROR, VJ_EXIT_LIMIT)) {
+      g_clear_error (&fault);
+      continue;
+    }
+    if (bytes == NULL)
+      return vj_fail (error, VJ_EXIT_DATA, "save: copying the model's files: %s", fault->message);
+    gsize length;
+    const char *text = g_bytes_get_data (bytes, &length);
     if (strcmp (name, "config.json") == 0) {
-      char *changed = with_dtype (text, length, dtype);
-      g_free (text);
-      text = changed;
+      text = changed = with_dtype (text, length, dtype);
       length = strlen (text);
     }
     if (!write_synced (target, text, length, error))

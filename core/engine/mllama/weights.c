@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#define MAX_LISTED 10 /* faults of a kind named in one message */
+
 #define DIMS(...) { __VA_ARGS__ }
 
 /* Adds one weight and returns its index; a product that overflows leaves n_elements at 0 and *ok FALSE. */
@@ -154,6 +156,20 @@ vj_mllama_plan_find (const VjMllamaPlan *plan, const VjSafetensors *file, guint 
   return tensor;
 }
 
+/* Why weight i is not usable: "missing", "of dtype I8", "[2, 3]". Owned. */
+static char *
+describe_fault (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, const VjTensor *tensor)
+{
+  const char *key = vj_mllama_plan_at (plan, i)->key;
+  g_autofree char *newer = newer_key (key);
+  const char *dtype = vj_safetensors_foreign (file, key);
+  if (dtype == NULL)
+    dtype = vj_safetensors_foreign (file, newer);
+  if (tensor != NULL)
+    return vj_tensor_describe (tensor->n_dims, tensor->dims);
+  return dtype == NULL ? g_strdup ("missing") : g_strdup_printf ("of dtype %s (F32, BF16 and F16 are read)", dtype);
+}
+
 static gboolean
 shape_fits (const VjMllamaWeight *weight, const VjTensor *tensor)
 {
@@ -165,12 +181,31 @@ shape_fits (const VjMllamaWeight *weight, const VjTensor *tensor)
   return TRUE;
 }
 
-gboolean
-vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GError **error)
+/* Faults of one kind: all are counted, the first MAX_LISTED named. */
+typedef struct {
+  GString *text;
+  guint n;
+} Faults;
+
+static void
+add_fault (Faults *faults, const char *format, ...) G_GNUC_PRINTF (2, 3);
+
+static void
+add_fault (Faults *faults, const char *format, ...)
 {
-  g_autoptr (GString) faults = g_string_new (NULL);
-  g_autoptr (GHashTable) known = g_hash_table_new (NULL, NULL);
-  guint n_faults = 0;
+  va_list args;
+  va_start (args, format);
+  if (faults->n++ < MAX_LISTED) {
+    g_string_append (faults->text, "; ");
+    g_string_append_vprintf (faults->text, format, args);
+  }
+  va_end (args);
+}
+
+/* Missing and misshapen weights; the tensors that are some go to `known`. */
+static void
+list_unusable (const VjMllamaPlan *plan, const VjSafetensors *file, GHashTable *known, Faults *faults)
+{
   for (guint i = 0; i < plan->weights->len; i++) {
     const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
     const VjTensor *tensor = vj_mllama_plan_find (plan, file, i);
@@ -179,18 +214,34 @@ vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GErro
     if (tensor != NULL ? shape_fits (weight, tensor) : i == plan->head && plan->tied)
       continue;
     g_autofree char *want = vj_tensor_describe (weight->n_dims, weight->dims);
-    g_autofree char *have = tensor == NULL ? g_strdup ("missing") : vj_tensor_describe (tensor->n_dims, tensor->dims);
-    if (n_faults++ < 5)
-      g_string_append_printf (faults, "%s%s is %s, expected %s", n_faults > 1 ? "; " : "", weight->key, have, want);
+    g_autofree char *have = describe_fault (plan, file, i, tensor);
+    add_fault (faults, "%s is %s, expected %s", weight->key, have, want);
   }
+}
+
+static void
+list_unknown (const VjSafetensors *file, GHashTable *known, Faults *faults)
+{
   gsize n;
   const VjTensor *list = vj_safetensors_list (file, &n);
   for (gsize i = 0; i < n; i++)
-    if (!g_hash_table_contains (known, &list[i]) && !g_str_has_suffix (list[i].name, "rotary_emb.inv_freq") && n_faults++ < 5)
-      g_string_append_printf (faults, "%s%s is not a weight of this model", n_faults > 1 ? "; " : "", list[i].name);
-  if (n_faults > 0)
-    return vj_fail (error, VJ_EXIT_DATA, "model: 'weights': %u do not fit config.json: %s; fetch or export the model again", n_faults, faults->str);
-  return TRUE;
+    if (!g_hash_table_contains (known, &list[i]) && !g_str_has_suffix (list[i].name, "rotary_emb.inv_freq"))
+      add_fault (faults, "%s is not a weight of this model", list[i].name);
+}
+
+gboolean
+vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GError **error)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GHashTable) known = g_hash_table_new (NULL, NULL);
+  Faults unusable = { text, 0 }, unknown = { text, 0 };
+  list_unusable (plan, file, known, &unusable);
+  list_unknown (file, known, &unknown);
+  guint n = unusable.n + unknown.n, named = MIN (unusable.n, MAX_LISTED) + MIN (unknown.n, MAX_LISTED);
+  if (n > named)
+    g_string_append_printf (text, "; and %u more", n - named);
+  return n == 0 || vj_fail (error, VJ_EXIT_DATA,
+                            "model: 'weights': %u do not fit config.json: %s; fetch or export the model again", n, text->str + 2);
 }
 
 static void

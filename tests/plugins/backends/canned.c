@@ -17,15 +17,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { ORDER_FIRST, ORDER_LAST, ORDER_SHUFFLED };
 static const char *const orders[] = {"first", "last", "shuffled", NULL};
 
+enum { DIE_NOT, DIE_SEGV, DIE_ABORT, DIE_EXIT, DIE_STACK };
+static const char *const deaths[] = {"no", "segv", "abort", "exit", "stack", NULL};
+
 typedef struct {
   char *path, *log;
-  int64_t order, delay, fail_after;
+  int64_t order, delay, fail_after, die;
 
   json_t *root;
   char *identity;
@@ -44,6 +48,7 @@ static const VjOption options[] = {
   VJ_OPTION_CHOICE (Canned, order, "first", orders, "Which queued draw is answered next."),
   VJ_OPTION_INT (Canned, delay, "0", 0, 60000, "ms", "Time each reply takes; for tests that interrupt a run."),
   VJ_OPTION_INT (Canned, fail_after, "0", 0, 1e9, "replies", "The backend breaks down after this many replies; 0 means never."),
+  VJ_OPTION_CHOICE (Canned, die, "no", deaths, "How the first poll ends the whole process; for tests of its last words."),
   VJ_OPTION_PATH_OPTIONAL (Canned, log, "File that gets one line per draw asked for: the seed and the prompt's digest."),
   VJ_OPTION_END
 };
@@ -209,6 +214,29 @@ take (Canned *self)
   return g_ptr_array_steal_index (self->queue, at);
 }
 
+/* More than any stack holds, at a page a call. */
+static int
+overflow (guint calls)
+{
+  volatile char here[4096];
+  here[calls % sizeof here] = 1;
+  return calls == 0 ? 0 : overflow (calls - 1) + here[calls % sizeof here];
+}
+
+static void
+die (int64_t how)
+{
+  volatile int *volatile nowhere = (volatile int *) (guintptr) 64; /* not NULL, which compilers and sanitizers see */
+  if (how == DIE_SEGV)
+    *nowhere = 1;
+  else if (how == DIE_ABORT)
+    abort ();
+  else if (how == DIE_EXIT)
+    exit (0);
+  else if (how == DIE_STACK)
+    overflow (G_MAXUINT);
+}
+
 static VjFlow
 canned_poll (void *instance, VjRun *run, VjReply *ret_reply, GError **error)
 {
@@ -218,6 +246,7 @@ canned_poll (void *instance, VjRun *run, VjReply *ret_reply, GError **error)
   (void) run;
   if (self->queue->len == 0)
     return VJ_FLOW_END;
+  die (self->die);
   if (self->fail_after && self->answered >= (guint64) self->fail_after) {
     vj_fail (error, VJ_EXIT_BACKEND, "canned: broke down after %" G_GINT64_FORMAT " replies, as told by `fail_after`",
              self->fail_after);
@@ -259,7 +288,7 @@ canned_identity (void *instance)
   return ((Canned *) instance)->identity;
 }
 
-VJ_DEFINE_BACKEND (Canned, canned_submit, canned_poll, canned_identity,
+VJ_DEFINE_BACKEND (Canned, canned_submit, canned_poll, canned_identity, NULL,
                    .name = "canned", .version = "1.0", .license = "Apache-2.0",
                    .summary = "Answers from a rule file: a backend for tests.",
                    .options = options, .start = canned_start, .stop = canned_stop)

@@ -1,6 +1,7 @@
 #include "roles.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define GOOD "{\"q\": \"What?\", \"image\": \"a.png\", \"id\": 7, \"label\": true, \"c\": {\"d\": [\"x\"]}}\n"
 
@@ -16,15 +17,15 @@ static const struct {
   {"{\"q\": \"1\", \"q\": \"2\"}\n[1]\n7\n\"x\"\n", NULL, NULL, NULL, NULL,
    {"skip: data.jsonl:1: not JSON: duplicate*", "skip: *:2: the record is no object*", "skip: *:3: *", "skip: *:4: *", "end"}},
   {"{\"q\": \"1\", \"i\": \"x\"}\n\n{\"q\": \"2\", \"i\": \"x\"}\n{\"q\": \"3\"}\n", "id_field", "i", NULL, NULL,
-   {"open: 1 [key x]", "skip: data.jsonl:3: id 'x' is already that of data.jsonl:1; *", "skip: data.jsonl:4: no field 'i'", "end"}},
+   {"open: 1 [key x]", "skip: data.jsonl:3: its id is that of an earlier record: id 'x' is already that of data.jsonl:1; *", "skip: data.jsonl:4: no field 'i'", "end"}},
   {"{\"p\": \"1\"}\n{\"q\": {}}\n{\"q\": null}\n{\"q\": \" \"}\n", NULL, NULL, NULL, NULL,
    {"skip: data.jsonl:1: no field 'q'", "skip: *:2: field 'q' is no text", "skip: *:3: no field 'q'", "skip: *:4: the question is empty", "end"}},
   {"{\"q\": \"1\"}\n{\"q\": \"0123456789\"}\n{\"q\": \"3\"}\n", "max_bytes", "12", NULL, NULL,
-   {"open: 1", "skip: data.jsonl:2: the record is longer than 12 bytes*", "open: 3", "end"}},
+   {"open: 1", "skip: data.jsonl:2: the record is too long: longer than 12 bytes*", "open: 3", "end"}},
   {"{\"q\": \"\\ud800\"}\n{\"q\": \"\\u0000\"}\n{\"q\": \"\xff\"}\n{\"q\": 1e999}\n", NULL, NULL, NULL, NULL,
    {"skip: *:1: not JSON*", "skip: *:2: not JSON*", "skip: *:3: not JSON*", "skip: *:4: not JSON*", "end"}},
   {"{\"q\": \"1\"}\n{\"q\": \"2\", \"image\": \"../a.png\"}\n{\"q\": \"3\", \"image\": [\"a.png\", 7]}\n{\"q\": \"4\", \"image\": \"text:x\"}\n", "image_field", "image",
-   NULL, NULL, {"skip: *:1: no field 'image'", "skip: *:2: *../a.png*", "skip: *:3: field 'image' holds no file name", "skip: *:4: *", "end"}},
+   NULL, NULL, {"skip: *:1: no field 'image'", "skip: *:2: an image file cannot be read: *../a.png*", "skip: *:3: field 'image' holds no file name", "skip: *:4: *", "end"}},
   {"{\"q\": \"1\"}\n{\"q\": \"2\", \"image\": [\"a.png\", \"a.png\"]}\n{\"q\": \"3\", \"image\": \"data.jsonl\"}\n", "image_field", "image", "image_optional", "true",
    {"open: 1", "open: 2 [2 images]", "skip: data.jsonl:3: *", "end"}},
   {"", NULL, NULL, NULL, NULL, {"error 4: *holds no records*"}},
@@ -60,6 +61,17 @@ test_deep_nesting_and_templates (void)
   bench_done_with (file);
 }
 
+/* A FIFO without a writer would be waited for, for ever. */
+static void
+test_fifo (void)
+{
+  g_autofree char *file = bench_file ("data.jsonl", GOOD, -1), *fifo = g_strconcat (file, ".fifo", NULL);
+  g_assert_cmpint (mkfifo (fifo, 0600), ==, 0);
+  bench_refuse (VJ_ROLE_SOURCE, "jsonl", VJ_EXIT_DATA, "is not a regular file", "path", fifo, "prompt_field", "q", NULL);
+  bench_refuse (VJ_ROLE_SOURCE, "llava", VJ_EXIT_DATA, "is not a regular file", "path", fifo, NULL);
+  bench_done_with (file);
+}
+
 static void
 test_faults (void)
 {
@@ -83,6 +95,7 @@ test_faults (void)
 void
 add_jsonl_tests (void)
 {
+  g_test_add_func ("/plugins/jsonl/a FIFO is refused", test_fifo);
   g_test_add_func ("/plugins/jsonl/records", test_records);
   g_test_add_func ("/plugins/jsonl/deep-nesting-and-templates", test_deep_nesting_and_templates);
   g_test_add_func ("/plugins/jsonl/faults", test_faults);

@@ -20,6 +20,35 @@ test_scenes (void)
   }
 }
 
+/* With texts or without, shapes and questions are the same; half of the closed questions about a text picture ask for it. */
+static void
+test_texts (void)
+{
+  g_autoptr (Bench) plain = bench_new (VJ_ROLE_SOURCE, "scenes", NULL);
+  g_autoptr (Bench) texts = bench_new (VJ_ROLE_SOURCE, "scenes", "text", "1", NULL);
+  g_autoptr (Bench) some = bench_new (VJ_ROLE_SOURCE, "scenes", "text", "0.5", NULL);
+  guint asked = 0, same = 0;
+
+  for (int i = 0; i < 200; i++) {
+    g_autofree char *record = g_strdup_printf ("record %d", i);
+    plain->record = texts->record = some->record = record;
+    g_autofree char *without = g_strdup (bench_next (plain)), *with = g_strdup (bench_next (texts));
+    if (g_str_has_prefix (without, "open: ")) {
+      g_autofree char *told = g_strndup (without, strlen (without) - strlen ("] [1 images]")); /* up to the end of its gold */
+      g_assert_true (g_str_has_prefix (with, told));
+      g_assert_nonnull (strstr (with, " text "));
+    } else if (g_str_has_prefix (with, "closed: what does the text say ? [category text] [gold "))
+      asked++;
+    else
+      g_assert_cmpstr (with, ==, without);
+    same += strcmp (without, bench_next (some)) == 0;
+  }
+  g_assert_cmpuint (asked, >, 30);
+  g_assert_cmpuint (asked, <, 75);
+  g_assert_cmpuint (same, >, 90);
+  g_assert_cmpuint (same, <, 160);
+}
+
 static void
 test_lessons (void)
 {
@@ -124,6 +153,7 @@ void
 add_scenes_tests (void)
 {
   g_test_add_func ("/plugins/scenes/questions", test_scenes);
+  g_test_add_func ("/plugins/scenes/texts", test_texts);
   g_test_add_func ("/plugins/scene-lessons/lessons and bad skills", test_lessons);
   g_test_add_func ("/plugins/scene-pairs/the same pairs in every run", test_pairs);
   g_test_add_func ("/plugins/scene-skills/marks", test_skills);

@@ -1,0 +1,228 @@
+/* What can be told before any work is done: does every plugin of the stages to come start, and is every model there?
+ *
+ * Backends and trainers are not started: a model may take minutes to load and all the memory there is. Of these their
+ * directories are looked for. All other plugins are started and stopped again, which is cheap by contract. */
+#include "pipeline/context.h"
+#include "pipeline/run.h"
+
+#include <string.h>
+#include "recipe/problems.h"
+
+typedef struct {
+  VjContext *context; /* store NULL: nothing is done yet */
+  VjProblems problems;
+  GHashTable *tried;  /* key paths and directories that were looked at: each is told once */
+  GHashTable *paths;  /* model name -> directory as of this stage; "": one that is not made yet */
+  char *made, *maker; /* directory of the last training that is done, and its stage's title */
+} Trial;
+
+static void
+problem (Trial *trial, VjExit exit, const VjNode *node, const char *format, ...)
+{
+  g_autofree char *where = node != NULL ? vj_node_where (node) : NULL;
+  GError *error = NULL;
+  va_list args;
+
+  va_start (args, format);
+  g_autofree char *text = g_strdup_vprintf (format, args);
+  va_end (args);
+  vj_fail (&error, exit, "%s%s%s", where ? where : "", where ? ": " : "", text);
+  vj_problem_error (&trial->problems, error);
+}
+
+static gboolean
+first_time (Trial *trial, const char *what)
+{
+  return g_hash_table_add (trial->tried, g_strdup (what));
+}
+
+static void
+try_plugin (Trial *trial, const VjRecipePlugin *entry)
+{
+  GError *error = NULL;
+
+  if (entry->plugin == NULL || !first_time (trial, entry->path))
+    return;
+  vj_run_aim (trial->context->run, "check", entry->path, 0, 0, 0);
+  VjInstance *instance = vj_instance_new (entry->plugin, entry->node, NULL, trial->context->run, &error);
+  if (instance == NULL)
+    vj_problem_error (&trial->problems, error);
+  vj_instance_free (instance);
+}
+
+static void
+need_made (Trial *trial, const char *dir, const char *maker)
+{
+  if (!g_file_test (dir, G_FILE_TEST_IS_DIR) && first_time (trial, dir))
+    problem (trial, VJ_EXIT_DATA, NULL, "%s: '%s': the model that it made is missing; put it back, or start a new run with --run-dir",
+             maker, dir);
+}
+
+/* The directory of model `name` as this stage finds it. */
+static void
+need_model (Trial *trial, const char *name)
+{
+  const VjRecipeModel *model = name != NULL ? vj_recipe_model (trial->context->recipe, name) : NULL;
+  const char *made = name != NULL ? g_hash_table_lookup (trial->paths, name) : NULL;
+  const char *path = vj_models_path (trial->context->models, name);
+
+  if (made != NULL && *made != '\0')
+    need_made (trial, made, trial->maker);
+  if (made != NULL || path == NULL || model == NULL || g_file_test (path, G_FILE_TEST_EXISTS)
+      || !first_time (trial, model->backend.path))
+    return;
+  problem (trial, VJ_EXIT_DATA, vj_node_get (model->backend.node, "path"), "'%s': there is no such model; mend the path, or put the "
+           "model there", path);
+}
+
+static void
+try_evaluator (Trial *trial, const VjStep *step)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+  const VjRecipePlugin *entry = &recipe->evaluators[step->index];
+  const VjEvaluatorOps *ops = entry->plugin->ops;
+  const char *model = entry->model != NULL ? entry->model : recipe->judge.model;
+
+  try_plugin (trial, entry);
+  if (ops->ask == NULL)
+    try_plugin (trial, &recipe->judge);
+  need_model (trial, model);
+}
+
+static void
+try_trainer (Trial *trial)
+{
+  const VjRecipePlugin *entry = &trial->context->recipe->trainer;
+  if (vj_models_path (trial->context->models, entry->model) == NULL)
+    problem (trial, VJ_EXIT_RECIPE, entry->node, "model '%s' has no `path`, so it cannot be trained; name one that has",
+             entry->model ? entry->model : "(none)");
+  need_model (trial, entry->model);
+}
+
+static void
+try_course (Trial *trial, const VjStep *step)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+  const VjRecipeCourse *course = &recipe->courses[step->index];
+
+  for (gsize i = 0; i < course->n_lessons; i++)
+    try_plugin (trial, &course->lessons[i]);
+  if (step->index == 0 && !g_file_test (recipe->pretrain_init, G_FILE_TEST_IS_DIR))
+    problem (trial, VJ_EXIT_DATA, vj_node_get (vj_node_get (recipe->root, "pretrain"), "init"), "'%s': there is no such model "
+             "directory; mend the path, or put the model there", recipe->pretrain_init);
+  else if (step->index > 0 && trial->made != NULL)
+    need_made (trial, trial->made, trial->maker);
+}
+
+/* All that one stage will need. */
+static void
+try_step (Trial *trial, const VjStep *step)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+
+  if (step->work == vj_work_questions) {
+    for (gsize i = 0; i < recipe->n_questions; i++)
+      try_plugin (trial, &recipe->questions[i]);
+  } else if (step->work == vj_work_respond) {
+    need_model (trial, recipe->respond.model);
+  } else if (step->work == vj_work_inject) {
+    for (gsize i = 0; i < recipe->n_injectors; i++) {
+      try_plugin (trial, &recipe->injectors[i]);
+      need_model (trial, recipe->injectors[i].model);
+    }
+  } else if (step->work == vj_work_sample || step->work == vj_work_judge) {
+    const VjRecipePlugin *entry = step->work == vj_work_judge ? &recipe->judge : &recipe->sampler;
+    try_plugin (trial, entry);
+    need_model (trial, entry->model);
+  } else if (step->work == vj_work_filter) {
+    try_plugin (trial, &recipe->filters[step->index]);
+  } else if (step->work == vj_work_train) {
+    try_trainer (trial);
+  } else if (step->work == vj_work_course) {
+    try_course (trial, step);
+  } else if (step->work == vj_work_evaluate) {
+    try_evaluator (trial, step);
+  }
+}
+
+static void
+set_path (Trial *trial, const char *name, const char *path)
+{
+  if (name != NULL)
+    g_hash_table_insert (trial->paths, g_strdup (name), g_strdup (path));
+}
+
+/* Which model the stages behind a training find: the one it made, or one that is still to come. */
+static void
+pass_training (Trial *trial, const VjStep *step, gboolean done, gint64 kept)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+  gboolean course = step->work == vj_work_course, last = course && step->index + 1 == recipe->n_courses;
+
+  if (step->work != vj_work_train && !course)
+    return;
+  if (done && kept == 0)
+    return; /* no trace was kept: the judge stays as it was */
+  g_clear_pointer (&trial->made, g_free);
+  g_clear_pointer (&trial->maker, g_free);
+  if (done) {
+    trial->made = vj_context_model_dir (trial->context, step->iteration, last);
+    trial->maker = g_strdup (step->title);
+  }
+  const char *path = done ? trial->made : "";
+  if (!course)
+    set_path (trial, recipe->trainer.model, path);
+  else if (last)
+    set_path (trial, recipe->judge.model, path);
+  for (gsize i = 0; last && i < recipe->n_evaluators; i++)
+    set_path (trial, recipe->evaluators[i].model, path);
+}
+
+static gboolean
+try_all (Trial *trial, const GPtrArray *plan, GError **error)
+{
+  gboolean all_done = TRUE;
+
+  for (guint i = 0; i < plan->len; i++) {
+    const VjStep *step = plan->pdata[i];
+    g_autoptr (VjStage) known = NULL;
+    if (trial->context->store != NULL
+        && !vj_store_stage_get (trial->context->store, step->iteration, step->name, &known, error))
+      return FALSE;
+    gboolean done = known != NULL && known->state == VJ_STAGE_DONE && strcmp (known->digest, step->digest) == 0;
+    if (!done)
+      try_step (trial, step);
+    all_done &= done;
+    pass_training (trial, step, done, known != NULL ? known->n_kept : 0);
+  }
+  if (all_done && trial->made != NULL)
+    need_made (trial, trial->made, trial->maker);
+  return TRUE;
+}
+
+gboolean
+vj_context_try (VjContext *context, const GPtrArray *plan, GError **error)
+{
+  Trial trial = {.context = context};
+
+  trial.tried = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  trial.paths = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  gboolean good = try_all (&trial, plan, error);
+  if (!vj_problems_done (&trial.problems, good ? error : NULL))
+    good = FALSE;
+  g_hash_table_unref (trial.tried);
+  g_hash_table_unref (trial.paths);
+  g_free (trial.made);
+  g_free (trial.maker);
+  return good;
+}
+
+gboolean
+vj_pipeline_try (const VjRecipe *recipe, VjLog *log, GError **error)
+{
+  g_autoptr (VjRun) run = vj_run_new (recipe->seed, log, NULL);
+  g_autoptr (VjModels) models = vj_models_new (recipe, run);
+  g_autoptr (GPtrArray) plan = vj_plan_new (recipe);
+  VjContext context = {.recipe = recipe, .models = models, .run = run, .log = log};
+  return vj_context_try (&context, plan, error);
+}
