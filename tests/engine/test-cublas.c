@@ -225,7 +225,18 @@ typedef struct {
   gsize heads, kv_heads, dim, n_segments;
   gsize q_count[3], kv_count[3]; /* segment i has those of i modulo 3 */
   gint32 first_below, last_from; /* ranges: first in [0, first_below), last from last_from; 0: none given */
+  gboolean causal;               /* a row sees the keys up to its own number */
 } Shape;
+
+static VjI32 *
+causal_last (Bench *b, const VjAttentionSegment *segments, gsize n, gsize rows)
+{
+  g_autofree gint32 *last = g_new (gint32, rows);
+  for (gsize i = 0, at = 0; i < n; i++)
+    for (gsize r = 0; r < segments[i].q_count; r++)
+      last[at++] = (gint32) r + 1;
+  return place (b, last, rows);
+}
 
 static void
 attend (Bench *b, const Shape *s)
@@ -253,6 +264,8 @@ attend (Bench *b, const Shape *s)
     a.first = whole (b, rows, 0, s->first_below);
   if (s->last_from > 0)
     a.last = whole (b, rows, s->last_from, (gint32) (s->kv_count[0] + 20));
+  if (s->causal)
+    a.last = causal_last (b, segments, s->n_segments, rows);
   CALL (attention, &a);
   CALL (attention_backward, &a);
   result (b, out, rows * s->heads * s->dim);
@@ -263,11 +276,13 @@ attend (Bench *b, const Shape *s)
   CALL (attention, &a);
 }
 
-static void attention_long (Bench *b) { attend (b, &(Shape) { 4, 2, 80, 1, { 150 }, { 200 }, 130, 64 }); }
-static void attention_full (Bench *b) { attend (b, &(Shape) { 2, 2, 128, 2, { 70, 20 }, { 129, 64 }, 0, 0 }); }
-static void attention_odd (Bench *b) { attend (b, &(Shape) { 3, 1, 7, 3, { 65, 64, 1 }, { 63, 65, 1 }, 70, 1 }); }
+static void attention_long (Bench *b) { attend (b, &(Shape) { 4, 2, 80, 1, { 150 }, { 200 }, 130, 64, FALSE }); }
+static void attention_full (Bench *b) { attend (b, &(Shape) { 2, 2, 128, 2, { 70, 20 }, { 129, 64 }, 0, 0, FALSE }); }
+static void attention_odd (Bench *b) { attend (b, &(Shape) { 3, 1, 7, 3, { 65, 64, 1 }, { 63, 65, 1 }, 70, 1, FALSE }); }
+/* Tiles of rows that see nothing of a tile of keys come before those that do. */
+static void attention_causal (Bench *b) { attend (b, &(Shape) { 2, 1, 20, 1, { 150 }, { 150 }, 0, 0, TRUE }); }
 /* More segments than one start takes; some without rows, some without keys; narrow and wide ones mixed. */
-static void attention_many (Bench *b) { attend (b, &(Shape) { 4, 1, 16, 70, { 1, 20, 0 }, { 70, 0, 5 }, 3, 5 }); }
+static void attention_many (Bench *b) { attend (b, &(Shape) { 4, 1, 16, 70, { 1, 20, 0 }, { 70, 0, 5 }, 3, 5, FALSE }); }
 
 /* -- running -------------------------------------------------------------------- */
 
@@ -277,7 +292,7 @@ static const struct {
 } cases[] = {
   { "norms", norms }, { "rows-and-elements", rows_and_elements }, { "long-buffers", long_buffers }, { "scatters", scatters }, { "losses", losses },
   { "roundings", roundings }, { "products", products }, { "attention-long", attention_long }, { "attention-full", attention_full },
-  { "attention-odd", attention_odd }, { "attention-many", attention_many },
+  { "attention-odd", attention_odd }, { "attention-causal", attention_causal }, { "attention-many", attention_many },
 };
 
 static GPtrArray *

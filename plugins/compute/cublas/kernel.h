@@ -79,7 +79,8 @@ int vj_emulated_launch (void *stream, VjGrid grid, size_t shared, int syncs, con
 
 /* -- trees: every thread gives a value and gets the whole; `tree` has VJ_TREE places ------------------------ */
 
-/* In two steps of VJ_LIMBS each: few barriers, and no two threads at the same bank of shared memory. */
+/* In two steps of VJ_LIMBS each: few barriers, and no two threads at the same bank of shared memory. Another tree may
+ * follow at once: it writes `tree`, which nobody reads any more, and waits before it writes the limbs. */
 #define VJ_DEFINE_TREE(name, T, join)                                                  \
   BODY T name (T value, T *tree)                                                       \
   {                                                                                    \
@@ -96,7 +97,6 @@ int vj_emulated_launch (void *stream, VjGrid grid, size_t shared, int syncs, con
     T whole = limb[0];                                                                 \
     for (int i = 1; i < VJ_LIMBS; i++)                                                 \
       whole = join (whole, limb[i]);                                                   \
-    SYNC ();                                                                           \
     return whole;                                                                      \
   }
 #define VJ_PLUS(x, y) ((x) + (y))
