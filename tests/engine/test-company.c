@@ -275,6 +275,31 @@ test_a_long_prompt_does_not_stop_draws (void)
   g_assert_cmpuint (all.tokens, >, 7 * (all.steps - 2)); /* and the steps are used */
 }
 
+/* A prompt that waited for another comes to its end while every place is taken: its draw has to wait for one. */
+static void
+test_prompts_end_when_there_is_a_place (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (&(VjEngineConfig){.max_batch = 3}), alone = open_engine (&(VjEngineConfig){.forget = TRUE});
+  VjGenerateOptions options = {.temperature = 1, .top_p = 1, .max_tokens = 6};
+  g_autoptr (Chat) first = question ("seven", "eight"), second = question ("seven", "nine"), third = plain_chat ("?");
+  const Chat *chats[] = {first, second, third};
+  char *expected[3];
+  for (guint i = 0; i < 3; i++) {
+    VjGenerated generated;
+    guint64 seed = lasting_seed (chats[i], &options), seeds[3] = {seed, seed, seed};
+    expected[i] = reply (alone, chats[i], &options, seed, &generated);
+    submit (engine, i, chats[i], &options, seeds, i < 2 ? 1 : 3);
+  }
+  for (guint n = 0; n < 5; n++) {
+    VjGenerated generated;
+    g_assert_true (poll_one (engine, &generated));
+    g_assert_cmpstr (generated.text, ==, expected[generated.ticket]);
+    g_free (generated.text);
+  }
+  for (guint i = 0; i < 3; i++)
+    g_free (expected[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -285,6 +310,7 @@ main (int argc, char **argv)
     g_test_add_data_func (path, computes->pdata[i], test_answers_do_not_depend_on_company);
   }
   g_test_add_func ("/company/what-prompts-share-runs-once", test_what_prompts_share_runs_once);
+  g_test_add_func ("/company/prompts-end-when-there-is-a-place", test_prompts_end_when_there_is_a_place);
   g_test_add_func ("/company/a-long-prompt-does-not-stop-draws", test_a_long_prompt_does_not_stop_draws);
   return g_test_run ();
 }
