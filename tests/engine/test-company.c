@@ -3,6 +3,7 @@
  * answered in an earlier run. On every compute that runs here. */
 #include "chats.h"
 #include "computes.h"
+#include "engine/engine-private.h"
 
 #define N_CHATS 14
 #define N_DRAWS 3
@@ -113,6 +114,21 @@ check_spoken (const Crowd *crowd, VjEngine *engine, guint which[N_CHATS][N_DRAWS
   return 1;
 }
 
+/* Never more than the limit is taken; in the end, only what is kept in case. */
+static void
+check_memory (const VjEngine *engine, gboolean end)
+{
+  gsize kept = engine->images.idle.length * vj_mllama_vision_bytes (engine->model);
+  g_assert_cmpuint (engine->memory_used, <=, engine->cache_limit);
+  for (guint i = 0; i < engine->prefixes.all->len; i++)
+    kept += ((const VjPrefix *) engine->prefixes.all->pdata[i])->bytes;
+  if (end) {
+    g_assert_cmpuint (engine->memory_used, ==, kept);
+    g_assert_cmpuint (vj_mllama_spare_bytes (engine->model), <=, engine->cache_limit - kept);
+    g_assert_cmpuint (engine->prefixes.idle.length, ==, engine->prefixes.all->len);
+  }
+}
+
 /* Those draws of a chat that `half` holds, as when a run goes on with what is missing. */
 static guint
 some_draws (const Crowd *crowd, guint chat, guint half, guint which[N_DRAWS], guint64 seeds[N_DRAWS])
@@ -150,8 +166,9 @@ crowd_speak_together (const Crowd *crowd, VjRandom *random, const VjEngineConfig
       g_assert_cmpmem (scores, sizeof scores, crowd->scores[chat], sizeof scores);
     }
   }
-  for (guint one; (one = check_spoken (crowd, engine, which)) > 0;)
-    spoken += one;
+  for (guint one; (one = check_spoken (crowd, engine, which)) > 0; spoken += one)
+    check_memory (engine, FALSE);
+  check_memory (engine, TRUE);
   return spoken;
 }
 
@@ -242,7 +259,7 @@ lasting_seed (const Chat *chat, const VjGenerateOptions *options)
   g_autoptr (VjEngine) engine = open_engine (NULL);
   for (guint64 seed = 0;; seed++) {
     VjGenerated generated;
-    g_autofree char *text = reply (engine, chat, options, seed, &generated);
+    g_free (reply (engine, chat, options, seed, &generated));
     if (generated.completion_tokens == options->max_tokens)
       return seed;
   }
