@@ -184,11 +184,14 @@ static gboolean
 step (VjEngine *engine, GError **error)
 {
   VjScheduler *s = engine->scheduler;
-  gsize n = plan_step (engine), draws = s->running->len;
+  gsize n = plan_step (engine), draws = s->running->len, wanted = 0;
   if (n == 0)
     return vj_fail (error, VJ_EXIT_BUG, "generate: requests wait, but none can run; please report this");
-  for (gsize i = 0; i < n; i++)
+  for (gsize i = 0; i < n; i++) {
     engine->work.tokens += s->stretches[i].count;
+    wanted += s->stretches[i].wanted;
+  }
+  g_assert (wanted <= engine->max_batch);
   engine->work.steps++;
   if (!vj_mllama_extend (engine->model, s->stretches, n, s->logits, error))
     return FALSE;

@@ -52,7 +52,7 @@ VJ_API void vj_engine_free (VjEngine *engine);
 /* Lower-case SHA-256 over config, weights, tokenizer, preprocessing and generation version. Borrowed. */
 VJ_API const char *vj_engine_identity (VjEngine *engine);
 
-/* One line on what was opened: family, parameters, dtype, compute. Borrowed. */
+/* One line on what was opened: family, parameters, dtype, compute, batch, memory. Borrowed. */
 VJ_API const char *vj_engine_summary (const VjEngine *engine);
 
 /* -- generation ------------------------------------------------------------ */
