@@ -1,7 +1,6 @@
 /* The budget: what a model needs beside its weights is known before anything runs, from its configuration, the batch and
  * the positions. Activations and logits are taken once; the rest of the limit is for caches and encoded images, and
  * nothing is begun that does not fit into it. */
-#include "base/machine.h"
 #include "engine/engine-private.h"
 
 /* Draws decoded together: small models gain from many rows, large ones pay for them in memory. */
@@ -57,7 +56,7 @@ mebi (gsize bytes)
 gboolean
 vj_engine_plan_memory (VjEngine *engine, const VjEngineConfig *config, GError **error)
 {
-  gsize available = vj_machine_memory (), limit = config->memory_limit;
+  gsize available = vj_mllama_memory_left (engine->model), limit = config->memory_limit;
   const char *whose = "the limit";
   if (limit == 0) {
     /* A second model may be opened beside this one. */

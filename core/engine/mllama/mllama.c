@@ -54,13 +54,20 @@ load_weight (VjMllama *model, guint i, GError **error)
   return TRUE;
 }
 
+gsize
+vj_mllama_memory_left (const VjMllama *model)
+{
+  const VjComputeOps *ops = model->compute->ops;
+  return ops == &vj_compute_cpu || ops == &vj_compute_ref ? vj_machine_memory () : G_MAXSIZE;
+}
+
 /* Weights are kept in f32. What the machine cannot hold is refused before it is tried. */
 static gboolean
-check_memory (const char *dir, const VjMllamaPlan *plan, GError **error)
+check_memory (const char *dir, const VjMllama *model, GError **error)
 {
-  gsize available = vj_machine_memory (), needed = 0;
-  for (guint i = 0; i < plan->weights->len; i++)
-    needed += 4 * vj_mllama_plan_at (plan, i)->n_elements;
+  gsize available = vj_mllama_memory_left (model), needed = 0;
+  for (guint i = 0; i < model->plan->weights->len; i++)
+    needed += 4 * vj_mllama_plan_at (model->plan, i)->n_elements;
   return needed <= available ||
          vj_fail (error, VJ_EXIT_LIMIT, "%s: its weights take %.1f MiB of memory: this machine has %.1f MiB available; use a smaller model, or a machine with more memory",
                   dir, (double) needed / (1 << 20), (double) available / (1 << 20));
@@ -87,7 +94,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, GError **er
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
-      !check_memory (dir, model->plan, error) || (model->compute = vj_compute_open (compute, threads, error)) == NULL)
+      (model->compute = vj_compute_open (compute, threads, error)) == NULL || !check_memory (dir, model, error))
     return NULL;
   model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
                                .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };

@@ -88,6 +88,7 @@ VJ_API gboolean vj_mllama_decode (VjMllama *model, VjMllamaSequence *const *sequ
 
 /* -- memory ---------------------------------------------------------------- */
 
+VJ_API gsize vj_mllama_memory_left (const VjMllama *model); /* what the machine has; G_MAXSIZE: not known, as on a device of its own */
 VJ_API gsize vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity);  /* cache of one sequence */
 VJ_API gsize vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions);   /* what a prompt with several images adds */
 VJ_API gsize vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted); /* activations of a call, or of an image */
