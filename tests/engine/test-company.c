@@ -256,6 +256,33 @@ test_what_prompts_share_runs_once (void)
   g_assert_cmpuint (tokens[0] + reused, ==, tokens[1]);
 }
 
+/* The next turn of a chat begins with the prompt and the reply before it, where the reply's text has the tokens that
+ * were drawn: this model also says pieces of characters. */
+static void
+test_the_next_turn_reuses_the_reply (void)
+{
+  VjGenerateOptions options = {.temperature = 1, .top_p = 1, .max_tokens = 3};
+  guint reused = 0;
+  for (guint64 seed = 0; seed < 20; seed++) {
+    char *texts[2];
+    for (guint forget = 0; forget < 2; forget++) {
+      g_autoptr (VjEngine) engine = open_engine (&(VjEngineConfig){.forget = (gboolean) forget});
+      g_autoptr (Chat) chat = question ("seven", "eight");
+      VjGenerated first, second;
+      g_autofree char *said = reply (engine, chat, &options, seed, &first);
+      put_message (chat, VJ_SPEAKER_ASSISTANT, said);
+      put_message (chat, VJ_SPEAKER_USER, "why?");
+      texts[forget] = reply (engine, chat, &options, seed, &second);
+      reused += vj_engine_work (engine).reused > first.prompt_tokens;
+    }
+    g_assert_cmpstr (texts[0], ==, texts[1]);
+    g_free (texts[0]);
+    g_free (texts[1]);
+  }
+  g_test_message ("%u replies reused", reused);
+  g_assert_cmpuint (reused, >, 3);
+}
+
 /* A seed whose reply is cut at its longest. */
 static guint64
 lasting_seed (const Chat *chat, const VjGenerateOptions *options)
@@ -334,6 +361,7 @@ main (int argc, char **argv)
     }
   }
   g_test_add_func ("/company/what-prompts-share-runs-once", test_what_prompts_share_runs_once);
+  g_test_add_func ("/company/the-next-turn-reuses-the-reply", test_the_next_turn_reuses_the_reply);
   g_test_add_func ("/company/prompts-end-when-there-is-a-place", test_prompts_end_when_there_is_a_place);
   g_test_add_func ("/company/a-long-prompt-does-not-stop-draws", test_a_long_prompt_does_not_stop_draws);
   return g_test_run ();
