@@ -46,8 +46,8 @@ def config(shape):
             "hidden_size": width, "intermediate_size": vision_ffn, "attention_heads": vision_heads,
             "num_hidden_layers": local,
             "num_global_layers": overall, "intermediate_layers_indices": taken,
-            "vision_output_dim": width * (1 + len(taken)), "max_num_tiles": tiles, "supported_aspect_ratios": ratios(tiles),
-            "hidden_act": "gelu", "norm_eps": 1e-5,
+            "vision_output_dim": width * (1 + len(taken)), "max_num_tiles": tiles,
+            "supported_aspect_ratios": ratios(tiles), "hidden_act": "gelu", "norm_eps": 1e-5,
             "torch_dtype": "bfloat16"},
     }
 

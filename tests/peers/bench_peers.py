@@ -92,8 +92,8 @@ def line(row, found):
     ours, theirs = found["ours"], found["theirs"]
     return (f"{row.name:<8} {found['peer']:<21} {median(ours['seconds']):>9.3f} {median(theirs['seconds']):>9.3f} "
             f"{found['ratio']:>7.2f} {found['best_ratio']:>7.2f} {found['cpu_ratio']:>7.2f} {found['bar']:>6}  "
-            f"{ours['peak_kib'] / 1024:>8.0f} {theirs['peak_kib'] / 1024:>7.0f} {found['memory_ratio']:>6.2f} {MEMORY_BAR:>5}  "
-            f"{ours['reply']:.0f} and {theirs['reply']:.0f}")
+            f"{ours['peak_kib'] / 1024:>8.0f} {theirs['peak_kib'] / 1024:>7.0f} {found['memory_ratio']:>6.2f} "
+            f"{MEMORY_BAR:>5}  {ours['reply']:.0f} and {theirs['reply']:.0f}")
 
 
 def summary(samples, part):
