@@ -1,7 +1,7 @@
-# VJ_CUDA: the compute plugin `cublas`; optional. Sets NVCC, NVCC_FLAGS, NVCC_CODE, CUDA_CFLAGS, CUDA_LIBS. The CUDA runtime (and what
-# its C++ needs) is linked in, and libcublas is loaded when a GPU is opened, so what is built here also loads on a machine without either.
+# VJ_CUDA: the compute plugin `cublas`; optional. Sets NVCC, NVCC_CODE, CUDA_CFLAGS, CUDA_LIBS. The CUDA runtime and the C++ library
+# that nvcc's code wants are linked in, and libcublas is loaded when a GPU is opened: the plugin also loads where there is none of them.
 AC_DEFUN([VJ_CUDA], [
-  AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR], [CUDA toolkit for the cublas compute plugin (default: nvcc's, or /usr/local/cuda); --without-cuda leaves it out])])
+  AC_ARG_WITH([cuda], [AS_HELP_STRING([--with-cuda=DIR], [CUDA toolkit for the cublas compute plugin, which --without-cuda leaves out])])
   have_cuda=no
   AS_IF([test "x$with_cuda" != xno], [
     cuda_dir=

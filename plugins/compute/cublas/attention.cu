@@ -185,8 +185,10 @@ soften (const VjAttentionArgs *a, Tiles t, int key, int n, float s[WIDE][KEYS], 
     UNROLL
     for (int j = 0; j < KEYS; j++) {
       int at = key + u + SIDE * j;
-      s[i][j] = at >= t.lo[row] && at < t.hi[row] ? s[i][j] * a->scale : -INFINITY;
-      best = fmaxf (best, s[i][j]);
+      if (at >= t.lo[row] && at < t.hi[row])
+        best = fmaxf (best, s[i][j] * a->scale);
+      else
+        s[i][j] = -INFINITY;
     }
     t.join[row * 17 + u] = best;
   }
@@ -200,7 +202,7 @@ soften (const VjAttentionArgs *a, Tiles t, int key, int n, float s[WIDE][KEYS], 
     float fade = best == state->best[i] ? 1.0f : expf (state->best[i] - best);
     UNROLL
     for (int j = 0; j < KEYS; j++) {
-      float p = s[i][j] == -INFINITY ? 0.0f : expf (s[i][j] - best);
+      float p = s[i][j] == -INFINITY ? 0.0f : expf (fmaf (s[i][j], a->scale, -best));
       t.p[row * LINE + u + SIDE * j] = p;
       share += p;
     }

@@ -77,21 +77,27 @@ int vj_emulated_launch (void *stream, VjGrid grid, size_t shared, int syncs, con
 #define ALONE 0
 #define SYNCS 1
 
-/* -- trees: every thread gives a value and gets the whole; `tree` has VJ_BLOCK places ----------------------- */
+/* -- trees: every thread gives a value and gets the whole; `tree` has VJ_TREE places ------------------------ */
 
-#define VJ_DEFINE_TREE(name, T, join)                         \
-  BODY T name (T value, T *tree)                              \
-  {                                                           \
-    tree[THREAD] = value;                                     \
-    SYNC ();                                                  \
-    for (int step = VJ_BLOCK / 2; step > 0; step /= 2) {      \
-      if (THREAD < step)                                      \
-        tree[THREAD] = join (tree[THREAD], tree[THREAD + step]); \
-      SYNC ();                                                \
-    }                                                         \
-    T whole = tree[0];                                        \
-    SYNC ();                                                  \
-    return whole;                                             \
+/* In two steps of VJ_LIMBS each: few barriers, and no two threads at the same bank of shared memory. */
+#define VJ_DEFINE_TREE(name, T, join)                                                  \
+  BODY T name (T value, T *tree)                                                       \
+  {                                                                                    \
+    T *limb = tree + VJ_BLOCK;                                                         \
+    tree[THREAD] = value;                                                              \
+    SYNC ();                                                                           \
+    if (THREAD < VJ_LIMBS) {                                                           \
+      T part = tree[THREAD];                                                           \
+      for (int i = 1; i < VJ_BLOCK / VJ_LIMBS; i++)                                    \
+        part = join (part, tree[THREAD + VJ_LIMBS * i]);                               \
+      limb[THREAD] = part;                                                             \
+    }                                                                                  \
+    SYNC ();                                                                           \
+    T whole = limb[0];                                                                 \
+    for (int i = 1; i < VJ_LIMBS; i++)                                                 \
+      whole = join (whole, limb[i]);                                                   \
+    SYNC ();                                                                           \
+    return whole;                                                                      \
   }
 #define VJ_PLUS(x, y) ((x) + (y))
 #define VJ_LEAST(x, y) ((x) < (y) ? (x) : (y))

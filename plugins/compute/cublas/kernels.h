@@ -19,6 +19,8 @@ extern "C" {
 #endif
 
 #define VJ_BLOCK 256
+#define VJ_LIMBS 16    /* of the tree over a block       */
+#define VJ_TREE (VJ_BLOCK + VJ_LIMBS)
 #define VJ_SPREAD 1024 /* columns of a row in one block  */
 #define VJ_STRIPE 32   /* columns of a stripe            */
 #define VJ_PARTS 1024  /* partial sums of a whole buffer */
@@ -239,7 +241,7 @@ VJ_KERNELS (VJ_DECLARE_LAUNCH)
 #undef VJ_DECLARE_LAUNCH
 
 /* Bytes of shared memory: a tree over a block; a tile of attention with `rows` query rows. */
-#define VJ_TREE_BYTES (VJ_BLOCK * sizeof (double))
+#define VJ_TREE_BYTES (VJ_TREE * sizeof (double))
 #define VJ_ATTENTION_BYTES(rows, dim) \
   (sizeof (float) * (((rows) + VJ_TILE) * ((dim) + 1) + (rows) * (VJ_TILE + 1) + (rows) * 17 + (rows) * 2))
 

@@ -16,7 +16,7 @@ add_bias (VjCublas *device, const char *place, gsize rows, gsize cols, const VjF
   VJ_START (device, place, add_bias, rows * (gsize) args.chunks, 0, &args);
 }
 
-/* [rows, cols] as bfloat16 in a scratch; NULL values when there is no memory. */
+/* [rows, cols] as bfloat16 in a scratch; its values are NULL when there is no memory, which is remembered. */
 static Operand
 rounded (VjCublas *device, const char *place, VjScratch scratch, gsize rows, gsize cols, const VjF32 *from, gsize ld, gboolean transposed)
 {
@@ -33,8 +33,7 @@ multiply (VjCublas *device, const char *place, gsize m, gsize n, gsize k, const 
 {
   VjGpuGemm gemm = { .ta = b->transposed, .tb = a->transposed, .half = a->half, .m = (gint64) n, .n = (gint64) m, .k = (gint64) k,
                      .a = b->values, .lda = (gint64) b->ld, .b = a->values, .ldb = (gint64) a->ld, .beta = beta, .c = F (c), .ldc = (gint64) ldc };
-  if (a->values != NULL && b->values != NULL)
-    vj_cublas_check (device, place, vj_gpu_gemm (device->gpu, &gemm));
+  vj_cublas_check (device, place, vj_gpu_gemm (device->gpu, &gemm));
 }
 
 void
@@ -46,7 +45,10 @@ vj_cublas_gemm (void *device_, const VjGemm *g)
     return;
   if (g->numbers == VJ_NUMBERS_BF16 && g->k > 0) {
     a = rounded (device, "gemm", VJ_SCRATCH_A, g->ta ? g->k : g->m, g->ta ? g->m : g->k, g->a, g->lda, g->ta);
-    b = rounded (device, "gemm", VJ_SCRATCH_B, g->tb ? g->n : g->k, g->tb ? g->k : g->n, g->b, g->ldb, g->tb);
+    if (a.values != NULL)
+      b = rounded (device, "gemm", VJ_SCRATCH_B, g->tb ? g->n : g->k, g->tb ? g->k : g->n, g->b, g->ldb, g->tb);
+    if (a.values == NULL || b.values == NULL)
+      return;
   }
   if (g->bias != NULL)
     add_bias (device, "gemm", g->m, g->n, g->bias, g->beta != 0, g->c, g->ldc);
@@ -88,6 +90,8 @@ vj_cublas_linear (void *device_, gsize rows, const VjF32 *x, const VjMatrix *con
     return;
   if (half)
     a = rounded (device, "linear", VJ_SCRATCH_A, rows, k, x, k, FALSE);
+  if (a.values == NULL)
+    return;
   if (bias != NULL)
     add_bias (device, "linear", rows, n, bias, FALSE, y, ldy);
   for (gsize i = 0; i < n_w; y = vj_f32_at (y, w[i++]->n)) {

@@ -7,42 +7,45 @@ VJ_DEFINE_TREE (block_sum, float, VJ_PLUS)
 VJ_DEFINE_TREE (block_sum64, double, VJ_PLUS)
 VJ_DEFINE_TREE (block_largest, float, LARGER)
 
-/* Grid: rows. */
+/* What a whole row shares is computed in f64: its error would not average out over the columns. Grid: rows. */
 KERNEL (norm_rows, VjNormArgs)
 {
-  SHARED (float, tree);
+  SHARED (double, tree);
   int64_t row = BLOCK_X;
   const float *x = a.x + row * a.cols;
-  float *y = a.y + row * a.cols, sum = 0, square = 0;
+  float *y = a.y + row * a.cols;
+  double sum = 0, square = 0;
   for (int64_t c = THREAD; a.layer && c < a.cols; c += VJ_BLOCK)
     sum += x[c];
-  float mean = a.layer ? block_sum (sum, tree) / (float) a.cols : 0.0f;
+  double mean = a.layer ? block_sum64 (sum, tree) / (double) a.cols : 0.0;
   for (int64_t c = THREAD; c < a.cols; c += VJ_BLOCK)
-    square = fmaf (x[c] - mean, x[c] - mean, square);
-  float rstd = 1.0f / sqrtf (block_sum (square, tree) / (float) a.cols + a.eps);
+    square += (x[c] - mean) * (x[c] - mean);
+  double rstd = 1.0 / sqrt (block_sum64 (square, tree) / (double) a.cols + a.eps);
+  float near = (float) mean, scale = (float) rstd;
   for (int64_t c = THREAD; c < a.cols; c += VJ_BLOCK)
-    y[c] = fmaf ((x[c] - mean) * rstd, a.w[c], a.layer ? a.b[c] : 0.0f);
+    y[c] = fmaf ((x[c] - near) * scale, a.w[c], a.layer ? a.b[c] : 0.0f);
   if (THREAD == 0 && a.stats != NULL) {
     if (a.layer)
-      a.stats[2 * row] = mean;
-    a.stats[a.layer ? 2 * row + 1 : row] = rstd;
+      a.stats[2 * row] = near;
+    a.stats[a.layer ? 2 * row + 1 : row] = scale;
   }
 }
 
 /* With n the normed x and e = dy w:  dx += rstd (e - mean (e) - n mean (e n)); rms has no mean (e). Grid: rows. */
 KERNEL (norm_rows_back, VjNormBackArgs)
 {
-  SHARED (float, tree);
+  SHARED (double, tree);
   int64_t row = BLOCK_X;
   const float *x = a.x + row * a.cols, *dy = a.dy + row * a.cols;
   float *dx = a.dx + row * a.cols, mean = a.layer ? a.stats[2 * row] : 0.0f, rstd = a.stats[a.layer ? 2 * row + 1 : row];
-  float e_sum = 0, en_sum = 0;
+  double e_sum = 0, en_sum = 0;
   for (int64_t c = THREAD; c < a.cols; c += VJ_BLOCK) {
-    float e = dy[c] * a.w[c];
+    double e = (double) dy[c] * a.w[c];
     e_sum += e;
-    en_sum = fmaf (e, (x[c] - mean) * rstd, en_sum);
+    en_sum += e * ((x[c] - mean) * rstd);
   }
-  float e_mean = a.layer ? block_sum (e_sum, tree) / (float) a.cols : 0.0f, en_mean = block_sum (en_sum, tree) / (float) a.cols;
+  float e_mean = a.layer ? (float) (block_sum64 (e_sum, tree) / (double) a.cols) : 0.0f;
+  float en_mean = (float) (block_sum64 (en_sum, tree) / (double) a.cols);
   for (int64_t c = THREAD; c < a.cols; c += VJ_BLOCK)
     dx[c] = fmaf (rstd, dy[c] * a.w[c] - e_mean - (x[c] - mean) * rstd * en_mean, dx[c]);
 }

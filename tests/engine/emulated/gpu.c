@@ -157,10 +157,11 @@ vj_gpu_gemm (VjGpu *gpu, const VjGpuGemm *g)
   make_copies (gpu);
   for (gint64 j = 0; j < g->n; j++)
     for (gint64 i = 0; i < g->m; i++) {
-      float sum = 0, *c = &g->c[i + j * g->ldc];
+      double sum = 0;
+      float *c = &g->c[i + j * g->ldc];
       for (gint64 l = 0; l < g->k; l++)
-        sum += element (g, g->a, g->ta ? l + i * g->lda : i + l * g->lda) * element (g, g->b, g->tb ? j + l * g->ldb : l + j * g->ldb);
-      *c = g->beta == 0 ? sum : sum + g->beta * *c;
+        sum += (double) element (g, g->a, g->ta ? l + i * g->lda : i + l * g->lda) * element (g, g->b, g->tb ? j + l * g->ldb : l + j * g->ldb);
+      *c = (float) (g->beta == 0 ? sum : sum + (double) g->beta * *c);
     }
   return 0;
 }
