@@ -54,7 +54,7 @@ vj_compute_open (const char *name, guint threads, GError **error)
   if (device == NULL)
     return NULL;
   if (table != ops)
-    vj_cpu_set_sgemm (device, ops->sgemm);
+    vj_cpu_set_products (device, ops->sgemm, ops->halves);
   if (name != NULL && g_str_has_prefix (name, "cpu:") && !vj_cpu_set_kernel (device, name + 4, error)) {
     table->close (device);
     return NULL;

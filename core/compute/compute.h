@@ -8,7 +8,7 @@ typedef struct {
   const VjComputeOps *ops; /* every slot filled */
   void *device;
   const char *name;        /* of the table that was asked for */
-  const char *kernel;      /* what multiplies bf16 numbers on a CPU: "amx", "avx512", "generic"; NULL elsewhere */
+  const char *kernel;      /* what multiplies bf16 numbers on a CPU: "amx", "avx512", "generic"; NULL: the compute itself says it */
 } VjCompute;
 
 /* Gives the table called `name`, or NULL with an error that says why there is none. */

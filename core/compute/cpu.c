@@ -45,14 +45,16 @@ vj_cpu_set_kernel (void *device, const char *name, GError **error)
 const char *
 vj_cpu_peek_kernel (void *device)
 {
-  return ((VjCpu *) device)->bf16->name;
+  const VjCpu *cpu = device;
+  return cpu->halves != NULL ? NULL : cpu->bf16->name;
 }
 
 void
-vj_cpu_set_sgemm (void *device, VjSgemm sgemm)
+vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves)
 {
   VjCpu *cpu = device;
   cpu->sgemm = sgemm;
+  cpu->halves = halves;
 }
 
 static float *
@@ -142,9 +144,13 @@ cpu_zero (void *device, void *memory, gsize bytes)
 }
 
 static gboolean
-cpu_finish (G_GNUC_UNUSED void *device, G_GNUC_UNUSED GError **error)
+cpu_finish (void *device, GError **error)
 {
-  return TRUE;
+  VjCpu *cpu = device;
+  if (!cpu->failed)
+    return TRUE;
+  cpu->failed = FALSE;
+  return vj_fail (error, VJ_EXIT_BACKEND, "compute: 'product': the plugin's library could not compute one: out of memory, perhaps; use the compute 'cpu'");
 }
 
 const VjComputeOps vj_compute_cpu = {

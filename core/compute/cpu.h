@@ -13,26 +13,34 @@ typedef struct {
   VjPool *pool;
   VjSgemm sgemm;     /* of a plugin; NULL: the own product */
   const struct VjBf16Kernel *bf16;
+  const VjHalves *halves; /* of a plugin; NULL: bf16 weights are multiplied where they lie, by `bf16` */
+  gboolean failed;        /* a plugin's product; told by finish */
   float **scratch;   /* per worker; grows */
   gsize *scratch_size;
   float *shared;
   gsize shared_size;
 } VjCpu;
 
-/* How weights lie on the CPU: bf16 in place; f32 in panels, [panels][k][VJ_PANEL], zeros beyond n. */
+/* Weights of a plugin's form are packed in slices of this many rows, so that there is work for all threads. */
+#define VJ_SLICE 512
+#define VJ_SLICES(n) (((n) + VJ_SLICE - 1) / VJ_SLICE)
+
+/* How weights lie on the CPU: bf16 in place, unless a plugin packs them; f32 in panels, [panels][k][VJ_PANEL], zeros beyond n. */
 struct VjMatrix {
   VjNumbers numbers;
   gsize n, k, panels;
   const guint16 *halves; /* bf16 only; borrowed */
   float *packed;         /* f32 only */
+  void **slices;         /* of a plugin's halves: [VJ_SLICES (n)] */
+  const VjHalves *owner; /* of the slices */
 };
 
 /* The kernel of bf16 products by its name, NULL for the best; VJ_EXIT_PLUGIN when this machine does not run it. */
 gboolean vj_cpu_set_kernel (void *device, const char *name, GError **error);
 const char *vj_cpu_peek_kernel (void *device);
 
-/* Products of a device that vj_compute_cpu opened go to `sgemm` from now on. */
-void vj_cpu_set_sgemm (void *device, VjSgemm sgemm);
+/* Products of a device that vj_compute_cpu opened go to the plugin's from now on. */
+void vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves);
 
 /* Whether this processor has AVX-512, where the own product beats OpenBLAS's. */
 gboolean vj_cpu_is_wide (void);

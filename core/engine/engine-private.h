@@ -100,14 +100,16 @@ void vj_prefix_store_init (VjPrefixStore *store);
 void vj_prefix_store_done (VjPrefixStore *store);
 
 /* Enters a prompt that is about to run, used once; its bytes are counted already. Takes the sequence, copies the rest. */
-VjPrefix *vj_prefix_new (VjEngine *engine, const char *shown, const GArray *tokens, VjMllamaSequence *sequence, gsize bytes);
+VjPrefix *vj_prefix_new (VjEngine *engine, const char *shown, const GArray *tokens, VjMllamaSequence *sequence,
+                         gsize bytes);
 void vj_prefix_use (VjEngine *engine, VjPrefix *prefix);
 void vj_prefix_rest (VjEngine *engine, VjPrefix *prefix); /* may free it */
 
 /* The entered prompt that is of most use to a new one: the same images, the longest common beginning, of which the
  * new one keeps its last token to run itself. Not used thereby. *ret_shared tokens can be taken over once its sequence
  * holds that many; with `ready`, it does. NULL: none. */
-VjPrefix *vj_prefix_find (const VjEngine *engine, const char *shown, const GArray *tokens, gboolean ready, gsize *ret_shared);
+VjPrefix *vj_prefix_find (const VjEngine *engine, const char *shown, const GArray *tokens, gboolean ready,
+                          gsize *ret_shared);
 
 /* Puts off dropping what vj_prefix_find would find. */
 void vj_prefix_touch (VjEngine *engine, const char *shown, const GArray *tokens);

@@ -170,8 +170,10 @@ describe (const VjEngine *engine)
 {
   double parameters = (double) vj_mllama_parameters (engine->model);
   gboolean large = parameters >= 1e9;
-  return g_strdup_printf ("mllama, %.1f %s parameters, %s, compute %s (%s)", parameters / (large ? 1e9 : 1e6), large ? "G" : "M",
-                          vj_mllama_peek_dtype (engine->model), vj_mllama_peek_compute (engine->model), vj_mllama_peek_products (engine->model));
+  g_autofree char *cache = engine->cache_limit == G_MAXSIZE ? g_strdup ("without limit") : g_strdup_printf ("up to %.0f MiB", (double) engine->cache_limit / (1 << 20));
+  return g_strdup_printf ("mllama, %.1f %s parameters, %s, compute %s (%s); %u draws at a time; memory: activations %.0f MiB, caches %s",
+                          parameters / (large ? 1e9 : 1e6), large ? "G" : "M", vj_mllama_peek_dtype (engine->model),
+                          vj_mllama_peek_compute (engine->model), vj_mllama_peek_products (engine->model), engine->max_batch, (double) engine->work_bytes / (1 << 20), cache);
 }
 
 VjEngine *

@@ -60,13 +60,15 @@ begin_prompt (VjEngine *engine, VjQueued *request, GError **error)
 {
   if (!vj_images_encode (engine, (VjShownImage *const *) request->images->pdata, request->images->len, error))
     return FALSE;
-  VjMllamaSequence *sequence = vj_prompt_sequence (engine, request->tokens, request->images, vj_queued_base_capacity (request), error);
+  VjMllamaSequence *sequence = vj_prompt_sequence (engine, request->tokens, request->images,
+                                                   vj_queued_base_capacity (request), error);
   if (sequence == NULL)
     return FALSE;
   request->donor = vj_prefix_find (engine, request->shown, request->tokens, FALSE, &request->shared);
   if (request->donor != NULL)
     vj_prefix_use (engine, request->donor);
-  request->prefix = vj_prefix_new (engine, request->shown, request->tokens, sequence, vj_queued_base_bytes (engine, request));
+  request->prefix = vj_prefix_new (engine, request->shown, request->tokens, sequence,
+                                   vj_queued_base_bytes (engine, request));
   take_over (engine, request);
   return TRUE;
 }
@@ -122,7 +124,8 @@ static gsize
 plan_step (VjEngine *engine)
 {
   VjScheduler *s = engine->scheduler;
-  gsize n = 0, room = MAX (engine->step_tokens, s->running->len) - s->running->len, ends = engine->max_batch - s->running->len;
+  gsize n = 0, room = MAX (engine->step_tokens, s->running->len) - s->running->len,
+        ends = engine->max_batch - s->running->len;
   for (; n < s->running->len; n++) {
     const VjDraw *draw = s->running->pdata[n];
     s->stretches[n] = (VjMllamaStretch){draw->sequence, &draw->tokens[draw->n_tokens - 1], 1, 1};
@@ -131,13 +134,15 @@ plan_step (VjEngine *engine)
     VjQueued *request = at->data;
     if (!take_over (engine, request))
       continue;
-    gsize from = vj_mllama_sequence_length (request->prefix->sequence), left = request->tokens->len - from, count = MIN (left, room);
+    gsize from = vj_mllama_sequence_length (request->prefix->sequence), left = request->tokens->len - from,
+          count = MIN (left, room);
     gboolean end = count == left && ends > 0;
     if (count == left && !end)
       count--;
     if (count == 0)
       continue;
-    s->stretches[n++] = (VjMllamaStretch){request->prefix->sequence, &g_array_index (request->tokens, guint32, from), count, end};
+    s->stretches[n++] = (VjMllamaStretch){request->prefix->sequence, &g_array_index (request->tokens, guint32, from),
+                                          count, end};
     room -= count;
     ends -= end;
   }
@@ -184,11 +189,14 @@ static gboolean
 step (VjEngine *engine, GError **error)
 {
   VjScheduler *s = engine->scheduler;
-  gsize n = plan_step (engine), draws = s->running->len;
+  gsize n = plan_step (engine), draws = s->running->len, wanted = 0;
   if (n == 0)
     return vj_fail (error, VJ_EXIT_BUG, "generate: requests wait, but none can run; please report this");
-  for (gsize i = 0; i < n; i++)
+  for (gsize i = 0; i < n; i++) {
     engine->work.tokens += s->stretches[i].count;
+    wanted += s->stretches[i].wanted;
+  }
+  g_assert (wanted <= engine->max_batch);
   engine->work.steps++;
   if (!vj_mllama_extend (engine->model, s->stretches, n, s->logits, error))
     return FALSE;
@@ -202,7 +210,8 @@ run_until_finished (VjEngine *engine, GError **error)
   VjScheduler *s = engine->scheduler;
   if (!vj_scheduler_reserve (engine, error))
     return FALSE;
-  while (s->finished.length == 0 && (s->running->len > 0 || s->starting.length > 0 || s->prefilling.length > 0 || s->waiting.length > 0)) {
+  while (s->finished.length == 0 && (s->running->len > 0 || s->starting.length > 0 || s->prefilling.length > 0
+                                     || s->waiting.length > 0)) {
     if (!begin_draws (engine, error) || !admit (engine, error))
       return FALSE;
     if ((s->finished.length == 0 || s->running->len > 0) && !step (engine, error))

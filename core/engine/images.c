@@ -2,7 +2,7 @@
  * memory, and shared by every sequence that shows it. */
 #include "engine/engine-private.h"
 
-/* Unused encodings kept, within the memory limit. */
+/* Unused encodings kept where no memory limit is known; else half of it, so that a run encodes an image once if it can. */
 #define IDLE_BYTES ((gsize) 1 << 30)
 /* Images encoded in one call: bounds what the vision tower's activations take. */
 #define ENCODE_AT_ONCE 16
@@ -99,7 +99,8 @@ vj_image_rest (VjEngine *engine, VjShownImage *image)
   }
   image->idle = (GList){.data = image};
   g_queue_push_tail_link (&engine->images.idle, &image->idle);
-  while (engine->images.idle.length > IDLE_BYTES / MAX (vj_mllama_vision_bytes (engine->model), 1))
+  gsize most = engine->cache_limit == G_MAXSIZE ? IDLE_BYTES : engine->cache_limit / 2;
+  while (engine->images.idle.length > most / MAX (vj_mllama_vision_bytes (engine->model), 1))
     drop_encoding (engine, engine->images.idle.head->data);
 }
 

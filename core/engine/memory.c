@@ -1,7 +1,6 @@
-/* The budget: what a model needs beside its weights is known before anything runs, from its configuration, the batch and
- * the positions. Activations and logits are taken once; the rest of the limit is for caches and encoded images, and
+/* The budget: what a model needs beside its weights is known before anything runs, from its configuration, the batch
+ * and the positions. Activations and logits are taken once; the rest of the limit is for caches and encoded images, and
  * nothing is begun that does not fit into it. */
-#include "base/machine.h"
 #include "engine/engine-private.h"
 
 /* Draws decoded together: small models gain from many rows, large ones pay for them in memory. */
@@ -19,7 +18,8 @@ static gsize
 work_bytes (const VjEngine *engine)
 {
   gsize rows = MAX (engine->step_tokens, engine->max_batch), V = engine->config->vocab_size;
-  return vj_mllama_work_bytes (engine->model, rows, engine->max_batch) + 2 * (gsize) engine->max_batch * V * sizeof (float);
+  gsize logits = 2 * (gsize) engine->max_batch * V * sizeof (float);
+  return vj_mllama_work_bytes (engine->model, rows, engine->max_batch) + logits;
 }
 
 /* What one prompt of LEAST_TOKENS with one image needs. */
@@ -38,7 +38,8 @@ fit (VjEngine *engine, const VjEngineConfig *config, gsize limit)
   engine->max_batch = config->max_batch > 0 ? config->max_batch : large ? BATCH_LARGE : BATCH_SMALL;
   engine->step_tokens = config->step_tokens > 0 ? config->step_tokens : STEP_TOKENS;
   while (work_bytes (engine) > limit / 2) {
-    gboolean step = config->step_tokens == 0 && engine->step_tokens > LEAST_STEP, batch = config->max_batch == 0 && engine->max_batch > 1;
+    gboolean step = config->step_tokens == 0 && engine->step_tokens > LEAST_STEP;
+    gboolean batch = config->max_batch == 0 && engine->max_batch > 1;
     if (!step && !batch)
       break;
     if (step)
@@ -57,7 +58,7 @@ mebi (gsize bytes)
 gboolean
 vj_engine_plan_memory (VjEngine *engine, const VjEngineConfig *config, GError **error)
 {
-  gsize available = vj_machine_memory (), limit = config->memory_limit;
+  gsize available = vj_mllama_memory_left (engine->model), limit = config->memory_limit;
   const char *whose = "the limit";
   if (limit == 0) {
     /* A second model may be opened beside this one, and mapped weights want to stay in memory, as far as they can. */
@@ -77,7 +78,8 @@ vj_engine_plan_memory (VjEngine *engine, const VjEngineConfig *config, GError **
                     "at a time, %.1f for the cache of %u tokens and one image; %s is %.1f MiB; raise the limit, lower max_batch, or use a "
                     "smaller model",
                     engine->dir, mebi (engine->work_bytes + least_bytes (engine)), mebi (engine->work_bytes),
-                    MAX (engine->step_tokens, engine->max_batch), engine->max_batch, mebi (least_bytes (engine)), LEAST_TOKENS, whose, mebi (limit));
+                    MAX (engine->step_tokens, engine->max_batch), engine->max_batch, mebi (least_bytes (engine)),
+                    LEAST_TOKENS, whose, mebi (limit));
   engine->cache_limit = limit == G_MAXSIZE ? G_MAXSIZE : limit - engine->work_bytes;
   return TRUE;
 }

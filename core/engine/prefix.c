@@ -115,7 +115,8 @@ vj_prefix_find (const VjEngine *engine, const char *shown, const GArray *tokens,
     VjPrefix *prefix = engine->prefixes.all->pdata[i];
     if (strcmp (prefix->shown, shown) != 0)
       continue;
-    gsize shared = common (prefix->tokens, tokens, most), held = MIN (shared, vj_mllama_sequence_length (prefix->sequence));
+    gsize shared = common (prefix->tokens, tokens, most);
+    gsize held = MIN (shared, vj_mllama_sequence_length (prefix->sequence));
     if (held > now_shared) {
       now = prefix;
       now_shared = held;

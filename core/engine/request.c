@@ -11,7 +11,8 @@ vj_prompt_tokens (VjEngine *engine, const char *what, const VjChatMessage *messa
   if (!vj_chat_render (&engine->chat, engine->tokenizer, messages, n, VJ_PROMPT_GENERATE, &prompt, error))
     return NULL;
   if (prompt.tokens->len >= positions) {
-    vj_fail (error, VJ_EXIT_DATA, "%s: the prompt has %u tokens: the model has %" G_GSIZE_FORMAT " positions and needs one for a reply; shorten it",
+    vj_fail (error, VJ_EXIT_DATA,
+             "%s: the prompt has %u tokens: the model has %" G_GSIZE_FORMAT " positions and needs one for a reply; shorten it",
              what, prompt.tokens->len, positions);
     return NULL;
   }
@@ -19,14 +20,16 @@ vj_prompt_tokens (VjEngine *engine, const char *what, const VjChatMessage *messa
 }
 
 gboolean
-vj_chat_hold_images (VjEngine *engine, const char *what, const VjChatMessage *messages, gsize n, GPtrArray *images, GError **error)
+vj_chat_hold_images (VjEngine *engine, const char *what, const VjChatMessage *messages, gsize n, GPtrArray *images,
+                     GError **error)
 {
   for (gsize m = 0; m < n; m++)
     for (gsize i = 0; i < messages[m].n_images; i++) {
       const VjPixels *pixels = &messages[m].images[i];
       if (pixels->rgb == NULL || pixels->width < 1 || pixels->height < 1 || pixels->width > VJ_PREPROCESS_MAX_SIDE ||
           pixels->height > VJ_PREPROCESS_MAX_SIDE)
-        return vj_fail (error, VJ_EXIT_DATA, "%s: an image of %u x %u pixels; expected sides from 1 to %u", what, pixels->width, pixels->height,
+        return vj_fail (error, VJ_EXIT_DATA, "%s: an image of %u x %u pixels; expected sides from 1 to %u", what,
+                        pixels->width, pixels->height,
                         VJ_PREPROCESS_MAX_SIDE);
       g_ptr_array_add (images, vj_image_hold (engine, pixels));
     }
@@ -56,7 +59,8 @@ vj_prompt_sequence (VjEngine *engine, const GArray *tokens, const GPtrArray *ima
   g_autofree VjMllamaVision **visions = g_new0 (VjMllamaVision *, images->len + 1);
   for (guint i = 0; i < images->len; i++)
     visions[i] = ((VjShownImage *) images->pdata[i])->vision;
-  return vj_mllama_sequence_new (engine->model, (const guint32 *) (gpointer) tokens->data, tokens->len, visions, images->len, capacity, error);
+  return vj_mllama_sequence_new (engine->model, (const guint32 *) (gpointer) tokens->data, tokens->len, visions,
+                                 images->len, capacity, error);
 }
 
 /* -- memory ------------------------------------------------------------------------ */
@@ -89,8 +93,8 @@ vj_queued_joined_bytes (const VjEngine *engine, const VjQueued *request)
 static gsize
 lone_bytes (const VjEngine *engine, const VjQueued *request)
 {
-  return vj_queued_base_bytes (engine, request) + vj_queued_draw_bytes (engine, request) + vj_queued_joined_bytes (engine, request) +
-         request->images->len * vj_mllama_vision_bytes (engine->model);
+  return vj_queued_base_bytes (engine, request) + vj_queued_draw_bytes (engine, request)
+         + vj_queued_joined_bytes (engine, request) + request->images->len * vj_mllama_vision_bytes (engine->model);
 }
 
 /* -- submitting -------------------------------------------------------------------- */
@@ -122,7 +126,8 @@ fill_request (VjEngine *engine, const char *what, const VjGenerateRequest *given
   request->stop = g_strdupv ((char **) given->options.stop);
   request->options.stop = NULL;
   /* The last token of a reply is never fed back, so it needs no place. */
-  request->capacity = MIN ((gsize) request->tokens->len + request->options.max_tokens - 1, engine->config->max_position_embeddings);
+  request->capacity = MIN ((gsize) request->tokens->len + request->options.max_tokens - 1,
+                           engine->config->max_position_embeddings);
   gsize needed = lone_bytes (engine, request);
   if (needed > engine->cache_limit)
     return vj_fail (error, VJ_EXIT_LIMIT,

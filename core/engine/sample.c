@@ -13,13 +13,16 @@ vj_generate_options_check (const VjGenerateOptions *options, GError **error)
 {
   double penalty = options->repetition_penalty;
   if (!(options->temperature >= 0.0 && isfinite (options->temperature)))
-    return vj_fail (error, VJ_EXIT_DATA, "generate: 'temperature': %g is not a number from 0; mend the request", options->temperature);
+    return vj_fail (error, VJ_EXIT_DATA, "generate: 'temperature': %g is not a number from 0; mend the request",
+                    options->temperature);
   if (!(options->top_p > 0.0 && options->top_p <= 1.0))
-    return vj_fail (error, VJ_EXIT_DATA, "generate: 'top_p': %g is not above 0 and at most 1; mend the request", options->top_p);
+    return vj_fail (error, VJ_EXIT_DATA, "generate: 'top_p': %g is not above 0 and at most 1; mend the request",
+                    options->top_p);
   if (!(options->min_p >= 0.0 && options->min_p <= 1.0))
     return vj_fail (error, VJ_EXIT_DATA, "generate: 'min_p': %g is not from 0 to 1; mend the request", options->min_p);
   if (!(penalty >= 0.0 && isfinite (penalty)))
-    return vj_fail (error, VJ_EXIT_DATA, "generate: 'repetition_penalty': %g is not a number from 0; mend the request", penalty);
+    return vj_fail (error, VJ_EXIT_DATA, "generate: 'repetition_penalty': %g is not a number from 0; mend the request",
+                    penalty);
   if (options->max_tokens < 1)
     return vj_fail (error, VJ_EXIT_DATA, "generate: 'max_tokens': 0; ask for at least one token");
   return TRUE;
@@ -67,7 +70,8 @@ find_largest (const float *logits, guint32 n, guint32 *ret_token, GError **error
     if (logits[i] <= largest)
       continue;
     if (isnan (logits[i]))
-      return vj_fail (error, VJ_EXIT_DATA, "generate: the model's output for token %u is not a number; its weights are broken", i);
+      return vj_fail (error, VJ_EXIT_DATA,
+                      "generate: the model's output for token %u is not a number; its weights are broken", i);
     largest = logits[i];
     best = i;
   }
@@ -171,7 +175,8 @@ total_of (const double *weights, guint32 n)
 /* Ranks, likeliest first, until top_p of `total` is reached; returns how many. For what is too much to select. Tokens so
  * unlikely that all of them together would lie beyond top_p twice over are not looked at. */
 static guint32
-rank_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options, double total)
+rank_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options,
+              double total)
 {
   guint32 *heap = sampler->ranked, kept = 0, m = 0;
   double sum = 0.0, lowest = largest + options->temperature * log (0.5 * (1.0 - options->top_p) * total / n);
@@ -224,7 +229,8 @@ keep_ranked (VjSampler *sampler, const float *logits, guint32 n, float largest, 
   weigh_ranked (sampler, logits, options->top_k, options->temperature);
   if (options->top_p >= 1.0)
     return options->top_k;
-  return MIN (reach (sampler->weights, options->top_k, options->top_p * total_of (sampler->weights, options->top_k)), options->top_k);
+  return MIN (reach (sampler->weights, options->top_k, options->top_p * total_of (sampler->weights, options->top_k)),
+              options->top_k);
 }
 
 static guint32
@@ -271,7 +277,8 @@ vj_sampler_reserve (VjSampler *sampler, guint32 n, gsize past)
 }
 
 gboolean
-vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjKept *ret_kept, GError **error)
+vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options,
+                 VjKept *ret_kept, GError **error)
 {
   guint32 largest = 0;
   if (!find_largest (logits, n, &largest, error))
@@ -285,12 +292,14 @@ vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGen
     weigh_all (sampler, logits, n, logits[largest], options);
     *ret_kept = (VjKept){NULL, sampler->weights, n};
   } else
-    ret_kept->n = cut_unlikely (sampler->weights, keep_ranked (sampler, logits, n, logits[largest], options), options->min_p);
+    ret_kept->n = cut_unlikely (sampler->weights, keep_ranked (sampler, logits, n, logits[largest], options),
+                                options->min_p);
   return TRUE;
 }
 
 gboolean
-vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjRandom *random, guint32 *ret_token,
+vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options,
+                 VjRandom *random, guint32 *ret_token,
                  GError **error)
 {
   VjKept kept;

@@ -31,16 +31,19 @@ typedef struct {
  * first, whose probability reaches top_p; of these keep those at least min_p times as likely as the likeliest. Equal
  * logits rank by lower id, and exactly top_k are kept. Sums run in f64. A logit that is NaN, or none that is finite, is
  * VJ_EXIT_DATA. */
-gboolean vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjKept *ret_kept, GError **error);
+gboolean vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options,
+                          VjKept *ret_kept, GError **error);
 
 /* Draws a token from what is kept. Takes one number from `random`, none at temperature 0. */
-gboolean vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options, VjRandom *random, guint32 *ret_token,
+gboolean vj_sampler_draw (VjSampler *sampler, const float *logits, guint32 n, const VjGenerateOptions *options,
+                          VjRandom *random, guint32 *ret_token,
                           GError **error);
 
 /* Repetition penalty (Keskar et al., 2019), as transformers' RepetitionPenaltyLogitsProcessor: the logit of every token
  * that stands in past[n_past] is divided by `penalty` when above 0 and multiplied when below, once however often it
  * stands there. Before vj_sampler_draw. Ids without a logit (the image token) are passed over. */
-void vj_sampler_penalise (VjSampler *sampler, float *logits, guint32 n, const guint32 *past, gsize n_past, double penalty);
+void vj_sampler_penalise (VjSampler *sampler, float *logits, guint32 n, const guint32 *past, gsize n_past,
+                          double penalty);
 
 /* Undoes the last vj_sampler_penalise, of the same logits and tokens. */
 void vj_sampler_forgive (const VjSampler *sampler, float *logits, guint32 n, const guint32 *past, gsize n_past);

@@ -53,12 +53,14 @@ struct VjScheduler {
 /* The prompt of a chat, ending with the assistant's header, refused when it leaves no place for a reply. Owned. */
 GArray *vj_prompt_tokens (VjEngine *engine, const char *what, const VjChatMessage *messages, gsize n, GError **error);
 /* Holds the images of a chat; they are added to `images`. */
-gboolean vj_chat_hold_images (VjEngine *engine, const char *what, const VjChatMessage *messages, gsize n, GPtrArray *images, GError **error);
+gboolean vj_chat_hold_images (VjEngine *engine, const char *what, const VjChatMessage *messages, gsize n,
+                              GPtrArray *images, GError **error);
 /* The digests of held images in one string. Owned. */
 char *vj_images_shown (const GPtrArray *images);
 void vj_images_release (VjEngine *engine, GPtrArray *images);
 /* A sequence over tokens that shows encoded images. */
-VjMllamaSequence *vj_prompt_sequence (VjEngine *engine, const GArray *tokens, const GPtrArray *images, gsize capacity, GError **error);
+VjMllamaSequence *vj_prompt_sequence (VjEngine *engine, const GArray *tokens, const GPtrArray *images, gsize capacity,
+                                      GError **error);
 
 void vj_queued_free (VjEngine *engine, VjQueued *request);
 

@@ -62,7 +62,8 @@ read_texts (Scoring *scoring, const VjScoreRequest *given, GError **error)
   const char *begun = given->begun != NULL ? given->begun : "";
   g_autoptr (GArray) prompt = vj_prompt_tokens (engine, "score", given->messages, given->n_messages, error);
   g_autoptr (GArray) bare = prompt == NULL ? NULL : with_reply (engine, prompt, begun, "", error);
-  if (bare == NULL || !vj_chat_hold_images (engine, "score", given->messages, given->n_messages, scoring->images, error))
+  if (bare == NULL || !vj_chat_hold_images (engine, "score", given->messages, given->n_messages, scoring->images,
+                                            error))
     return FALSE;
   scoring->shared = bare->len;
   for (gsize i = 0; i < given->n; i++) {
@@ -71,8 +72,10 @@ read_texts (Scoring *scoring, const VjScoreRequest *given, GError **error)
     scoring->shared = common (bare, scoring->texts[i], scoring->shared);
   }
   for (gsize i = 0; i < given->n; i++)
-    if (scoring->texts[i]->len <= scoring->shared || scoring->texts[i]->len - 1 > engine->config->max_position_embeddings)
-      return vj_fail (error, VJ_EXIT_DATA, "score: continuation %" G_GSIZE_FORMAT ": it has no token of its own, or the model has not the %u positions; "
+    if (scoring->texts[i]->len <= scoring->shared
+        || scoring->texts[i]->len - 1 > engine->config->max_position_embeddings)
+      return vj_fail (error, VJ_EXIT_DATA,
+                      "score: continuation %" G_GSIZE_FORMAT ": it has no token of its own, or the model has not the %u positions; "
                       "ask for another, or a shorter one", i + 1, scoring->texts[i]->len);
   return TRUE;
 }
@@ -101,14 +104,16 @@ run_base (Scoring *scoring, GError **error)
       return FALSE;
   }
   for (gsize i = 0; i < scoring->n; i++)
-    scoring->logprobs[i] = vj_log_probability (logits, engine->config->vocab_size, token_at (scoring->texts[i], scoring->shared));
+    scoring->logprobs[i]
+        = vj_log_probability (logits, engine->config->vocab_size, token_at (scoring->texts[i], scoring->shared));
   return TRUE;
 }
 
 static gboolean
 no_memory (const VjEngine *engine, GError **error)
 {
-  return vj_fail (error, VJ_EXIT_LIMIT, "score: no memory is left for the continuations: the memory limit leaves %" G_GSIZE_FORMAT
+  return vj_fail (error, VJ_EXIT_LIMIT,
+                  "score: no memory is left for the continuations: the memory limit leaves %" G_GSIZE_FORMAT
                   " bytes for caches, and draws in progress take %" G_GSIZE_FORMAT "; raise the limit, or ask when they are done",
                   engine->cache_limit, engine->memory_used);
 }
@@ -167,11 +172,13 @@ run_forks (Scoring *scoring, gsize first, gsize last, gsize *ret_rows, GError **
   gsize n = 0, rows = 0;
   g_autofree gsize *who = g_new (gsize, last - first);
   for (gsize i = first; i < last && rows < engine->max_batch; i++) {
-    gsize at = scoring->forks[i] == NULL ? 0 : vj_mllama_sequence_length (scoring->forks[i]), left = scoring->texts[i]->len - 1 - at;
+    gsize at = scoring->forks[i] == NULL ? 0 : vj_mllama_sequence_length (scoring->forks[i]);
+    gsize left = scoring->texts[i]->len - 1 - at;
     if (scoring->forks[i] == NULL || left == 0)
       continue;
     gsize count = MIN (left, engine->max_batch - rows);
-    s->stretches[n] = (VjMllamaStretch){scoring->forks[i], &g_array_index (scoring->texts[i], guint32, at), count, count};
+    s->stretches[n] = (VjMllamaStretch){scoring->forks[i], &g_array_index (scoring->texts[i], guint32, at), count,
+                                        count};
     who[n++] = i;
     rows += count;
   }
@@ -237,7 +244,8 @@ score (Scoring *scoring, GError **error)
 gboolean
 vj_engine_score (VjEngine *engine, const VjScoreRequest *given, double *ret_logprobs, GError **error)
 {
-  Scoring scoring = {.engine = engine, .images = g_ptr_array_new (), .texts = g_new0 (GArray *, given->n + 1), .n = given->n,
+  Scoring scoring = {.engine = engine, .images = g_ptr_array_new (), .texts = g_new0 (GArray *, given->n + 1),
+                     .n = given->n,
                      .forks = g_new0 (VjMllamaSequence *, given->n + 1), .logprobs = g_new0 (double, given->n + 1)};
   gboolean sound = given->n == 0 || (vj_scheduler_reserve (engine, error) && read_texts (&scoring, given, error));
   if (sound && given->n > 0) {

@@ -7,8 +7,8 @@
 
 /* Canonical JSON of all that the draws of a request share: messages (speaker, text, image digests), the backend's
  * identity, temperature, top_k, top_p, max_tokens, and min_p, repetition_penalty, stop where they are switched on.
- * Neither n nor seeds. Text that is not UTF-8, no message, or a
- * number that is not finite is VJ_EXIT_PLUGIN; NULL then. Free with g_free. */
+ * Neither n nor seeds. Text that is not UTF-8, no message, or a number that is not finite is VJ_EXIT_PLUGIN; NULL then.
+ * Free with g_free. */
 VJ_API char *vj_request_canonical (const VjRequest *request, const char *identity, GError **error);
 
 /* The key of the draw with `seed`: SHA-256 of the canonical form and the seed, 64 hexadecimal digits. Free with g_free. */

@@ -111,14 +111,26 @@ typedef struct {
 typedef void (*VjSgemm) (gboolean ta, gboolean tb, gsize m, gsize n, gsize k, const float *a, gsize lda, const float *b,
                          gsize ldb, float beta, float *c, gsize ldc);
 
+/* Products of bf16 weights by a CPU backend's library, in place of the host's kernels. One call takes `rows` rows of x,
+ * always as many, so that what a row gives cannot depend on how many there are. Called from several threads at once. */
+typedef struct {
+  gsize rows;
+  /* [N, K] into the form it likes best (copied). VJ_EXIT_LIMIT: out of memory. */
+  void *(*pack) (gsize n, gsize k, const guint16 *w, GError **error);
+  void (*unpack) (void *packed); /* frees it; takes NULL */
+  /* y[rows, N] = x[rows, K] w^T, both contiguous. FALSE: the library failed. */
+  gboolean (*product) (void *packed, const guint16 *x, float *y);
+} VjHalves;
+
 /* The table. `device` is what `open` returned. A table with `sgemm` and without `open` is a CPU backend: the
  * host's threads, memory and kernels with that product in them, and it needs no other slot. In any other table
- * no slot is optional but sgemm, which must be NULL. */
+ * no slot is optional but sgemm and halves, which must be NULL. */
 typedef struct {
   guint32 size;      /* sizeof (VjComputeOps) */
   guint32 abi;       /* VJ_COMPUTE_ABI */
   const char *name;
   VjSgemm sgemm;     /* (optional) called from several threads at once */
+  const VjHalves *halves; /* (optional, with sgemm) */
   gboolean (*prepare) (GError **error); /* (optional) before each open; VJ_EXIT_PLUGIN: this machine cannot run it */
 
   /* threads: 0 = all processors of the process. VJ_EXIT_PLUGIN when this machine cannot run it. */

@@ -35,7 +35,7 @@ typedef struct {
   const char *compute;   /* name of a compute plugin, "auto", or NULL for "auto"              */
   guint threads;         /* 0: all processors of the process                                  */
   const char *dtype;     /* one of VJ_ENGINE_DTYPES; NULL: "auto"                             */
-  gsize memory_limit;    /* bytes for activations, caches and encoded images, beside the weights; *
+  gsize memory_limit;    /* bytes for activations, caches and encoded images, beside the weights;
                           * 0: half of what the machine has available once they are loaded    */
   guint max_batch;       /* sequences decoded together; 0: the engine chooses                 */
   guint step_tokens;     /* tokens of one forward pass, prompts being cut to fit; 0: the engine chooses */
@@ -52,7 +52,7 @@ VJ_API void vj_engine_free (VjEngine *engine);
 /* Lower-case SHA-256 over config, weights, tokenizer, preprocessing and generation version. Borrowed. */
 VJ_API const char *vj_engine_identity (VjEngine *engine);
 
-/* One line on what was opened: family, parameters, dtype, compute. Borrowed. */
+/* One line on what was opened: family, parameters, dtype, compute, batch, memory. Borrowed. */
 VJ_API const char *vj_engine_summary (const VjEngine *engine);
 
 /* -- generation ------------------------------------------------------------ */

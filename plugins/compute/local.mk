@@ -33,3 +33,11 @@ SUFFIXES = .cu .cu.o
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(NVCC) -std=c++17 -O2 --fmad=false $(NVCC_CODE) -Xcompiler -Wall,-fPIC,-fvisibility=hidden,-fno-exceptions -I$(srcdir) -c $< -o $@
 $(CUBLAS_COMPILED): $(CUBLAS_INCLUDED)
 endif
+
+if HAVE_ONEDNN
+compute_PROGRAMS += plugins/compute/onednn.so
+plugins_compute_onednn_so_SOURCES = plugins/compute/onednn.c
+plugins_compute_onednn_so_CFLAGS = $(PLUGIN_CFLAGS)
+plugins_compute_onednn_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+plugins_compute_onednn_so_LDADD = $(ONEDNN_LIBS) -lgomp $(GLIB_LIBS)
+endif

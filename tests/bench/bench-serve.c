@@ -66,7 +66,7 @@ ask_judgments (Bench *bench, GError **error)
 /* Runs one load on a fresh engine; *ret_seconds is lowered to what it took. */
 static gboolean
 measure (Bench *bench, const char *dir, const VjEngineConfig *config, gboolean (*load) (Bench *, GError **), double *ret_seconds,
-         guint64 *ret_replies, guint64 *ret_said, GError **error)
+         VjEngineWork *ret_work, guint64 *ret_replies, guint64 *ret_said, GError **error)
 {
   g_autoptr (VjEngine) engine = vj_engine_open (dir, config, error);
   gboolean done = FALSE;
@@ -79,6 +79,7 @@ measure (Bench *bench, const char *dir, const VjEngineConfig *config, gboolean (
     ++*ret_replies;
     *ret_said += generated.completion_tokens;
   }
+  *ret_work = vj_engine_work (engine);
   *ret_seconds = MIN (*ret_seconds, (double) (g_get_monotonic_time () - begin) / 1e6);
   return done;
 }
@@ -97,10 +98,12 @@ run (int argc, char **argv, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (loads); i++) {
     double seconds = 1e9;
     guint64 replies = 0, said = 0;
+    VjEngineWork work = {0};
     for (int round = argc > 5 ? atoi (argv[5]) : 3; round > 0; round--)
-      if (!measure (&bench, argv[1], &config, loads[i].load, &seconds, &replies, &said, error))
+      if (!measure (&bench, argv[1], &config, loads[i].load, &seconds, &work, &replies, &said, error))
         return FALSE;
-    printf ("%s: %.3f s, %.0f replies, %.0f tokens said\n", loads[i].name, seconds, (double) replies, (double) said);
+    printf ("%s: %.3f s, %.0f replies, %.0f tokens said; %.0f steps, %.0f rows, %.0f prompt tokens spared, %.0f images\n", loads[i].name,
+            seconds, (double) replies, (double) said, (double) work.steps, (double) work.tokens, (double) work.reused, (double) work.images);
   }
   return TRUE;
 }

@@ -51,8 +51,9 @@ def run_row(row, limits, options):
     finally:
         side.close()
     ours = taken["ours"]
-    return {"row": row.name, "engine": side.summary, "seconds": [s["seconds"] for s in ours], "cpu": [s["cpu"] for s in ours],
-            "work": row.work(ours[-1]), "peak_kib": ours[-1]["peak_kib"], "load": [before, os.getloadavg()[0]],
+    return {"row": row.name, "engine": side.summary, "seconds": [s["seconds"] for s in ours],
+            "cpu": [s["cpu"] for s in ours], "work": row.work(ours[-1]), "peak_kib": ours[-1]["peak_kib"],
+            "load": [before, os.getloadavg()[0]],
             "limits": taken["limits"], "ratios": against(row, ours, taken["limits"], options.threads)}
 
 
@@ -66,7 +67,8 @@ def heading():
 
 def line(row, found):
     seconds, (scale, unit) = found["seconds"], RATES[row.name]
-    parts = [" / ".join(f"{part * 100:.0f}" for part in parts) + f" % of {name}" for name, parts in found["ratios"].items()]
+    parts = [" / ".join(f"{part * 100:.0f}" for part in three) + f" % of {name}"
+             for name, three in found["ratios"].items()]
     if row.limit == "seconds":
         parts = [f"{median(seconds) * 1000:.0f} ms; bar {row.bar * 1000:.0f} ms"]
     elif row.limit is None:
@@ -97,7 +99,8 @@ def machine():
         text = ""
     name, flags = (re.search(rf"^{key}\s*: (.*)$", text, re.M) for key in ("model name", "flags"))
     can = [label for flag, label in PROCESSOR.items() if flags and flag in flags.group(1).split()]
-    return ", ".join([name.group(1) if name else platform.machine(), f"{len(os.sched_getaffinity(0))} processors", *can])
+    processors = f"{len(os.sched_getaffinity(0))} processors"
+    return ", ".join([name.group(1) if name else platform.machine(), processors, *can])
 
 
 # -- a run ---------------------------------------------------------------------------
@@ -109,7 +112,7 @@ def arguments(description):
     parser.add_argument("--quick", action="store_true", help="tiny models, one round: does the bench work at all?")
     parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help="of " + ",".join(ROWS))
     parser.add_argument("--rounds", type=int, help="repetitions that count (default 5)")
-    parser.add_argument("--threads", type=int, default=processors, help="threads of every side (default: all processors)")
+    parser.add_argument("--threads", type=int, default=processors, help="threads of every side (default: all)")
     parser.add_argument("--models", help="where random models are kept (default: bench-models of the build; 4 GiB)")
     parser.add_argument("--large", choices=shapes, help="the model of prefill, decode and draws")
     parser.add_argument("--small", choices=shapes, help="the model of train")
@@ -133,7 +136,8 @@ def open_limits(options):
 def run(options, columns, measure_row):
     """The whole table: `measure_row` (row, limits) prints its lines and returns what --json keeps. The exit code."""
     result = {"machine": machine(), "threads": options.threads, "rounds": options.rounds, "rows": []}
-    print(f"machine: {result['machine']}; {options.threads} threads; load {os.getloadavg()[0]:.2f}; {options.rounds} rounds")
+    load = os.getloadavg()[0]
+    print(f"machine: {result['machine']}; {options.threads} threads; load {load:.2f}; {options.rounds} rounds")
     print(columns, flush=True)
     scratch, limits = tempfile.mkdtemp(prefix="vjrun-bench-"), None
     try:

@@ -11,9 +11,12 @@ import zlib
 # "1b" has the decoder of Llama 3.2 1B with four cross-attention layers and a head of its own, as Llama 3.2 Vision has;
 # its vision tower is of ViT-B's size. "tiny" is for trying the bench itself.
 SHAPES = {
-    "1b": {"text": (2048, 8192, 20, [3, 8, 13, 18], 32, 8, 128256), "vision": (768, 3072, 12, 12, 2, [3, 7]), "image": (224, 4)},
-    "100m": {"text": (768, 2048, 12, [3, 8], 12, 4, 16384), "vision": (256, 1024, 4, 4, 1, [1]), "image": (112, 1)},
-    "tiny": {"text": (64, 128, 4, [1], 4, 2, 1024), "vision": (32, 64, 2, 2, 1, [0]), "image": (28, 1)},
+    "1b": {"text": (2048, 8192, 20, [3, 8, 13, 18], 32, 8, 128256),
+           "vision": (768, 3072, 12, 12, 2, [3, 7]), "image": (224, 4)},
+    "100m": {"text": (768, 2048, 12, [3, 8], 12, 4, 16384),
+             "vision": (256, 1024, 4, 4, 1, [1]), "image": (112, 1)},
+    "tiny": {"text": (64, 128, 4, [1], 4, 2, 1024),
+             "vision": (32, 64, 2, 2, 1, [0]), "image": (28, 1)},
 }
 PATCH = 14
 
@@ -28,19 +31,23 @@ def config(shape):
     side, tiles = shape["image"]
     special = vocab - 31
     return {
-        "architectures": ["MllamaForConditionalGeneration"], "model_type": "mllama", "image_token_index": vocab, "torch_dtype": "bfloat16",
+        "architectures": ["MllamaForConditionalGeneration"], "model_type": "mllama", "image_token_index": vocab,
+        "torch_dtype": "bfloat16",
         "text_config": {
             "model_type": "mllama_text_model", "vocab_size": vocab, "hidden_size": hidden, "intermediate_size": ffn,
             "num_hidden_layers": layers, "cross_attention_layers": cross, "num_attention_heads": heads,
-            "num_key_value_heads": kv_heads, "hidden_act": "silu", "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
-            "rope_theta": 500000.0, "rope_scaling": None, "dropout": 0, "tie_word_embeddings": False, "use_cache": True,
-            "bos_token_id": special, "eos_token_id": [special + 1, special + 5, special + 6], "pad_token_id": special + 2,
-            "torch_dtype": "bfloat16"},
+            "num_key_value_heads": kv_heads, "hidden_act": "silu", "max_position_embeddings": 4096,
+            "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "rope_scaling": None, "dropout": 0,
+            "tie_word_embeddings": False, "use_cache": True,
+            "bos_token_id": special, "eos_token_id": [special + 1, special + 5, special + 6],
+            "pad_token_id": special + 2, "torch_dtype": "bfloat16"},
         "vision_config": {
-            "model_type": "mllama_vision_model", "image_size": side, "patch_size": PATCH, "num_channels": 3, "hidden_size": width,
-            "intermediate_size": vision_ffn, "attention_heads": vision_heads, "num_hidden_layers": local,
-            "num_global_layers": overall, "intermediate_layers_indices": taken, "vision_output_dim": width * (1 + len(taken)),
-            "max_num_tiles": tiles, "supported_aspect_ratios": ratios(tiles), "hidden_act": "gelu", "norm_eps": 1e-5,
+            "model_type": "mllama_vision_model", "image_size": side, "patch_size": PATCH, "num_channels": 3,
+            "hidden_size": width, "intermediate_size": vision_ffn, "attention_heads": vision_heads,
+            "num_hidden_layers": local,
+            "num_global_layers": overall, "intermediate_layers_indices": taken,
+            "vision_output_dim": width * (1 + len(taken)), "max_num_tiles": tiles,
+            "supported_aspect_ratios": ratios(tiles), "hidden_act": "gelu", "norm_eps": 1e-5,
             "torch_dtype": "bfloat16"},
     }
 
@@ -85,7 +92,8 @@ def make_model(folder, name, tiny, weights):
     made = config(shape)
     text = made["text_config"]
     write_json(made, where, "config.json")
-    write_json({key: text[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}, where, "generation_config.json")
+    ends = {key: text[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    write_json(ends, where, "generation_config.json")
     for file in ("special_tokens_map.json", "tokenizer_config.json", "chat_template.json"):
         shutil.copyfile(os.path.join(tiny, file), os.path.join(where, file))
     with open(os.path.join(tiny, "tokenizer.json"), encoding="utf-8") as file:
@@ -105,7 +113,8 @@ def make_model(folder, name, tiny, weights):
 def write_png(path, side, draw):
     """A square picture of blocks of random colours."""
     block = max(1, side // 7)
-    colours = [[bytes(draw.randrange(256) for _ in range(3)) for _ in range(side // block + 1)] for _ in range(side // block + 1)]
+    count = side // block + 1
+    colours = [[bytes(draw.randrange(256) for _ in range(3)) for _ in range(count)] for _ in range(count)]
     rows = b"".join(b"\0" + b"".join(colours[y // block][x // block] for x in range(side)) for y in range(side))
 
     def chunk(kind, data):
@@ -162,14 +171,15 @@ def make_lessons(folder, name, count, text_tokens):
 
 
 def make_pairs(folder, count):
-    """`count` pairs of answers in both orders, in the words and the picture size of vj-tiny, each with its own image."""
+    """`count` pairs of answers in both orders, in vj-tiny's words and picture size, each with its own image."""
     draw, cases = random.Random(4), []
     places = ["northwest", "north", "northeast", "west", "center", "east", "southwest", "south", "southeast"]
     colours, shapes = ["red", "green", "blue", "yellow", "purple", "orange"], ["circle", "square", "triangle"]
     for number in range(count):
         image = f"image-{number}.png"
         write_png(os.path.join(folder, image), 56, draw)
-        seen = [(place, draw.choice(["small", "large"]), draw.choice(colours), draw.choice(shapes)) for place in sorted(draw.sample(places, 3))]
+        seen = [(place, draw.choice(["small", "large"]), draw.choice(colours), draw.choice(shapes))
+                for place in sorted(draw.sample(places, 3))]
         other = [seen[0], (seen[1][0], seen[1][1], draw.choice(colours), seen[1][3]), seen[2]]
         answers = ["three shapes ; " + " ; ".join(" ".join(part) for part in parts) for parts in (seen, other)]
         for a, b in (answers, answers[::-1]):

@@ -102,8 +102,10 @@ class Maker:
 
     def start(self):
         cases = bench_cases.make_pairs(self.folder, 1)
-        command = [os.path.join(BUILD, "vjrun"), "judge", TINY, "--recipe", os.path.join(SOURCE, "recipes", "quickstart.yaml"),
-                   "--set", "iteration.judge.max_tokens=1", "--image", os.path.join(self.folder, "image-0.png"),
+        recipe = os.path.join(SOURCE, "recipes", "quickstart.yaml")
+        command = [os.path.join(BUILD, "vjrun"), "judge", TINY, "--recipe", recipe,
+                   "--set", "iteration.judge.max_tokens=1",
+                   "--image", os.path.join(self.folder, "image-0.png"),
                    "--question", "describe the image", "--answer-a", "one shape ; north small red circle",
                    "--answer-b", "one shape ; north small blue circle"]
         return Row("start", "seconds", 0.150, TINY, cases, command, lambda sample: 1)

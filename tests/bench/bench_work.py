@@ -16,7 +16,8 @@ class Shape:
         self.kv = self.hidden // text["num_attention_heads"] * text["num_key_value_heads"]
         self.n_cross = len(set(text["cross_attention_layers"]))
         self.n_self = text["num_hidden_layers"] - self.n_cross
-        self.width, self.vision_ffn, self.patch = vision["hidden_size"], vision["intermediate_size"], vision["patch_size"]
+        self.width, self.vision_ffn = vision["hidden_size"], vision["intermediate_size"]
+        self.patch = vision["patch_size"]
         self.vision_layers = vision["num_hidden_layers"] + vision["num_global_layers"]
         self.tile_states = (vision["image_size"] // vision["patch_size"]) ** 2 + 1
         self.features = self.width * (1 + len(vision["intermediate_layers_indices"]))

@@ -18,8 +18,8 @@ from harness import Tap  # noqa: E402
 
 
 def run(*arguments, **environment):
-    return subprocess.run([sys.executable, os.path.join(HERE, "bench.py"), *arguments], capture_output=True, text=True, check=False,
-                          env=dict(os.environ, **environment))
+    return subprocess.run([sys.executable, os.path.join(HERE, "bench.py"), *arguments], capture_output=True, text=True,
+                          check=False, env=dict(os.environ, **environment))
 
 
 def sound(found):
@@ -52,22 +52,28 @@ def products(folder):
     return {key: math.prod(entry["shape"]) for key, entry in header.items() if len(entry["shape"]) > 1}
 
 
+def make_tiny(folder):
+    return bench_cases.make_model(folder, "tiny", bench_rows.TINY, bench_rows.program("bench-weights"))
+
+
 def test_work(tap, top):
-    folder = bench_cases.make_model(os.path.join(top, "models"), "tiny", bench_rows.TINY, bench_rows.program("bench-weights"))
+    folder = make_tiny(os.path.join(top, "models"))
     shape, weights = bench_work.Shape(folder), products(folder)
     text = sum(n for key, n in weights.items() if key.startswith("language_model.") and "embed_tokens" not in key)
     states = sum(n for key, n in weights.items() if "cross_attn.k_proj" in key or "cross_attn.v_proj" in key)
-    tap.check(bench_work.decode_bytes(shape, 0, 0) == 2 * (text - states), "a token reads the matrices it passes through",
-              (bench_work.decode_bytes(shape, 0, 0), 2 * (text - states)))
+    read = bench_work.decode_bytes(shape, 0, 0)
+    tap.check(read == 2 * (text - states), "a token reads the matrices it passes through", (read, 2 * (text - states)))
     attention = 4 * shape.hidden * (shape.n_self + shape.n_cross)
-    tap.check(bench_work.text_flops(shape, 1, 1, 1, 1) == 2 * text + attention, "a token with one image state is two operations per weight",
-              (bench_work.text_flops(shape, 1, 1, 1, 1), 2 * text + attention))
-    layers = sum(n for key, n in weights.items() if ".transformer.layers." in key or ".global_transformer.layers." in key)
+    flops = bench_work.text_flops(shape, 1, 1, 1, 1)
+    tap.check(flops == 2 * text + attention, "a token with one image state is two operations per weight",
+              (flops, 2 * text + attention))
+    layers = sum(n for key, n in weights.items() if "transformer.layers." in key)
     projector, patch = weights["multi_modal_projector.weight"], weights["vision_model.patch_embedding.weight"]
-    rows = shape.tile_states
-    tap.check(bench_work.vision_flops(shape, 1) == 2 * (rows * (layers + projector) + (rows - 1) * patch) + 4 * shape.vision_layers * shape.width * rows ** 2,
-              "so is a row of the picture", bench_work.vision_flops(shape, 1))
-    again = bench_cases.make_model(os.path.join(top, "again"), "tiny", bench_rows.TINY, bench_rows.program("bench-weights"))
+    rows, flops = shape.tile_states, bench_work.vision_flops(shape, 1)
+    attention = 4 * shape.vision_layers * shape.width * rows ** 2
+    expected = 2 * (rows * (layers + projector) + (rows - 1) * patch) + attention
+    tap.check(flops == expected, "so is a row of the picture", (flops, expected))
+    again = make_tiny(os.path.join(top, "again"))
     same = [open(os.path.join(where, "model.safetensors"), "rb").read() for where in (folder, again)]
     tap.check(same[0] == same[1], "a random model is the same each time")
 
@@ -75,8 +81,8 @@ def test_work(tap, top):
 def test_faults(tap, top):
     tap.check(run("--rows", "sprint").returncode == 2, "an unknown row is a wrong command line")
     result = run("--quick", "--rows", "judge", "--models", os.path.join(top, "models"), "--ours", "--compute nothing")
-    tap.check(result.returncode == 1 and "compute: 'nothing': not found" in result.stderr, "a program that fails is shown with its reason",
-              result.stdout + result.stderr)
+    tap.check(result.returncode == 1 and "compute: 'nothing': not found" in result.stderr,
+              "a program that fails is shown with its reason", result.stdout + result.stderr)
 
 
 def main():

@@ -1,4 +1,4 @@
-/* Offers the built compute plugins to the engine, without the plugin loader: openblas, cublas, and as `cublas-emulated`
+/* Offers the built compute plugins to the engine, without the plugin loader: openblas, onednn, cublas, and as `cublas-emulated`
  * the latter on the emulated GPU of tests/engine/emulated/. */
 #ifndef VJ_TESTS_OPENBLAS_H
 #define VJ_TESTS_OPENBLAS_H
@@ -12,7 +12,7 @@
 static const VjComputeOps *
 openblas_find (G_GNUC_UNUSED void *data, const char *name, GError **error)
 {
-  static const char *const files[][2] = { { "openblas", "plugins/compute/openblas.so" }, { "cublas", "plugins/compute/cublas.so" },
+  static const char *const files[][2] = { { "openblas", "plugins/compute/openblas.so" }, { "onednn", "plugins/compute/onednn.so" }, { "cublas", "plugins/compute/cublas.so" },
                                           { "cublas-emulated", "tests/engine/emulated/cublas.so" } };
   for (guint i = 0; i < G_N_ELEMENTS (files); i++) {
     g_autofree char *file = g_build_filename (g_getenv ("VJ_BUILDDIR") ? g_getenv ("VJ_BUILDDIR") : ".", files[i][1], NULL);

@@ -3,6 +3,7 @@
  * answered in an earlier run. On every compute that runs here. */
 #include "chats.h"
 #include "computes.h"
+#include "engine/engine-private.h"
 
 #define N_CHATS 14
 #define N_DRAWS 3
@@ -117,6 +118,21 @@ check_spoken (const Crowd *crowd, VjEngine *engine, guint which[N_CHATS][N_DRAWS
   return 1;
 }
 
+/* Never more than the limit is taken; in the end, only what is kept in case. */
+static void
+check_memory (const VjEngine *engine, gboolean end)
+{
+  gsize kept = engine->images.idle.length * vj_mllama_vision_bytes (engine->model);
+  g_assert_cmpuint (engine->memory_used, <=, engine->cache_limit);
+  for (guint i = 0; i < engine->prefixes.all->len; i++)
+    kept += ((const VjPrefix *) engine->prefixes.all->pdata[i])->bytes;
+  if (end) {
+    g_assert_cmpuint (engine->memory_used, ==, kept);
+    g_assert_cmpuint (vj_mllama_spare_bytes (engine->model), <=, engine->cache_limit - kept);
+    g_assert_cmpuint (engine->prefixes.idle.length, ==, engine->prefixes.all->len);
+  }
+}
+
 /* Those draws of a chat that `half` holds, as when a run goes on with what is missing. */
 static guint
 some_draws (const Crowd *crowd, guint chat, guint half, guint which[N_DRAWS], guint64 seeds[N_DRAWS])
@@ -154,8 +170,9 @@ crowd_speak_together (const Crowd *crowd, VjRandom *random, const VjEngineConfig
       g_assert_cmpmem (scores, sizeof scores, crowd->scores[chat], sizeof scores);
     }
   }
-  for (guint one; (one = check_spoken (crowd, engine, which)) > 0;)
-    spoken += one;
+  for (guint one; (one = check_spoken (crowd, engine, which)) > 0; spoken += one)
+    check_memory (engine, FALSE);
+  check_memory (engine, TRUE);
   return spoken;
 }
 
@@ -239,6 +256,33 @@ test_what_prompts_share_runs_once (void)
   g_assert_cmpuint (tokens[0] + reused, ==, tokens[1]);
 }
 
+/* The next turn of a chat begins with the prompt and the reply before it, where the reply's text has the tokens that
+ * were drawn: this model also says pieces of characters. */
+static void
+test_the_next_turn_reuses_the_reply (void)
+{
+  VjGenerateOptions options = {.temperature = 1, .top_p = 1, .max_tokens = 3};
+  guint reused = 0;
+  for (guint64 seed = 0; seed < 20; seed++) {
+    char *texts[2];
+    for (guint forget = 0; forget < 2; forget++) {
+      g_autoptr (VjEngine) engine = open_engine (&(VjEngineConfig){.forget = (gboolean) forget});
+      g_autoptr (Chat) chat = question ("seven", "eight");
+      VjGenerated first, second;
+      g_autofree char *said = reply (engine, chat, &options, seed, &first);
+      put_message (chat, VJ_SPEAKER_ASSISTANT, said);
+      put_message (chat, VJ_SPEAKER_USER, "why?");
+      texts[forget] = reply (engine, chat, &options, seed, &second);
+      reused += vj_engine_work (engine).reused > first.prompt_tokens;
+    }
+    g_assert_cmpstr (texts[0], ==, texts[1]);
+    g_free (texts[0]);
+    g_free (texts[1]);
+  }
+  g_test_message ("%u replies reused", reused);
+  g_assert_cmpuint (reused, >, 3);
+}
+
 /* A seed whose reply is cut at its longest. */
 static guint64
 lasting_seed (const Chat *chat, const VjGenerateOptions *options)
@@ -246,7 +290,7 @@ lasting_seed (const Chat *chat, const VjGenerateOptions *options)
   g_autoptr (VjEngine) engine = open_engine (NULL);
   for (guint64 seed = 0;; seed++) {
     VjGenerated generated;
-    g_autofree char *text = reply (engine, chat, options, seed, &generated);
+    g_free (reply (engine, chat, options, seed, &generated));
     if (generated.completion_tokens == options->max_tokens)
       return seed;
   }
@@ -279,6 +323,31 @@ test_a_long_prompt_does_not_stop_draws (void)
   g_assert_cmpuint (all.tokens, >, 7 * (all.steps - 2)); /* and the steps are used */
 }
 
+/* A prompt that waited for another comes to its end while every place is taken: its draw has to wait for one. */
+static void
+test_prompts_end_when_there_is_a_place (void)
+{
+  g_autoptr (VjEngine) engine = open_engine (&(VjEngineConfig){.max_batch = 3}), alone = open_engine (&(VjEngineConfig){.forget = TRUE});
+  VjGenerateOptions options = {.temperature = 1, .top_p = 1, .max_tokens = 6};
+  g_autoptr (Chat) first = question ("seven", "eight"), second = question ("seven", "nine"), third = plain_chat ("?");
+  const Chat *chats[] = {first, second, third};
+  char *expected[3];
+  for (guint i = 0; i < 3; i++) {
+    VjGenerated generated;
+    guint64 seed = lasting_seed (chats[i], &options), seeds[3] = {seed, seed, seed};
+    expected[i] = reply (alone, chats[i], &options, seed, &generated);
+    submit (engine, i, chats[i], &options, seeds, i < 2 ? 1 : 3);
+  }
+  for (guint n = 0; n < 5; n++) {
+    VjGenerated generated;
+    g_assert_true (poll_one (engine, &generated));
+    g_assert_cmpstr (generated.text, ==, expected[generated.ticket]);
+    g_free (generated.text);
+  }
+  for (guint i = 0; i < 3; i++)
+    g_free (expected[i]);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -292,6 +361,8 @@ main (int argc, char **argv)
     }
   }
   g_test_add_func ("/company/what-prompts-share-runs-once", test_what_prompts_share_runs_once);
+  g_test_add_func ("/company/the-next-turn-reuses-the-reply", test_the_next_turn_reuses_the_reply);
+  g_test_add_func ("/company/prompts-end-when-there-is-a-place", test_prompts_end_when_there_is_a_place);
   g_test_add_func ("/company/a-long-prompt-does-not-stop-draws", test_a_long_prompt_does_not_stop_draws);
   return g_test_run ();
 }

@@ -522,7 +522,7 @@ test_unknown (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "cublas-emulated", "cublas" };
+  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "onednn", "cublas-emulated", "cublas" };
   g_test_init (&argc, &argv, NULL);
   openblas_offer ();
   for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {

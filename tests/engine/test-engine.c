@@ -99,14 +99,14 @@ test_longest_reply_is_exact (void)
   VjGenerated generated;
   for (guint most = 1; most < 6; most++) {
     VjGenerateOptions options = {.top_p = 1, .max_tokens = most};
-    g_autofree char *text = reply (engine, chat, &options, 0, &generated);
+    g_free (reply (engine, chat, &options, 0, &generated));
     g_assert_cmpuint (generated.completion_tokens, <=, most);
     if (generated.finish == VJ_FINISH_LENGTH)
       g_assert_cmpuint (generated.completion_tokens, ==, most);
   }
   /* More than the model has positions for: it speaks to the last of them. */
   VjGenerateOptions options = {.temperature = 2, .top_p = 1, .max_tokens = 100000};
-  g_autofree char *text = reply (engine, chat, &options, 3, &generated);
+  g_free (reply (engine, chat, &options, 3, &generated));
   if (generated.finish == VJ_FINISH_LENGTH)
     g_assert_cmpuint (generated.prompt_tokens + generated.completion_tokens, ==, 257);
 }
@@ -183,7 +183,7 @@ test_memory_limit_is_kept (void)
     }
   }
   refuse (engine, &(VjGenerateRequest){chat->messages, 1, {.top_p = 1, .max_tokens = 250}, &seed, 1}, VJ_EXIT_LIMIT);
-  g_autofree char *text = reply (engine, chat, &(VjGenerateOptions){.top_p = 1, .max_tokens = 5}, 1, &rest);
+  g_free (reply (engine, chat, &(VjGenerateOptions){.top_p = 1, .max_tokens = 5}, 1, &rest));
 }
 
 /* -- directories ------------------------------------------------------------------------------ */

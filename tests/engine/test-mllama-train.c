@@ -317,7 +317,7 @@ test_save (const char *compute, const char *name)
   model_done (&model);
 }
 
-static const char *const computes[] = { "ref", "cpu", "openblas", "cublas-emulated", "cublas" };
+static const char *const computes[] = { "ref", "cpu", "openblas", "onednn", "cublas-emulated", "cublas" };
 
 /* The emulated GPU is slow: it computes gradients, which use every operation, and leaves the trainer's own laws to others. */
 static void

@@ -5,7 +5,7 @@
 
 #include <glib/gstdio.h>
 
-static const char *const computes[] = { "ref", "cpu", "openblas", "cublas-emulated", "cublas" };
+static const char *const computes[] = { "ref", "cpu", "openblas", "onednn", "cublas-emulated", "cublas" };
 
 static VjMllama *
 open_model (const Model *model, const char *compute, guint threads)

@@ -190,7 +190,7 @@ test_logprobs_are_the_models_own (void)
   }
   g_autoptr (Chat) chat = plain_chat ("red");
   VjGenerated plain;
-  g_autofree char *text = reply (engine, chat, &(VjGenerateOptions){.top_p = 1, .max_tokens = 3}, 4, &plain);
+  g_free (reply (engine, chat, &(VjGenerateOptions){.top_p = 1, .max_tokens = 3}, 4, &plain));
   g_assert_null (plain.logprobs);
 }
 

@@ -21,7 +21,9 @@ count (void)
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || __has_feature (address_sanitizer)
-#include <sanitizer/allocator_interface.h>
+/* As sanitizer/allocator_interface.h declares it, which not every compiler's package has. */
+extern int __sanitizer_install_malloc_and_free_hooks (void (*malloc_hook) (const volatile void *, size_t),
+                                                      void (*free_hook) (const volatile void *));
 
 static void
 count_malloc (G_GNUC_UNUSED const volatile void *memory, G_GNUC_UNUSED size_t bytes)

@@ -85,15 +85,15 @@ def choose(row, name, variants, options):
 def check_same(row, part, ours, theirs):
     """Both sides read the same number of tokens, or they do not do the same work."""
     if part == 1 and ours["prompt"] != theirs["prompt"]:
-        raise RuntimeError(f"{row.name}: {ours['prompt']} tokens read here, {theirs['prompt']} there: not the same prompts")
+        raise RuntimeError(f"{row.name}: not the same prompts: {ours['prompt']} tokens here, {theirs['prompt']} there")
 
 
 def line(row, found):
-    ours, theirs, peaks = found["ours"], found["theirs"], [found[side]["peak_kib"] / 1024 for side in ("ours", "theirs")]
+    ours, theirs = found["ours"], found["theirs"]
     return (f"{row.name:<8} {found['peer']:<21} {median(ours['seconds']):>9.3f} {median(theirs['seconds']):>9.3f} "
             f"{found['ratio']:>7.2f} {found['best_ratio']:>7.2f} {found['cpu_ratio']:>7.2f} {found['bar']:>6}  "
-            f"{peaks[0]:>8.0f} {peaks[1]:>7.0f} {found['memory_ratio']:>6.2f} {MEMORY_BAR:>5}  "
-            f"{ours['reply']:.0f} and {theirs['reply']:.0f}")
+            f"{ours['peak_kib'] / 1024:>8.0f} {theirs['peak_kib'] / 1024:>7.0f} {found['memory_ratio']:>6.2f} "
+            f"{MEMORY_BAR:>5}  {ours['reply']:.0f} and {theirs['reply']:.0f}")
 
 
 def summary(samples, part):
@@ -128,8 +128,8 @@ def compare(row, name, bar, variants, limits, options):
 
 def main():
     options = bench.arguments(__doc__)
-    columns = (f"{'row':<8} {'against':<21} {'ours s':>9} {'theirs s':>9} {'ratio':>7} {'best':>7} {'by cpu':>7} {'bar':>6}  "
-               f"{'ours MiB':>8} {'theirs':>7} {'ratio':>6} {'bar':>5}  tokens made")
+    columns = (f"{'row':<8} {'against':<21} {'ours s':>9} {'theirs s':>9} {'ratio':>7} {'best':>7} {'by cpu':>7} "
+               f"{'bar':>6}  {'ours MiB':>8} {'theirs':>7} {'ratio':>6} {'bar':>5}  tokens made")
 
     def measure_row(row, limits):
         return [compare(row, *peer, limits, options) for peer in VARIANTS[row.name]]

@@ -10,7 +10,7 @@
   train     one AdamW step over all cases; bf16 means autocast over f32 weights
   start     opens the model, generates one token and ends
 
-Prompts are read and pictures preprocessed outside the clock in prefill and decode, inside it in replies, as on our side."""
+Prompts are read and pictures preprocessed outside the clock in prefill and decode, inside it in replies and train."""
 import argparse
 import json
 import os
@@ -20,7 +20,7 @@ import time
 import torch
 from PIL import Image
 from transformers import AutoProcessor, MllamaForConditionalGeneration, StoppingCriteria, StoppingCriteriaList
-from transformers.models.mllama.processing_mllama import convert_sparse_cross_attention_mask_to_dense, get_cross_attention_token_mask
+from transformers.models.mllama import processing_mllama
 
 DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
@@ -59,33 +59,39 @@ class Side:
         self.processor = AutoProcessor.from_pretrained(options.model)
         self.processor.tokenizer.padding_side = "left"
         dtype = torch.float32 if options.row == "train" else DTYPES[options.dtype]
-        self.model = MllamaForConditionalGeneration.from_pretrained(options.model, dtype=dtype, attn_implementation="sdpa")
+        self.model = MllamaForConditionalGeneration.from_pretrained(options.model, dtype=dtype,
+                                                                    attn_implementation="sdpa")
         self.model.train(options.row == "train")
         folder = os.path.dirname(options.cases)
         with open(options.cases, encoding="utf-8") as file:
             self.cases = [json.loads(line) for line in file][:options.limit]
-        self.pictures = [[Image.open(os.path.join(folder, name)).convert("RGB") for name in case["images"]] for case in self.cases]
+        self.pictures = [[Image.open(os.path.join(folder, name)).convert("RGB") for name in case["images"]]
+                         for case in self.cases]
 
     # -- inputs
 
     def from_tokens(self):
         """The first case's own tokens, as the processor would give them."""
         ids = self.cases[0]["tokens"]
-        seen = self.processor.image_processor(images=[self.pictures[0]], return_tensors="pt")
-        spans = get_cross_attention_token_mask(ids, self.model.config.image_token_index)
-        mask = convert_sparse_cross_attention_mask_to_dense([spans], seen["num_tiles"], self.processor.image_processor.max_image_tiles, len(ids))
+        pixels = self.processor.image_processor
+        seen = pixels(images=[self.pictures[0]], return_tensors="pt")
+        spans = processing_mllama.get_cross_attention_token_mask(ids, self.model.config.image_token_index)
+        mask = processing_mllama.convert_sparse_cross_attention_mask_to_dense([spans], seen["num_tiles"],
+                                                                              pixels.max_image_tiles, len(ids))
         return {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long),
                 "pixel_values": seen["pixel_values"].to(self.model.dtype), "aspect_ratio_ids": seen["aspect_ratio_ids"],
                 "aspect_ratio_mask": seen["aspect_ratio_mask"], "cross_attention_mask": torch.tensor(mask)}
 
     def chat(self, case, reply=None):
-        messages = [{"role": "user", "content": [{"type": "image"}] * len(case["images"]) + [{"type": "text", "text": case["prompt"]}]}]
+        images = [{"type": "image"}] * len(case["images"])
+        messages = [{"role": "user", "content": images + [{"type": "text", "text": case["prompt"]}]}]
         if reply is not None:
             messages.append({"role": "assistant", "content": [{"type": "text", "text": reply}]})
         return self.processor.apply_chat_template(messages, add_generation_prompt=reply is None)
 
     def from_texts(self, texts, pictures):
-        inputs = self.processor(text=texts, images=pictures, padding=True, return_tensors="pt", add_special_tokens=False)
+        inputs = self.processor(text=texts, images=pictures, padding=True, return_tensors="pt",
+                                add_special_tokens=False)
         return dict(inputs, pixel_values=inputs["pixel_values"].to(self.model.dtype))
 
     # -- rows
@@ -109,7 +115,8 @@ class Side:
 
     def decode(self, clock):
         ticks, count = Ticks(), self.options.tokens
-        self.generate(self.from_tokens(), max_new_tokens=count + 1, min_new_tokens=count + 1, stopping_criteria=StoppingCriteriaList([ticks]))
+        self.generate(self.from_tokens(), max_new_tokens=count + 1, min_new_tokens=count + 1,
+                      stopping_criteria=StoppingCriteriaList([ticks]))
         clock.seconds, clock.cpu = (ticks.times[-1][i] - ticks.times[0][i] for i in range(2))
         return 0, count
 
@@ -140,7 +147,8 @@ class Side:
 
     def train(self, clock):
         if not hasattr(self, "optimizer"):
-            self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+            self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5, betas=(0.9, 0.98), weight_decay=0.01,
+                                               fused=True)
         clock.start()
         inputs = self.lessons()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.options.dtype == "bf16"):
@@ -162,7 +170,7 @@ class Side:
         for _ in sys.stdin:
             clock = Clock()
             prompt, reply = step(clock)
-            print(json.dumps({"seconds": clock.seconds, "cpu": clock.cpu, "prompt": prompt, "reply": reply, "peak_kib": peak_kib()}), flush=True)
+            print(json.dumps(dict(vars(clock), prompt=prompt, reply=reply, peak_kib=peak_kib())), flush=True)
 
 
 def main():

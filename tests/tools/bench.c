@@ -174,6 +174,7 @@ note_asked (Bench *bench, const VjAsk *ask, guint before)
   bench->asked = g_strdup (request->messages[request->n_messages - 1].text);
   bench->shown = request->messages[request->n_messages - 1].n_images;
   bench->sampling = request->sampling;
+  bench->sampling.stop = NULL; /* it went with the request */
 }
 
 static void

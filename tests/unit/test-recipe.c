@@ -209,7 +209,7 @@ test_recipe_is_typed (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (VjRecipe) recipe = parse (
     HEAD "seed: 17\n" MODELS QUESTIONS
-         "  open_ended:\n    respond: { model: base, temperature: 1 }\n    inject: [ { use: rewrite, model: base, weight: 3 }, { use: swap-words } ]\n"
+         "  open_ended:\n    respond: { model: base, temperature: 1, min_p: 0.1, stop: [\"\\n\\n\", END] }\n    inject: [ { use: rewrite, model: base, weight: 3 }, { use: swap-words } ]\n"
          "  judge: { use: pairwise, model: base, orders: one, samples: 4 }\n  train: { use: sft, model: base, dtype: f32 }\n"
          "evaluate: [ { use: pairs, count: 5 } ]\nrepeat: { iterations: 4, gate: { metric: accuracy, patience: 2 } }\n",
     &error);
@@ -220,6 +220,11 @@ test_recipe_is_typed (void)
   g_assert_cmpfloat (recipe->respond.sampling.temperature, ==, 1);
   g_assert_cmpint (recipe->respond.sampling.top_k, ==, 50);
   g_assert_cmpint (recipe->respond.sampling.n, ==, 1);
+  g_assert_cmpfloat (recipe->respond.sampling.min_p, ==, 0.1);
+  g_assert_cmpfloat (recipe->respond.sampling.repetition_penalty, ==, 1);
+  g_assert_cmpuint (g_strv_length (recipe->respond.sampling.stop), ==, 2);
+  g_assert_cmpstr (recipe->respond.sampling.stop[0], ==, "\n\n");
+  g_assert_cmpstr (recipe->respond.sampling.stop[1], ==, "END");
   g_assert_cmpfloat (recipe->injectors[0].weight, ==, 3);
   g_assert_cmpfloat (recipe->injectors[1].weight, ==, 1);
   g_assert_null (recipe->sampler.plugin);

@@ -101,6 +101,21 @@ vj_mllama_forget (VjMllama *model)
 
 /* -- one pass ------------------------------------------------------------------------- */
 
+/* What an item's sequence sees of its images; NULL: no image. Neighbours that see the same share one stretch of
+ * cross-attention, so that draws of one prompt, or of several about one image, read it once. */
+static const VjF32 *
+shown_to (const Item *item)
+{
+  const VjMllamaPrompt *prompt = item->stretch->sequence->prompt;
+  return prompt->joined != NULL ? prompt->joined : prompt->n_visions > 0 ? prompt->visions[0]->kv : NULL;
+}
+
+static gboolean
+shares_view (const Item *items, gsize i)
+{
+  return i > 0 && shown_to (&items[i]) == shown_to (&items[i - 1]);
+}
+
 static void
 fill_rows (VjMllama *model, const Item *items, gsize n, Pass *pass)
 {
@@ -113,7 +128,9 @@ fill_rows (VjMllama *model, const Item *items, gsize n, Pass *pass)
     const VjMllamaSequence *s = stretch->sequence;
     const VjMllamaPrompt *prompt = s->prompt;
     r->self[i] = (VjAttentionSegment) { .q_row = row, .q_count = stretch->count, .kv_count = s->length + stretch->count };
-    if (prompt->n_visions > 0)
+    if (prompt->n_visions > 0 && shares_view (items, i))
+      r->cross[r->n_cross - 1].q_count += stretch->count;
+    else if (prompt->n_visions > 0)
       r->cross[r->n_cross++] = (VjAttentionSegment) { .q_row = row, .q_count = stretch->count, .kv_count = prompt->n_states };
     for (gsize p = 0; p < stretch->count; p++, row++) {
       gsize position = s->length + p, like = MIN (position, prompt->n - 1);
@@ -158,14 +175,15 @@ append (VjMllama *model, guint self_layer, const Item *items, gsize n, const Pas
 }
 
 static void
-look_at_images (VjMllama *model, guint cross_layer, const Item *items, const Pass *pass)
+look_at_images (VjMllama *model, guint cross_layer, const Item *items, gsize n, const Pass *pass)
 {
-  gsize KV = vj_mllama_kv_width (&model->plan->config);
-  for (gsize i = 0; i < pass->rows.n_cross; i++) {
-    const VjMllamaPrompt *prompt = items[i].stretch->sequence->prompt;
-    const VjF32 *kv = prompt->joined != NULL ? prompt->joined : prompt->visions[0]->kv;
-    pass->rows.cross[i].k = vj_f32_at (kv, 2 * cross_layer * prompt->n_states * KV);
-    pass->rows.cross[i].v = vj_f32_at (kv, (2 * cross_layer + 1) * prompt->n_states * KV);
+  gsize KV = vj_mllama_kv_width (&model->plan->config), at = 0;
+  for (gsize i = 0; i < n && shown_to (&items[i]) != NULL; i++) {
+    if (shares_view (items, i))
+      continue;
+    VjAttentionSegment *segment = &pass->rows.cross[at++];
+    segment->k = vj_f32_at (shown_to (&items[i]), 2 * cross_layer * segment->kv_count * KV);
+    segment->v = vj_f32_at (segment->k, segment->kv_count * KV);
   }
 }
 
@@ -190,7 +208,7 @@ run_layers (VjMllama *model, const Item *items, gsize n, const Pass *pass)
   vj_net_embed (&model->net, &pass->rows, pass->t.x);
   for (guint l = 0; l < c->num_hidden_layers; l++)
     if (c->is_cross[l]) {
-      look_at_images (model, n_cross++, items, pass);
+      look_at_images (model, n_cross++, items, n, pass);
       if (pass->rows.image_rows > 0)
         vj_net_cross (&model->net, l, &pass->rows, &pass->t);
     } else {

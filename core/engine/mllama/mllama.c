@@ -140,6 +140,13 @@ load_weight (VjMllama *model, guint i, GError **error)
 }
 
 gsize
+vj_mllama_memory_left (const VjMllama *model)
+{
+  const VjComputeOps *ops = model->compute->ops;
+  return ops == &vj_compute_cpu || ops == &vj_compute_ref ? vj_machine_memory () : G_MAXSIZE;
+}
+
+gsize
 vj_mllama_mapped_bytes (const VjMllama *model)
 {
   gsize bytes = 0;
@@ -153,7 +160,7 @@ vj_mllama_mapped_bytes (const VjMllama *model)
 static gboolean
 check_memory (const char *dir, const VjMllama *model, GError **error)
 {
-  gsize available = vj_machine_memory (), needed = 0;
+  gsize available = vj_mllama_memory_left (model), needed = 0;
   for (guint i = 0; i < model->plan->weights->len; i++)
     needed += is_mapped (model, i) ? 0 : 4 * vj_mllama_plan_at (model->plan, i)->n_elements;
   return needed <= available ||
@@ -184,7 +191,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
       !vj_mllama_choose_numbers (model->plan, model->file, dtype, &model->numbers, error) ||
-      !check_memory (dir, model, error) || (model->compute = vj_compute_open (compute, threads, error)) == NULL)
+      (model->compute = vj_compute_open (compute, threads, error)) == NULL || !check_memory (dir, model, error))
     return NULL;
   model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
                                .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };

@@ -78,7 +78,8 @@ typedef struct {
 /* Appends n stretches, each to a sequence of its own, in one forward pass (several when they are long);
  * ret_logits [sum of wanted, V] f32 in the order of the stretches. A full sequence is VJ_EXIT_LIMIT, and then
  * nothing was appended anywhere. A call no larger than an earlier one allocates nothing. */
-VJ_API gboolean vj_mllama_extend (VjMllama *model, const VjMllamaStretch *stretches, gsize n, float *ret_logits, GError **error);
+VJ_API gboolean vj_mllama_extend (VjMllama *model, const VjMllamaStretch *stretches, gsize n, float *ret_logits,
+                                  GError **error);
 
 /* vj_mllama_extend by the whole prompts of n new sequences; ret_logits [n, V]. */
 VJ_API gboolean vj_mllama_prefill (VjMllama *model, VjMllamaSequence *const *sequences, gsize n,
@@ -90,9 +91,13 @@ VJ_API gboolean vj_mllama_decode (VjMllama *model, VjMllamaSequence *const *sequ
 
 /* -- memory ---------------------------------------------------------------- */
 
+/* What the machine has left; G_MAXSIZE: not known, as on a device with memory of its own. */
+VJ_API gsize vj_mllama_memory_left (const VjMllama *model);
 VJ_API gsize vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity);  /* cache of one sequence */
-VJ_API gsize vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions);   /* what a prompt with several images adds */
-VJ_API gsize vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted); /* activations of a call, or of an image */
+/* What a prompt with several images adds. */
+VJ_API gsize vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions);
+/* Activations of a call, or of an image. */
+VJ_API gsize vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted);
 /* Takes that memory now. Later calls of no more tokens and wanted logits, and images, take none. */
 VJ_API gboolean vj_mllama_set_aside (VjMllama *model, gsize rows, gsize wanted, GError **error);
 /* Caches of freed sequences are kept for the next ones of their size, until trimmed. */

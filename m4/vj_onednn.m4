@@ -1,4 +1,4 @@
-# VJ_ONEDNN: oneDNN, optional: the bench measures against its matrix products.
+# VJ_ONEDNN: oneDNN, the compute plugin `onednn`, and what the bench measures matrix products against; optional.
 AC_DEFUN([VJ_ONEDNN], [
   AC_ARG_WITH([onednn], [AS_HELP_STRING([--without-onednn], [do without oneDNN])])
   have_onednn=no
@@ -9,5 +9,5 @@ AC_DEFUN([VJ_ONEDNN], [
   AC_SUBST([ONEDNN_LIBS])
   AM_CONDITIONAL([HAVE_ONEDNN], [test $have_onednn = yes])
   VJ_FEATURES="$VJ_FEATURES
-  ONEDNN     $have_onednn       the bench's measure of matrix products (libdnnl-dev)"
+  ONEDNN     $have_onednn       matrix products on the CPU, f32 and bf16 (libdnnl-dev)"
 ])
