@@ -19,8 +19,9 @@ typedef const VjComputeOps *(*VjComputeFind) (void *data, const char *name, GErr
  * the last engine opened. */
 VJ_API void vj_compute_set_find (VjComputeFind find, void *data);
 
-/* Opens `name`; "auto" and NULL mean the fastest: `cpu` on AVX-512, else `openblas` when it is found. VJ_EXIT_PLUGIN when
- * there is none of that name or its table does not fit. Close with vj_compute_close. */
+/* Opens `name`; "auto" and NULL mean the fastest: `cublas` where there is a GPU, else `cpu` on AVX-512, else `openblas`
+ * when it is found, else `cpu`. VJ_EXIT_PLUGIN when there is none of that name or its table does not fit. Close with
+ * vj_compute_close. */
 VJ_API VjCompute *vj_compute_open (const char *name, guint threads, GError **error);
 VJ_API void vj_compute_close (VjCompute *compute);
 
