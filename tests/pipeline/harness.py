@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-SOURCE = os.environ.get("VJ_SRCDIR") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SOURCE = os.path.realpath(os.environ.get("VJ_SRCDIR") or os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.environ.get("VJ_BUILDDIR") or os.getcwd()
 VJRUN = os.path.join(BUILD, "vjrun")
 CANNED = os.path.join(SOURCE, "tests", "pipeline", "canned")
