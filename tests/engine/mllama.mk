@@ -42,9 +42,14 @@ tests_engine_emulated_cublas_so_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_emulated_cublas_so_CFLAGS = $(PLUGIN_CFLAGS) -ffp-contract=off
 tests_engine_emulated_cublas_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 tests_engine_emulated_cublas_so_LDADD = $(GLIB_LIBS) -lm
-check_PROGRAMS += tests/engine/test-cublas
-TESTS += tests/engine/test-cublas
-tests_engine_test_cublas_SOURCES = tests/engine/test-cublas.c tests/engine/emulated/emulated.h tests/engine/emulated/fibers.c tests/engine/openblas.h
+check_PROGRAMS += tests/engine/test-cublas tests/engine/test-cublas-faults
+TESTS += tests/engine/test-cublas tests/engine/test-cublas-faults
+tests_engine_test_cublas_faults_SOURCES = tests/engine/test-cublas-faults.c tests/engine/emulated/emulated.h tests/engine/emulated/fibers.c \
+	tests/engine/openblas.h
+tests_engine_test_cublas_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_cublas_faults_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_cublas_faults_LDADD = $(CORE_LDADD)
+tests_engine_test_cublas_SOURCES = tests/engine/test-cublas.c tests/engine/openblas.h
 tests_engine_test_cublas_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_cublas_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_cublas_LDADD = $(CORE_LDADD)

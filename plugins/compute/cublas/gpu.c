@@ -46,7 +46,8 @@ load_blas (Blas *ret_blas, GError **error)
                   { "cublasGemmEx_64", &ret_blas->gemm } };
   for (guint i = 0; i < G_N_ELEMENTS (symbols); i++)
     if ((*(void **) symbols[i].to = dlsym (library, symbols[i].name)) == NULL)
-      return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': %s has no %s; install the cuBLAS this vjrun was built with (%d.%d), or use compute 'cpu'",
+      return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': %s has no %s; "
+                                             "install the cuBLAS this vjrun was built with (%d.%d), or use compute 'cpu'",
                       LIBRARY, symbols[i].name, CUBLAS_VER_MAJOR, CUBLAS_VER_MINOR);
   return TRUE;
 }
@@ -59,7 +60,8 @@ usable (Blas *ret_blas, GError **error)
   if (met == cudaErrorNoDevice || (met == cudaSuccess && count == 0))
     return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': this machine has no NVIDIA GPU; use compute 'auto' or 'cpu'");
   if (met == cudaErrorInsufficientDriver)
-    return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': this machine has no NVIDIA driver, or one too old for CUDA %d.%d; install the driver, or use compute 'auto' or 'cpu'",
+    return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': this machine has no NVIDIA driver, or one too old for CUDA %d.%d; "
+                                           "install the driver, or use compute 'auto' or 'cpu'",
                     CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
   if (met == cudaSuccess)
     met = cudaDeviceGetAttribute (&major, cudaDevAttrComputeCapabilityMajor, 0);
@@ -69,7 +71,8 @@ usable (Blas *ret_blas, GError **error)
     return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': the GPU does not answer: %s (%d); see nvidia-smi, or use compute 'auto' or 'cpu'",
                     cudaGetErrorString (met), (int) met);
   if (major < MIN_MAJOR)
-    return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': the GPU has compute capability %d.%d, at least %d.0 is needed; use compute 'auto' or 'cpu'",
+    return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cublas': the GPU has compute capability %d.%d, at least %d.0 is needed; "
+                                           "use compute 'auto' or 'cpu'",
                     major, minor, MIN_MAJOR);
   return load_blas (ret_blas, error);
 }

@@ -22,6 +22,7 @@ extern "C" {
 #define VJ_LIMBS 16    /* of the tree over a block       */
 #define VJ_TREE (VJ_BLOCK + VJ_LIMBS)
 #define VJ_SPREAD 1024 /* columns of a row in one block  */
+#define VJ_FLAT 8192   /* most blocks of a flat kernel   */
 #define VJ_STRIPE 32   /* columns of a stripe            */
 #define VJ_PARTS 1024  /* partial sums of a whole buffer */
 

@@ -41,10 +41,12 @@ vj_cublas_finish (void *device_, GError **error)
   if (first == 0)
     return TRUE;
   if (vj_gpu_error_is_memory (first))
-    return vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %s: the GPU's memory is used up; lower the batch or use a smaller model", device->place);
+    return vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %s: the GPU's memory is used up; "
+                                          "lower the batch or use a smaller model", device->place);
   if (first < 0)
     return vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %s: %s; use compute 'cpu'", device->place, error_text (first));
-  return vj_fail (error, VJ_EXIT_BACKEND, "compute: 'cublas': noticed in or after %s: %s (%d); the same command resumes; if it comes again, see nvidia-smi, or use compute 'cpu'",
+  return vj_fail (error, VJ_EXIT_BACKEND, "compute: 'cublas': noticed in or after %s: %s (%d); the same command resumes; "
+                                          "if it comes again, see nvidia-smi, or use compute 'cpu'",
                   device->place, error_text (first), first);
 }
 
@@ -78,7 +80,8 @@ vj_cublas_alloc (void *device_, gsize bytes, GError **error)
   void *memory = NULL;
   int met = bytes > G_MAXSSIZE ? VJ_CUBLAS_TOO_MANY : vj_gpu_alloc (device->gpu, MAX (bytes, 64), &memory);
   if (met != 0) {
-    vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %" G_GSIZE_FORMAT " bytes of GPU memory cannot be allocated: %s; lower the batch or use a smaller model",
+    vj_fail (error, VJ_EXIT_LIMIT, "compute: 'cublas': %" G_GSIZE_FORMAT " bytes of GPU memory cannot be allocated: %s; "
+                                   "lower the batch or use a smaller model",
              bytes, error_text (met));
     return NULL;
   }

@@ -4,8 +4,6 @@
 G_STATIC_ASSERT (VJ_GATE_NONE == 0 && VJ_GATE_TANH == 1 && VJ_GATE_ONE_MINUS_TANH == 2);
 G_STATIC_ASSERT (VJ_ACT_GELU == 0 && VJ_ACT_QUICK_GELU == 1 && VJ_ACT_SILU == 2);
 
-#define FLAT_BLOCKS 8192 /* more only stride less */
-
 static gint64
 chunks_of (gsize cols)
 {
@@ -25,7 +23,7 @@ static void
 activate (VjCublas *device, const char *place, VjAct act, gsize n, const VjF32 *x, const VjF32 *dy, VjF32 *y)
 {
   VjActivationArgs args = { .n = (gint64) n, .act = (int) act, .x = CF (x), .dy = CF (dy), .y = F (y) };
-  VJ_START (device, place, activate, MIN (vj_cublas_parts (n, VJ_BLOCK), FLAT_BLOCKS), 0, &args);
+  VJ_START (device, place, activate, MIN (vj_cublas_parts (n, VJ_BLOCK), VJ_FLAT), 0, &args);
 }
 
 void

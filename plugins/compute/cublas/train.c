@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-#define FLAT_BLOCKS 8192 /* more only stride less */
-
 static void
 norm (VjCublas *device, const char *place, gsize rows, const VjNormArgs *args)
 {
@@ -95,5 +93,5 @@ vj_cublas_adamw (void *device, gsize n, const VjAdamw *o, VjF32 *param, const Vj
   VjAdamwArgs args = { .n = (gint64) n, .decay = o->learning_rate * o->weight_decay, .beta1 = o->beta1, .rest1 = 1 - o->beta1, .beta2 = o->beta2,
                        .rest2 = 1 - o->beta2, .epsilon = o->epsilon, .grad_scale = o->grad_scale, .rate = o->learning_rate / o->correction1,
                        .correction2 = o->correction2, .grad = CF (grad), .param = F (param), .m = F (m), .v = F (v) };
-  VJ_START ((VjCublas *) device, "adamw", step_adamw, MIN (vj_cublas_parts (n, VJ_BLOCK), FLAT_BLOCKS), 0, &args);
+  VJ_START ((VjCublas *) device, "adamw", step_adamw, MIN (vj_cublas_parts (n, VJ_BLOCK), VJ_FLAT), 0, &args);
 }
