@@ -220,7 +220,7 @@ pack_rows (const float *const *rows, gsize l, guint16 *panel)
 }
 
 static void
-pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, G_GNUC_UNUSED gsize depth, guint16 *panel)
 {
   gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, l = 0;
   float square[VJ_BF16_PANEL * VJ_BF16_UNIT] __attribute__ ((aligned (64)));

@@ -5,12 +5,6 @@
 
 #define UNLIMITED G_MAXSIZE
 
-static gsize
-padded (gsize k)
-{
-  return (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
-}
-
 /* -- rounding -------------------------------------------------------------- */
 
 VJ_CLONES static void
@@ -46,16 +40,16 @@ vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize
 }
 
 static void
-pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panel)
 {
-  vj_bf16_rows (from, step_j, step_l, n, k, panel, padded (k));
+  vj_bf16_rows (from, step_j, step_l, n, k, panel, depth);
 }
 
 /* -- kernels --------------------------------------------------------------- */
 
 /* Calls TILE (rows, columns, ...) over all of c, ROWS x COLS at a time where there is room. */
 #define MULTIPLY(TILE, ROWS, COLS)                                                                                             \
-  gsize ldb = padded (k);                                                                                                      \
+  gsize ldb = stride / VJ_BF16_PANEL;                                                                                          \
   for (gsize j = 0; j < n;) {                                                                                                  \
     gsize cols = j + COLS <= n && j % VJ_BF16_PANEL + COLS <= VJ_BF16_PANEL ? COLS : 1;                                        \
     const guint16 *b = panels + j / VJ_BF16_PANEL * stride + j % VJ_BF16_PANEL * ldb;                                          \

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define CHUNK ((gsize) 256)        /* rows and columns of an item, at most: its sums and a block of its panels stay in cache */
+#define ROW_CHUNK ((gsize) 640)    /* the same for rows of x, which weights meet but once */
 #define MOST_PARTS 8               /* matrices of one call */
 #define CHUNK_LEAST ((gsize) 32)
 #define ITEM ((gsize) 1 << 20)     /* multiply-adds worth an item */
@@ -63,7 +64,7 @@ pack_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
   const Columns *c = data;
   gsize first = item % c->panels * VJ_BF16_PANEL, l = item / c->panels * c->block;
   c->kernel->pack (c->from + first * c->step_j + l * c->step_l, c->step_j, c->step_l, MIN (VJ_BF16_PANEL, c->n - first), MIN (c->block, c->k - l),
-                   panels_at (c, first, l));
+                   stride_at (c, l) / VJ_BF16_PANEL, panels_at (c, first, l));
 }
 
 static void
@@ -133,8 +134,9 @@ vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w
   guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * up (k, VJ_BF16_UNIT) / 2);
   Columns x_columns = columns (cpu, x, k, 1, rows, k, packed);
   pack_columns (cpu, &x_columns);
-  Linear t = { cpu, parts, &x_columns, rows, MIN (up (rows, VJ_BF16_PANEL), 2 * CHUNK), 0, ldy, bias, y };
-  t.row_chunks = (rows + t.row_chunk - 1) / t.row_chunk;
+  /* Chunks of rows alike: a small rest would read all of the weights for little. */
+  gsize row_chunks = (rows + ROW_CHUNK - 1) / ROW_CHUNK, row_chunk = up ((rows + row_chunks - 1) / row_chunks, VJ_BF16_PANEL);
+  Linear t = { cpu, parts, &x_columns, rows, row_chunk, row_chunks, ldy, bias, y };
   for (gsize i = 0; i < n_w; i++)
     all += w[i]->n;
   for (gsize i = 0; i < n_w; at += w[i++]->n) {

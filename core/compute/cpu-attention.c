@@ -1,66 +1,12 @@
 /* Attention on the CPU, without ever holding all scores of a row: keys come in blocks, and each row carries the largest
  * score so far, the sum of exponentials and the weighted values along (online softmax: Milakov and Gimelshein, 2018; Dao et
  * al., 2022). Blocks begin at fixed keys and a row passes over those it sees nothing of, so nothing depends on the other rows.
- * Backward keeps the scores of a block of rows. */
-#include "compute/cpu.h"
-#include "compute/vector.h"
+ * With bf16 numbers the products are those of bf16.h. */
+#include "compute/attention.h"
+#include "compute/bf16.h"
 
-#define ROW_BLOCK 64
 #define ROW_CHUNK 256 /* query rows of one item of work */
 #define KEY_BLOCK 256
-
-typedef struct {
-  VjCpu *cpu;
-  const VjAttention *a;
-} Call;
-
-static gsize
-panels_of (gsize n)
-{
-  return (n + VJ_PANEL - 1) / VJ_PANEL;
-}
-
-/* [n keys, D] with leading dimension ld to panels of 32 keys, [panels][D][32]. */
-static void
-pack_transposed (const float *from, gsize ld, gsize n, gsize dim, float *to)
-{
-  for (gsize p = 0; p < panels_of (n); p++, to += dim * VJ_PANEL) {
-    gsize part = MIN (VJ_PANEL, n - p * VJ_PANEL);
-    if (part < VJ_PANEL)
-      memset (to, 0, dim * VJ_PANEL * sizeof (float));
-    vj_cpu_transpose (from + p * VJ_PANEL * ld, ld, part, dim, to, VJ_PANEL);
-  }
-}
-
-/* [n rows, D] to panels of 32 columns, [panels][n][32]. */
-static void
-pack_plain (const float *from, gsize ld, gsize n, gsize dim, float *to)
-{
-  for (gsize p = 0; p < panels_of (dim); p++, to += n * VJ_PANEL) {
-    gsize part = MIN (VJ_PANEL, dim - p * VJ_PANEL);
-    for (gsize j = 0; j < n; j++) {
-      memcpy (to + j * VJ_PANEL, from + j * ld + p * VJ_PANEL, part * sizeof (float));
-      if (part < VJ_PANEL)
-        memset (to + j * VJ_PANEL + part, 0, (VJ_PANEL - part) * sizeof (float));
-    }
-  }
-}
-
-static void
-key_range (const VjAttention *a, const VjAttentionSegment *s, gsize row, gsize *ret_first, gsize *ret_last)
-{
-  *ret_first = a->first == NULL ? 0 : (gsize) CI (a->first)[row];
-  *ret_last = a->last == NULL ? s->kv_count : MIN ((gsize) CI (a->last)[row], s->kv_count);
-  if (*ret_first > *ret_last)
-    *ret_first = *ret_last;
-}
-
-/* The lanes of the block at `j` that lie in [first, last). */
-VJ_INLINE VI
-seen_lanes (gsize j, gsize first, gsize last)
-{
-  return v_lanes (first > j ? (guint) (first - j) : 0, last - j < LANES ? (guint) (last - j) : LANES);
-}
 
 /* Query rows that read the same key/value head: consecutive queries of one head, or all heads of one query. */
 typedef struct {
@@ -73,16 +19,53 @@ typedef struct {
   float *lse;              /* [n], lse_step apart; NULL: not wanted                */
   gsize lse_step;
   float *most, *total;     /* [n] */
+  guint16 *halves;         /* bf16 numbers: q rounded, [n, depth of the block]; else NULL */
 } Rows;
 
 /* Keys [first, last) of one block, packed. */
 typedef struct {
   gsize first, last;
-  const float *keys;       /* panels of 32 keys */
+  float *scores;           /* [ROW_BLOCK, KEY_BLOCK] */
+  /* f32 */
+  float *keys;             /* panels of 32 keys */
+  float *packed_values;    /* panels of 32 columns, where a head is not made of whole ones */
   const float *values;     /* [.., dim] with rows value_step apart, panels value_panel apart */
   gsize value_step, value_panel;
-  float *scores;           /* [ROW_BLOCK, KEY_BLOCK] */
+  /* bf16: panels of the kernel's; weights [ROW_BLOCK, KEY_BLOCK] */
+  const VjBf16Kernel *kernel; /* NULL: f32 */
+  guint16 *key_halves, *value_halves, *weights;
+  gsize depth;             /* of keys: dim up to VJ_BF16_UNIT */
 } Block;
+
+/* Scores of n rows against the first `end` keys of the block. */
+static void
+score (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim, gsize end)
+{
+  if (block->kernel != NULL) {
+    block->kernel->multiply (n, end, block->depth, rows->halves + from * block->depth, block->depth, block->key_halves, VJ_BF16_PANEL * block->depth,
+                             FALSE, block->scores, KEY_BLOCK);
+    return;
+  }
+  for (gsize p = 0; p < panels_of (end); p++)
+    vj_cpu_kernel (n, VJ_PANEL, dim, rows->q + from * rows->q_step, rows->q_step, 1, block->keys + p * dim * VJ_PANEL, VJ_PANEL, NULL, FALSE,
+                   block->scores + p * VJ_PANEL, KEY_BLOCK);
+}
+
+/* out += weights values, for the first `end` keys. */
+static void
+add_values (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim, gsize end)
+{
+  float *out = rows->out + from * rows->out_step;
+  if (block->kernel != NULL) {
+    gsize k = (end + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+    vj_bf16_rows (block->scores, KEY_BLOCK, 1, n, k, block->weights, KEY_BLOCK);
+    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * KEY_BLOCK, TRUE, out, rows->out_step);
+    return;
+  }
+  for (gsize p = 0; p < panels_of (dim); p++)
+    vj_cpu_kernel (n, MIN (VJ_PANEL, dim - p * VJ_PANEL), end, block->scores, KEY_BLOCK, 1, block->values + p * block->value_panel, block->value_step,
+                   NULL, TRUE, out + p * VJ_PANEL, rows->out_step);
+}
 
 static void
 row_range (const VjAttention *a, const VjAttentionSegment *s, const Rows *rows, gsize i, gsize *ret_first, gsize *ret_last)
@@ -130,11 +113,11 @@ attend_block (const VjAttention *a, const VjAttentionSegment *s, const Rows *row
     if (first < block->last && last > block->first)
       end = MAX (end, MIN (last, block->last) - block->first);
   }
+  if (end == 0)
+    return;
   gsize width = panels_of (end) * VJ_PANEL;
-  for (gsize p = 0; p < panels_of (end); p++)
-    vj_cpu_kernel (n, VJ_PANEL, dim, rows->q + from * rows->q_step, rows->q_step, 1, block->keys + p * dim * VJ_PANEL, VJ_PANEL, NULL, FALSE,
-                   block->scores + p * VJ_PANEL, KEY_BLOCK);
-  for (gsize i = 0; end > 0 && i < n; i++) {
+  score (block, rows, from, n, dim, end);
+  for (gsize i = 0; i < n; i++) {
     float *scores = block->scores + i * KEY_BLOCK;
     row_range (a, s, rows, from + i, &first, &last);
     if (first < block->last && last > block->first)
@@ -143,14 +126,14 @@ attend_block (const VjAttention *a, const VjAttentionSegment *s, const Rows *row
     else
       memset (scores, 0, width * sizeof (float));
   }
-  for (gsize p = 0; end > 0 && p < panels_of (dim); p++)
-    vj_cpu_kernel (n, MIN (VJ_PANEL, dim - p * VJ_PANEL), end, block->scores, KEY_BLOCK, 1, block->values + p * block->value_panel, block->value_step,
-                   NULL, TRUE, rows->out + from * rows->out_step + p * VJ_PANEL, rows->out_step);
+  add_values (block, rows, from, n, dim, end);
 }
 
 static void
-begin_rows (const Rows *rows, gsize dim)
+begin_rows (const Rows *rows, gsize dim, gsize depth)
 {
+  if (rows->halves != NULL)
+    vj_bf16_rows (rows->q, rows->q_step, 1, rows->n, dim, rows->halves, depth);
   for (gsize i = 0; i < rows->n; i++) {
     memset (rows->out + i * rows->out_step, 0, dim * sizeof (float));
     rows->most[i] = -3e38f;
@@ -199,6 +182,51 @@ find_item (const VjAttention *a, gsize item)
   return (Item) { s, item / chunks, s->q_row + first, MIN (ROW_CHUNK, s->q_count - first) };
 }
 
+/* Packs the keys and values of the block's range. */
+static void
+pack_block (const VjAttention *a, const VjAttentionSegment *s, gsize g, Block *block)
+{
+  gsize n = block->last - block->first, dim = a->head_dim;
+  const float *k = CF (s->k) + block->first * a->ld_kv + g * dim, *v = CF (s->v) + block->first * a->ld_kv + g * dim;
+  if (block->kernel != NULL) {
+    for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
+      block->kernel->pack (k + j * a->ld_kv, a->ld_kv, 1, MIN (VJ_BF16_PANEL, n - j), dim, block->depth, block->key_halves + j * block->depth);
+    for (gsize d = 0; d < dim; d += VJ_BF16_PANEL)
+      block->kernel->pack (v + d, 1, a->ld_kv, MIN (VJ_BF16_PANEL, dim - d), n, KEY_BLOCK, block->value_halves + d * KEY_BLOCK);
+    return;
+  }
+  pack_transposed (k, a->ld_kv, n, dim, block->keys);
+  if (dim % VJ_PANEL == 0) { /* rows of values are whole panels as they lie */
+    block->values = v;
+    block->value_step = a->ld_kv;
+    block->value_panel = VJ_PANEL;
+  } else {
+    pack_plain (v, a->ld_kv, n, dim, block->packed_values);
+    block->values = block->packed_values;
+    block->value_step = VJ_PANEL;
+    block->value_panel = n * VJ_PANEL;
+  }
+}
+
+/* What an item needs of scratch memory; `at` NULL: only its size, in floats. */
+static gsize
+lay_out (const Call *call, gsize rows, gsize sets, float *at, Block *block, float **ret_states, guint16 **ret_q)
+{
+  const VjBf16Kernel *kernel = call->a->numbers == VJ_NUMBERS_BF16 ? call->cpu->bf16 : NULL;
+  gsize dim = call->a->head_dim, depth = (dim + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, whole = panels_of (dim) * VJ_PANEL;
+  gsize keys = KEY_BLOCK * (kernel ? depth / 2 : dim), values = KEY_BLOCK * (kernel ? whole / 2 : whole);
+  gsize weights = kernel ? ROW_BLOCK * KEY_BLOCK / 2 : 0, scores = ROW_BLOCK * KEY_BLOCK, q = kernel ? sets * rows * depth / 2 : 0;
+  if (at == NULL)
+    return scores + keys + values + weights + q + 2 * sets * rows;
+  float *values_at = at + scores + keys, *weights_at = values_at + values, *q_at = weights_at + weights;
+  *block = (Block) { .scores = at, .kernel = kernel, .depth = depth, .keys = at + scores, .packed_values = values_at,
+                     .key_halves = (guint16 *) (void *) (at + scores), .value_halves = (guint16 *) (void *) values_at,
+                     .weights = (guint16 *) (void *) weights_at };
+  *ret_q = kernel == NULL ? NULL : (guint16 *) (void *) q_at;
+  *ret_states = q_at + q;
+  return 0;
+}
+
 static void
 attend (void *data, gsize number, guint worker)
 {
@@ -206,44 +234,31 @@ attend (void *data, gsize number, guint worker)
   const VjAttention *a = call->a;
   const Item item = find_item (a, number);
   const VjAttentionSegment *s = item.s;
-  gsize group = a->heads / a->kv_heads, dim = a->head_dim, sets = item.n == 1 ? 1 : group, begin = s->kv_count, end = 0, first, last;
-  gsize value_size = dim % VJ_PANEL == 0 ? 0 : panels_of (dim) * VJ_PANEL * KEY_BLOCK, state = 2 * MAX (item.n, group);
-  float *keys = vj_cpu_scratch (call->cpu, worker, KEY_BLOCK * (dim + ROW_BLOCK) + value_size + sets * state);
-  float *values = keys + KEY_BLOCK * (dim + ROW_BLOCK), *states = values + value_size;
-  Block block = { .keys = keys, .scores = keys + KEY_BLOCK * dim, .values = values, .value_step = VJ_PANEL };
+  gsize group = a->heads / a->kv_heads, sets = item.n == 1 ? 1 : group, n = item.n == 1 ? group : item.n, begin = s->kv_count, end = 0, first, last;
+  Block block;
+  float *states;
+  guint16 *q;
+  lay_out (call, n, sets, vj_cpu_scratch (call->cpu, worker, lay_out (call, n, sets, NULL, NULL, NULL, NULL)), &block, &states, &q);
   for (gsize r = 0; r < item.n; r++) {
     key_range (a, s, item.row + r, &first, &last);
     begin = first < last ? MIN (begin, first) : begin;
     end = first < last ? MAX (end, last) : end;
   }
+  Rows *rows = g_newa (Rows, sets);
   for (gsize h = 0; h < sets; h++) {
-    Rows rows = rows_of_queries (a, item.g * group + h, group, item.row, item.n, states + h * state);
-    begin_rows (&rows, dim);
+    rows[h] = rows_of_queries (a, item.g * group + h, group, item.row, item.n, states + 2 * h * n);
+    rows[h].halves = q == NULL ? NULL : q + h * n * block.depth;
+    begin_rows (&rows[h], a->head_dim, block.depth);
   }
-  for (gsize at = begin / KEY_BLOCK * KEY_BLOCK; at < end; at += KEY_BLOCK) {
-    gsize n = MIN (KEY_BLOCK, end - at);
-    const float *v = CF (s->v) + at * a->ld_kv + item.g * dim;
-    block.first = at;
-    block.last = at + n;
-    pack_transposed (CF (s->k) + at * a->ld_kv + item.g * dim, a->ld_kv, n, dim, keys);
-    if (value_size > 0) {
-      pack_plain (v, a->ld_kv, n, dim, values);
-      block.value_panel = n * VJ_PANEL;
-    } else { /* rows of values are whole panels as they lie */
-      block.values = v;
-      block.value_step = a->ld_kv;
-      block.value_panel = VJ_PANEL;
-    }
-    for (gsize h = 0; h < sets; h++) {
-      Rows rows = rows_of_queries (a, item.g * group + h, group, item.row, item.n, states + h * state);
-      for (gsize r = 0; r < rows.n; r += ROW_BLOCK)
-        attend_block (a, s, &rows, r, &block);
-    }
+  for (block.first = begin / KEY_BLOCK * KEY_BLOCK; block.first < end; block.first += KEY_BLOCK) {
+    block.last = MIN (block.first + KEY_BLOCK, end);
+    pack_block (a, s, item.g, &block);
+    for (gsize h = 0; h < sets; h++)
+      for (gsize r = 0; r < rows[h].n; r += ROW_BLOCK)
+        attend_block (a, s, &rows[h], r, &block);
   }
-  for (gsize h = 0; h < sets; h++) {
-    Rows rows = rows_of_queries (a, item.g * group + h, group, item.row, item.n, states + h * state);
-    end_rows (&rows, dim);
-  }
+  for (gsize h = 0; h < sets; h++)
+    end_rows (&rows[h], a->head_dim);
 }
 
 void
@@ -254,106 +269,4 @@ vj_cpu_attention (void *device, const VjAttention *attention)
   for (gsize i = 0; i < attention->n_segments; i++)
     items += (attention->segments[i].q_count + ROW_CHUNK - 1) / ROW_CHUNK * attention->kv_heads;
   vj_pool_run (call.cpu->pool, items, attend, &call);
-}
-
-/* -- backward -------------------------------------------------------------- */
-
-/* Scores of one row [0, width) become probabilities exp (score - lse): zero outside [first, last). */
-VJ_CLONES static void
-probability_row (float *x, gsize width, gsize first, gsize last, float scale, float lse)
-{
-  gsize begin = MIN (width, first / LANES * LANES), end = first < last ? MIN (width, (last + LANES - 1) / LANES * LANES) : begin;
-  for (gsize j = 0; j < begin; j += LANES)
-    v_store (x + j, v_set (0));
-  for (gsize j = end; j < width; j += LANES)
-    v_store (x + j, v_set (0));
-  for (gsize j = begin; j < end; j += LANES)
-    v_store (x + j, (V) ((VI) v_exp (v_load (x + j) * scale - lse) & seen_lanes (j, first, last)));
-}
-
-/* t [0, width) = dout . v_j  becomes  ds_j = scale p_j (t_j - delta). */
-VJ_CLONES static void
-score_gradient_row (float *t, const float *p, gsize width, float delta, float scale)
-{
-  for (gsize j = 0; j < width; j += LANES)
-    v_store (t + j, v_load (p + j) * (v_load (t + j) - delta) * scale);
-}
-
-VJ_CLONES static float
-dot_row (const float *x, const float *y, gsize n)
-{
-  V sum = v_set (0);
-  gsize i = 0;
-  for (; i + LANES <= n; i += LANES)
-    sum += v_load (x + i) * v_load (y + i);
-  if (i < n)
-    sum += v_load_part (x + i, n - i) * v_load_part (y + i, n - i);
-  return v_sum (sum);
-}
-
-typedef struct {
-  float *keys, *values;             /* panels of keys transposed, of values transposed */
-  float *key_rows;                  /* panels of key columns                            */
-  float *p, *t;                     /* [ROW_BLOCK, width]                               */
-  float *queries, *douts;           /* panels of the block's query and dout columns     */
-} Packed;
-
-/* c[kv, D] (+)= x[rows, kv]^T b, b packed. */
-static void
-add_transposed (gsize kv, gsize dim, gsize rows, const float *x, gsize width, const float *b, gboolean add, float *c, gsize ldc)
-{
-  for (gsize p = 0; p < panels_of (dim); p++)
-    vj_cpu_kernel (kv, MIN (VJ_PANEL, dim - p * VJ_PANEL), rows, x, 1, width, b + p * rows * VJ_PANEL, VJ_PANEL, NULL, add, c + p * VJ_PANEL, ldc);
-}
-
-static void
-backward_block (const VjAttention *a, const VjAttentionSegment *s, gsize head, gsize r, gboolean add, const Packed *k)
-{
-  gsize dim = a->head_dim, kv = s->kv_count, width = panels_of (kv) * VJ_PANEL, n = MIN (ROW_BLOCK, s->q_count - r), row = s->q_row + r;
-  gsize g = head / (a->heads / a->kv_heads) * dim, ld = a->heads * dim;
-  const float *q = CF (a->q) + row * a->ld_q + head * dim, *dout = CF (a->dout) + row * ld + head * dim, *out = CF (a->out) + row * ld + head * dim;
-  for (gsize p = 0; p < panels_of (kv); p++) {
-    vj_cpu_kernel (n, VJ_PANEL, dim, q, a->ld_q, 1, k->keys + p * dim * VJ_PANEL, VJ_PANEL, NULL, FALSE, k->p + p * VJ_PANEL, width);
-    vj_cpu_kernel (n, VJ_PANEL, dim, dout, ld, 1, k->values + p * dim * VJ_PANEL, VJ_PANEL, NULL, FALSE, k->t + p * VJ_PANEL, width);
-  }
-  for (gsize i = 0; i < n; i++) {
-    gsize first, last;
-    key_range (a, s, row + i, &first, &last);
-    probability_row (k->p + i * width, width, first, last, a->scale, CF (a->lse)[(row + i) * a->heads + head]);
-    score_gradient_row (k->t + i * width, k->p + i * width, width, dot_row (dout + i * ld, out + i * ld, dim), a->scale);
-  }
-  pack_plain (q, a->ld_q, n, dim, k->queries);
-  pack_plain (dout, ld, n, dim, k->douts);
-  add_transposed (kv, dim, n, k->p, width, k->douts, add, F (s->dv) + g, a->ld_dkv);
-  add_transposed (kv, dim, n, k->t, width, k->queries, add, F (s->dk) + g, a->ld_dkv);
-  for (gsize p = 0; p < panels_of (dim); p++)
-    vj_cpu_kernel (n, MIN (VJ_PANEL, dim - p * VJ_PANEL), kv, k->t, width, 1, k->key_rows + p * kv * VJ_PANEL, VJ_PANEL, NULL, FALSE,
-                   F (a->dq) + row * a->ld_dq + head * dim + p * VJ_PANEL, a->ld_dq);
-}
-
-static void
-attend_backward (void *data, gsize item, guint worker)
-{
-  const Call *call = data;
-  const VjAttention *a = call->a;
-  const VjAttentionSegment *s = &a->segments[item / a->kv_heads];
-  gsize g = item % a->kv_heads, group = a->heads / a->kv_heads, dim = a->head_dim, width = panels_of (s->kv_count) * VJ_PANEL;
-  gsize turned = width * dim, rows = panels_of (dim) * VJ_PANEL * s->kv_count, block = ROW_BLOCK * width, side = panels_of (dim) * VJ_PANEL * ROW_BLOCK;
-  float *at = vj_cpu_scratch (call->cpu, worker, 2 * turned + rows + 2 * block + 2 * side);
-  Packed k = { .keys = at, .values = at + turned, .key_rows = at + 2 * turned, .p = at + 2 * turned + rows, .t = at + 2 * turned + rows + block };
-  k.queries = k.t + block;
-  k.douts = k.queries + side;
-  pack_transposed (CF (s->k) + g * dim, a->ld_kv, s->kv_count, dim, k.keys);
-  pack_transposed (CF (s->v) + g * dim, a->ld_kv, s->kv_count, dim, k.values);
-  pack_plain (CF (s->k) + g * dim, a->ld_kv, s->kv_count, dim, k.key_rows);
-  for (gsize h = 0; h < group; h++)
-    for (gsize r = 0; r < s->q_count; r += ROW_BLOCK)
-      backward_block (a, s, g * group + h, r, h > 0 || r > 0, &k);
-}
-
-void
-vj_cpu_attention_backward (void *device, const VjAttention *attention)
-{
-  Call call = { device, attention };
-  vj_pool_run (call.cpu->pool, attention->n_segments * attention->kv_heads, attend_backward, &call);
 }

@@ -76,7 +76,7 @@ VjMatrix *vj_cpu_matrix_new (void *device, VjNumbers numbers, gsize n, gsize k, 
 void vj_cpu_matrix_free (void *device, VjMatrix *matrix);
 void vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y, gsize ldy);
 
-/* -- attention: cpu-attention.c -- */
+/* -- attention: cpu-attention.c, cpu-attention-backward.c -- */
 void vj_cpu_attention (void *device, const VjAttention *attention);
 void vj_cpu_attention_backward (void *device, const VjAttention *attention);
 

@@ -193,7 +193,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
       !vj_mllama_choose_numbers (model->plan, model->file, dtype, &model->numbers, error) ||
       (model->compute = vj_compute_open (compute, threads, error)) == NULL || !check_memory (dir, model, error))
     return NULL;
-  model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan,
+  model->net = (VjMllamaNet) { .compute = model->compute, .plan = model->plan, .numbers = model->numbers,
                                .value = g_new0 (VjF32 *, model->plan->weights->len), .matrix = g_new0 (VjMatrix *, model->plan->weights->len) };
   model->check_values = model->plan->n_elements <= CHECKED_PARAMETERS;
   for (guint i = 0; i < model->plan->weights->len; i++)

@@ -15,7 +15,7 @@ typedef struct {
   VjMllamaPlan *plan;   /* borrowed */
   VjF32 **value;        /* [weights] device address, or NULL where only a matrix is kept */
   VjMatrix **matrix;    /* [weights] for generation; NULL when training: products read `value` */
-  VjNumbers numbers;    /* what products multiply when training; a matrix knows its own */
+  VjNumbers numbers;    /* what products multiply */
   VjF32 *grad;          /* training: flat gradient, laid out as the parameters; else NULL */
   VjF32 *rope;          /* [max_position_embeddings, D] */
   guint freeze;         /* VjFreeze bits: no gradient is made for these parts */

@@ -55,9 +55,10 @@ add (const VjMllamaNet *net, gsize rows, const VjF32 *x, VjF32 *y)
 }
 
 static VjAttention
-attention (const VjMllamaConfig *c, const VjMllamaText *t)
+attention (const VjMllamaNet *net, const VjMllamaText *t)
 {
-  return (VjAttention) { .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
+  const VjMllamaConfig *c = &net->plan->config;
+  return (VjAttention) { .numbers = net->matrix != NULL ? net->numbers : VJ_NUMBERS_F32, .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
                          .scale = 1 / sqrtf ((float) c->head_dim), .out = t->att, .lse = t->lse };
 }
 
@@ -86,7 +87,7 @@ vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, 
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
   gsize width = (c->num_attention_heads + 2 * (gsize) c->num_key_value_heads) * c->head_dim, F = c->intermediate_size;
-  VjAttention a = attention (c, t);
+  VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
   a.q = t->qkv;
@@ -130,7 +131,7 @@ vj_net_cross (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, con
     norm (net, n, H, t->x, w->input_norm, t->n1, t->rstd1);
     vj_net_linear (net, n, t->n1, w->q, 1, -1, t->qkv, H);
     norm (net, n * c->num_attention_heads, c->head_dim, t->qkv, w->q_norm, t->q, t->q_rstd);
-    VjAttention a = attention (c, t);
+    VjAttention a = attention (net, t);
     a.n_segments = rows->n_cross;
     a.segments = rows->cross;
     a.q = t->q;
