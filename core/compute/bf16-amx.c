@@ -193,16 +193,21 @@ multiply (G_GNUC_UNUSED gsize m, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G
 #define BLOCK 512
 #endif
 
-/* Sixteen columns of 32 numbers, [l][16], become [l / 2][16][2]. */
+/* Whole panels of columns that lie side by side, [l][16], become [l / 2][16][2]. */
 VJ_CLONES static void
-pack_columns (const float *from, gsize step_l, gsize k, guint16 *panel)
+pack_columns (const float *from, gsize step_l, gsize panels, gsize k, gsize depth, guint16 *to)
 {
-  for (gsize l = 0; l < k; l += 2, panel += 2 * VJ_BF16_PANEL) {
-    VI low = v_bf16 (v_load (from + l * step_l)), high = { 0 };
-    if (l + 1 < k)
-      high = v_bf16 (v_load (from + (l + 1) * step_l));
-    v_store ((float *) (void *) panel, (V) ((VI) ((VIU) low >> 16) | high));
-  }
+  for (gsize l = 0; l < k; l += 2)
+    for (gsize p = 0; p < panels; p++) {
+      const float *at = from + l * step_l + p * VJ_BF16_PANEL;
+      VI low = v_bf16 (v_load (at)), high = { 0 };
+      if (l + 1 < k)
+        high = v_bf16 (v_load (at + step_l));
+      v_store ((float *) (void *) (to + (p * depth + l) * VJ_BF16_PANEL), (V) ((VI) ((VIU) low >> 16) | high));
+    }
+  gsize begin = (k + 1) / 2 * 2, end = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+  for (gsize p = 0; begin < end && p < panels; p++)
+    memset (to + (p * depth + begin) * VJ_BF16_PANEL, 0, (end - begin) * VJ_BF16_PANEL * sizeof (guint16));
 }
 
 /* Sixteen rows of 32 numbers become [16 pairs][16][2]: pairs are put together first, then turned as 32-bit numbers. */
@@ -220,15 +225,10 @@ pack_rows (const float *const *rows, gsize l, guint16 *panel)
 }
 
 static void
-pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, G_GNUC_UNUSED gsize depth, guint16 *panel)
+pack_panel (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
 {
   gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, l = 0;
   float square[VJ_BF16_PANEL * VJ_BF16_UNIT] __attribute__ ((aligned (64)));
-  if (step_j == 1 && n == VJ_BF16_PANEL) {
-    memset (panel + k / 2 * 2 * VJ_BF16_PANEL, 0, (whole - k / 2 * 2) * VJ_BF16_PANEL * sizeof (guint16));
-    pack_columns (from, step_l, k, panel);
-    return;
-  }
   for (; l < whole; l += VJ_BF16_UNIT) {
     const float *rows[VJ_BF16_PANEL];
     gsize part = MIN (VJ_BF16_UNIT, k - l);
@@ -246,6 +246,18 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, G_GNUC_UN
     }
     pack_rows (rows, 0, panel + l * VJ_BF16_PANEL);
   }
+}
+
+static void
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
+{
+  gsize j = 0;
+  if (step_j == 1) {
+    pack_columns (from, step_l, n / VJ_BF16_PANEL, k, depth, panels);
+    j = n / VJ_BF16_PANEL * VJ_BF16_PANEL;
+  }
+  for (; j < n; j += VJ_BF16_PANEL)
+    pack_panel (from + j * step_j, step_j, step_l, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
 }
 
 const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .multiply = multiply };

@@ -40,9 +40,9 @@ vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize
 }
 
 static void
-pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panel)
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
 {
-  vj_bf16_rows (from, step_j, step_l, n, k, panel, depth);
+  vj_bf16_rows (from, step_j, step_l, n, k, panels, depth);
 }
 
 /* -- kernels --------------------------------------------------------------- */

@@ -58,19 +58,27 @@ panels_at (const Columns *c, gsize first, gsize l)
   return c->to + l * VJ_BF16_PANEL * c->panels + first / VJ_BF16_PANEL * stride_at (c, l);
 }
 
+/* Columns of an item. Those that lie side by side are best taken many at a time. */
+static gsize
+pack_chunk (const Columns *c)
+{
+  return c->step_j == 1 ? 8 * VJ_BF16_PANEL : VJ_BF16_PANEL;
+}
+
 static void
 pack_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
 {
   const Columns *c = data;
-  gsize first = item % c->panels * VJ_BF16_PANEL, l = item / c->panels * c->block;
-  c->kernel->pack (c->from + first * c->step_j + l * c->step_l, c->step_j, c->step_l, MIN (VJ_BF16_PANEL, c->n - first), MIN (c->block, c->k - l),
+  gsize chunk = pack_chunk (c), chunks = (c->n + chunk - 1) / chunk, first = item % chunks * chunk, l = item / chunks * c->block;
+  c->kernel->pack (c->from + first * c->step_j + l * c->step_l, c->step_j, c->step_l, MIN (chunk, c->n - first), MIN (c->block, c->k - l),
                    stride_at (c, l) / VJ_BF16_PANEL, panels_at (c, first, l));
 }
 
 static void
 pack_columns (VjCpu *cpu, const Columns *c)
 {
-  vj_pool_run (cpu->pool, c->panels * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
+  gsize chunk = pack_chunk (c);
+  vj_pool_run (cpu->pool, (c->n + chunk - 1) / chunk * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
 }
 
 /* c (+)= rows by columns [first, first + n), over all of l. */

@@ -16,9 +16,9 @@ typedef struct VjBf16Kernel {
   gboolean (*usable) (void); /* whether this processor and kernel run it */
   gsize block;               /* how much of l is best done in one call of multiply; the next one adds to c */
 
-  /* Panel of n <= 16 columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. The panel has
-   * room for `depth` >= k numbers a column, a multiple of VJ_BF16_UNIT. */
-  void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panel);
+  /* Panels of n columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. A panel has room for
+   * `depth` >= k numbers a column, a multiple of VJ_BF16_UNIT, and the next one follows. */
+  void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels);
 
   /* c[i, j] = (add: c[i, j]) + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie
    * `stride`, 16 times their depth, apart. */

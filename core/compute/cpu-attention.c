@@ -189,10 +189,8 @@ pack_block (const VjAttention *a, const VjAttentionSegment *s, gsize g, Block *b
   gsize n = block->last - block->first, dim = a->head_dim;
   const float *k = CF (s->k) + block->first * a->ld_kv + g * dim, *v = CF (s->v) + block->first * a->ld_kv + g * dim;
   if (block->kernel != NULL) {
-    for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
-      block->kernel->pack (k + j * a->ld_kv, a->ld_kv, 1, MIN (VJ_BF16_PANEL, n - j), dim, block->depth, block->key_halves + j * block->depth);
-    for (gsize d = 0; d < dim; d += VJ_BF16_PANEL)
-      block->kernel->pack (v + d, 1, a->ld_kv, MIN (VJ_BF16_PANEL, dim - d), n, KEY_BLOCK, block->value_halves + d * KEY_BLOCK);
+    block->kernel->pack (k, a->ld_kv, 1, n, dim, block->depth, block->key_halves);
+    block->kernel->pack (v, 1, a->ld_kv, dim, n, KEY_BLOCK, block->value_halves);
     return;
   }
   pack_transposed (k, a->ld_kv, n, dim, block->keys);

@@ -5,9 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Text rows of a micro-batch: enough for products to run at full speed, few enough for activations to stay
- * in cache. How a step is cut depends on its examples alone. */
+/* Text rows of a micro-batch. A small model's activations should stay in cache; a large one's weights should be gone
+ * through seldom. How a step is cut depends on the model and the examples alone. */
 #define MICRO_BATCH_ROWS 256
+#define MICRO_BATCH_ROWS_LARGE 640
+#define LARGE_ELEMENTS ((gsize) 32 << 20)
 
 static gboolean
 alloc_states (VjMllamaTrainer *trainer, GError **error)
@@ -179,13 +181,14 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
   if (step.tokens == 0)
     return vj_fail (error, VJ_EXIT_DATA, "train: '%" G_GSIZE_FORMAT " examples': no target token among them: nothing to learn; give examples that end with an assistant message", n);
   ops->zero (trainer->compute->device, trainer->state[VJ_STATE_GRAD], trainer->plan->n_elements * 4);
+  gsize most = trainer->plan->n_elements < LARGE_ELEMENTS ? MICRO_BATCH_ROWS : MICRO_BATCH_ROWS_LARGE;
   g_autofree const VjMllamaExample **taken = g_new (const VjMllamaExample *, n);
   for (gsize at = 0; at < n;) {
     gsize rows = 0, m = 0;
     do {
       rows += examples[at].n_tokens;
       taken[m++] = &examples[at++];
-    } while (at < n && rows + examples[at].n_tokens <= MICRO_BATCH_ROWS);
+    } while (at < n && rows + examples[at].n_tokens <= most);
     if (!vj_mllama_micro_batch (trainer, taken, m, step.tokens, &step.loss, error))
       return FALSE;
   }
