@@ -97,6 +97,7 @@ open_engine (const VjEngineConfig *config)
   g_autofree char *dir = model_dir ();
   VjEngineConfig exact = config == NULL ? (VjEngineConfig){0} : *config; /* the vectors were made in f32 */
   exact.dtype = exact.dtype == NULL ? "f32" : exact.dtype;
+  exact.compute = exact.compute == NULL ? "cpu" : exact.compute; /* a GPU promises less */
   VjEngine *engine = vj_engine_open (dir, &exact, &error);
   g_assert_no_error (error);
   g_assert_nonnull (engine);

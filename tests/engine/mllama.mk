@@ -3,11 +3,11 @@ check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/
 	tests/engine/test-full-size
 TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train \
 	tests/engine/test-full-size
-tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/openblas.h
+tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_mllama_LDADD = $(CORE_LDADD)
-tests_engine_test_mllama_train_SOURCES = tests/engine/test-mllama-train.c tests/engine/mllama-cases.h tests/engine/openblas.h
+tests_engine_test_mllama_train_SOURCES = tests/engine/test-mllama-train.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_mllama_train_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_train_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_mllama_train_LDADD = $(CORE_LDADD)
@@ -15,7 +15,7 @@ EXTRA_DIST += tests/peers/make_mllama_vectors.py \
 	tests/vectors/mllama/one-tile/config.json tests/vectors/mllama/one-tile/model.safetensors tests/vectors/mllama/one-tile/expected.safetensors \
 	tests/vectors/mllama/four-tiles/config.json tests/vectors/mllama/four-tiles/model.safetensors tests/vectors/mllama/four-tiles/expected.safetensors \
 	tests/vectors/mllama/tied/config.json tests/vectors/mllama/tied/model.safetensors tests/vectors/mllama/tied/expected.safetensors
-tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/openblas.h
+tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/plugins.h
 tests_engine_test_compute_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_compute_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_compute_LDADD = $(CORE_LDADD)
@@ -45,11 +45,11 @@ tests_engine_emulated_cublas_so_LDADD = $(GLIB_LIBS) -lm
 check_PROGRAMS += tests/engine/test-cublas tests/engine/test-cublas-faults
 TESTS += tests/engine/test-cublas tests/engine/test-cublas-faults
 tests_engine_test_cublas_faults_SOURCES = tests/engine/test-cublas-faults.c tests/engine/emulated/emulated.h tests/engine/emulated/fibers.c \
-	tests/engine/openblas.h
+	tests/engine/plugins.h
 tests_engine_test_cublas_faults_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_cublas_faults_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_cublas_faults_LDADD = $(CORE_LDADD)
-tests_engine_test_cublas_SOURCES = tests/engine/test-cublas.c tests/engine/openblas.h
+tests_engine_test_cublas_SOURCES = tests/engine/test-cublas.c tests/engine/plugins.h
 tests_engine_test_cublas_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_cublas_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_cublas_LDADD = $(CORE_LDADD)

@@ -3,7 +3,7 @@
  * differences. The table below is the list of operations; a backend is one name more in `backends`. */
 #include "compute/compute.h"
 #include "base/random.h"
-#include "tests/engine/openblas.h"
+#include "tests/engine/plugins.h"
 
 #include <math.h>
 #include <string.h>
@@ -530,7 +530,7 @@ main (int argc, char **argv)
 {
   static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "onednn", "cublas-emulated", "cublas" };
   g_test_init (&argc, &argv, NULL);
-  openblas_offer ();
+  plugins_offer ();
   for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {
     g_autofree char *path = g_strconcat ("/compute/equals-reference/", backends[i], NULL);
     g_test_add_data_func (path, backends[i], test_backend);

@@ -1,7 +1,7 @@
 /* What the cublas compute says when something goes wrong, its uploads, and that the emulated GPU notices wrong kernels. */
 #include "compute/compute.h"
 #include "tests/engine/emulated/emulated.h"
-#include "tests/engine/openblas.h"
+#include "tests/engine/plugins.h"
 
 #include <math.h>
 
@@ -94,7 +94,7 @@ static void
 test_refusal (void)
 {
   g_autoptr (GError) error = NULL;
-  const VjComputeOps *ops = openblas_find (NULL, "cublas", NULL);
+  const VjComputeOps *ops = plugins_find (NULL, "cublas", NULL);
   if (ops == NULL) {
     g_test_skip ("built without CUDA");
     return;
@@ -201,7 +201,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  openblas_offer ();
+  plugins_offer ();
   g_test_add_func ("/cublas/uploads", test_uploads);
   g_test_add_func ("/cublas/errors", test_errors);
   g_test_add_func ("/cublas/lost", test_lost);

@@ -3,7 +3,7 @@
  * bits in another order mean a race), and on a real GPU when there is one. */
 #include "compute/compute.h"
 #include "base/random.h"
-#include "tests/engine/openblas.h"
+#include "tests/engine/plugins.h"
 
 #include <math.h>
 
@@ -395,7 +395,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  openblas_offer ();
+  plugins_offer ();
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autofree char *emulated = g_strconcat ("/cublas/equals-reference/emulated/", cases[i].name, NULL);
     g_autofree char *on_gpu = g_strconcat ("/cublas/equals-reference/gpu/", cases[i].name, NULL);

@@ -1,7 +1,7 @@
 /* The trainer against transformers: activations, loss, gradients, ten AdamW steps. And that these tests can
  * fail: every weight, spoiled, is noticed. */
 #include "tests/engine/mllama-cases.h"
-#include "tests/engine/openblas.h"
+#include "tests/engine/plugins.h"
 
 #include <glib/gstdio.h>
 #include <stdlib.h>
@@ -345,7 +345,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  openblas_offer ();
+  plugins_offer ();
   g_test_add_func ("/mllama/train/equals-transformers", all_gradients);
   g_test_add_func ("/mllama/train/ten-steps", all_curves);
   g_test_add_func ("/mllama/train/exact", all_exact);

@@ -1,6 +1,6 @@
 /* Generation: prefill and decode equal transformers' logits, and no sequence's logits depend on its company. */
 #include "tests/engine/mllama-cases.h"
-#include "tests/engine/openblas.h"
+#include "tests/engine/plugins.h"
 #include "base/random.h"
 
 #include <glib/gstdio.h>
@@ -247,7 +247,7 @@ int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  openblas_offer ();
+  plugins_offer ();
   g_test_add_func ("/mllama/generate/equals-transformers", all_logits);
   g_test_add_func ("/mllama/generate/same-bits-in-company", all_company);
   g_test_add_func ("/mllama/refuses", test_refusals);

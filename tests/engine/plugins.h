@@ -1,7 +1,7 @@
 /* Offers the built compute plugins to the engine, without the plugin loader: openblas, onednn, cublas, and as `cublas-emulated`
  * the latter on the emulated GPU of tests/engine/emulated/. */
-#ifndef VJ_TESTS_OPENBLAS_H
-#define VJ_TESTS_OPENBLAS_H
+#ifndef VJ_TESTS_PLUGINS_H
+#define VJ_TESTS_PLUGINS_H
 
 #include "compute/compute.h"
 #include "vj/plugin.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const VjComputeOps *
-openblas_find (G_GNUC_UNUSED void *data, const char *name, GError **error)
+plugins_find (G_GNUC_UNUSED void *data, const char *name, GError **error)
 {
   static const char *const files[][2] = { { "openblas", "plugins/compute/openblas.so" }, { "onednn", "plugins/compute/onednn.so" }, { "cublas", "plugins/compute/cublas.so" },
                                           { "cublas-emulated", "tests/engine/emulated/cublas.so" } };
@@ -31,15 +31,9 @@ openblas_find (G_GNUC_UNUSED void *data, const char *name, GError **error)
 }
 
 static void
-openblas_offer (void)
+plugins_offer (void)
 {
-  vj_compute_set_find (openblas_find, NULL);
-}
-
-static G_GNUC_UNUSED gboolean
-openblas_available (void)
-{
-  return openblas_find (NULL, "openblas", NULL) != NULL;
+  vj_compute_set_find (plugins_find, NULL);
 }
 
 /* Why this compute cannot be opened here; NULL: it can. Free with g_free. */
