@@ -219,6 +219,29 @@ test_endless_index_is_refused (void)
   remove_all (dir);
 }
 
+/* Weights are used where they lie in the file; one that is cut short under a running engine is told, not died of. */
+static void
+test_file_cut_short_while_in_use (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_dir_make_tmp ("vj-model-XXXXXX", NULL), *file = g_build_filename (dir, "model.safetensors", NULL);
+  VjChatMessage message = {.speaker = VJ_SPEAKER_USER, .text = "what?"};
+  guint64 seed = 1;
+  VjGenerateRequest request = {&message, 1, {.top_p = 1, .max_tokens = 4}, &seed, 1};
+  VjGenerated generated;
+  gboolean done;
+  copy_sound (dir);
+  VjEngine *engine = vj_engine_open (dir, &(VjEngineConfig){.dtype = "bf16"}, &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (truncate (file, 4096), ==, 0);
+  g_assert_true (vj_engine_submit (engine, 1, &request, &error));
+  g_assert_false (vj_engine_poll (engine, &generated, &done, &error));
+  g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
+  g_assert_nonnull (strstr (error->message, "became shorter"));
+  vj_engine_free (engine);
+  remove_all (dir);
+}
+
 /* A Hugging Face cache: every file a link into a folder of blobs. It opens. */
 static void
 test_links_are_followed (void)
@@ -250,6 +273,7 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/model-faults/pipes-are-refused", test_pipes_are_refused);
   g_test_add_func ("/model-faults/endless-index-is-refused", test_endless_index_is_refused);
+  g_test_add_func ("/model-faults/file-cut-short-while-in-use", test_file_cut_short_while_in_use);
   g_test_add_func ("/model-faults/links-are-followed", test_links_are_followed);
   return g_test_run ();
 }

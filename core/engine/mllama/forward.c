@@ -287,6 +287,8 @@ vj_mllama_extend (VjMllama *model, const VjMllamaStretch *stretches, gsize n, fl
 {
   const VjMllamaConfig *c = &model->plan->config;
   gsize rows = 0, wanted = 0;
+  if (!vj_mllama_check_file (model, error))
+    return FALSE;
   for (gsize i = 0; i < n; i++) {
     if (!check_stretch (c, &stretches[i], i, error))
       return FALSE;

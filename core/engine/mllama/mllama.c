@@ -55,6 +55,13 @@ vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guin
 }
 
 gboolean
+vj_mllama_check_file (const VjMllama *model, GError **error)
+{
+  return !vj_safetensors_is_cut (model->file) ||
+         vj_fail (error, VJ_EXIT_DATA, "%s: '*.safetensors': became shorter while it was read: another process writes there; try again when it is done", model->dir);
+}
+
+gboolean
 vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dtype, VjNumbers *ret_numbers, GError **error)
 {
   gboolean stored = file != NULL && vj_mllama_plan_find (plan, file, plan->embed)->dtype == VJ_DTYPE_BF16;
@@ -187,6 +194,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
 {
   g_autoptr (VjMllama) model = g_new0 (VjMllama, 1);
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
+  model->dir = g_strdup (dir);
   model->copies = g_ptr_array_new_with_free_func (g_free);
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
@@ -205,11 +213,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
                     : model->compute->kernel == NULL ? g_strdup ("bf16")
                                                      : g_strdup_printf ("bf16 by %s", model->compute->kernel);
   vj_safetensors_rest (model->file); /* what was copied need not stay in memory twice */
-  if (vj_safetensors_is_cut (model->file)) {
-    vj_fail (error, VJ_EXIT_DATA, "%s: '*.safetensors': became shorter while it was read: another process writes there; try again when it is done", dir);
-    return NULL;
-  }
-  return g_steal_pointer (&model);
+  return vj_mllama_check_file (model, error) ? g_steal_pointer (&model) : NULL;
 }
 
 void
@@ -234,6 +238,7 @@ vj_mllama_free (VjMllama *model)
   g_clear_pointer (&model->copies, g_ptr_array_unref);
   vj_mllama_plan_free (model->plan);
   vj_safetensors_free (model->file);
+  g_free (model->dir);
   g_free (model->products);
   g_free (model->digest);
   g_free (model);
@@ -385,6 +390,8 @@ gboolean
 vj_mllama_encode (VjMllama *model, const VjMllamaImage *images, gsize n, VjMllamaVision **ret_visions, GError **error)
 {
   g_autoptr (GPtrArray) done = g_ptr_array_new_with_free_func ((GDestroyNotify) vj_mllama_vision_unref);
+  if (!vj_mllama_check_file (model, error))
+    return FALSE;
   for (gsize i = 0; i < n; i++) {
     VjMllamaVision *vision = encode (model, &images[i], error);
     if (vision == NULL)

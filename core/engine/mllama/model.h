@@ -17,7 +17,7 @@ struct VjMllama {
   GArray *spares;    /* caches of sequences that are gone, for the next ones: see sequence.c */
   gsize spare_bytes;
   gboolean check_values;
-  char *products, *digest;
+  char *dir, *products, *digest;
 };
 
 /* kv: for each cross layer in order, keys then values, each [T N, KV]: real tiles first. */
@@ -29,6 +29,9 @@ struct VjMllamaVision {
 
 /* Empties the work arena and makes it hold `elements`. */
 gboolean vj_mllama_reserve (VjMllama *model, gsize elements, GError **error);
+
+/* FALSE: a file was cut short since it was mapped, and reading on would raise SIGBUS. */
+gboolean vj_mllama_check_file (const VjMllama *model, GError **error);
 
 /* What products multiply, from "f32", "bf16", "auto" or NULL, and the file (may be NULL). */
 gboolean vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dtype, VjNumbers *ret_numbers, GError **error);
