@@ -7,4 +7,3 @@ libvjcore_a_SOURCES += core/engine/json.c core/engine/json.h core/engine/json-sc
 libvjcore_a_SOURCES += core/engine/engine.c core/engine/engine-private.h core/engine/generate.c core/engine/request.c core/engine/draw.c \
 	core/engine/score.c core/engine/scheduler.h core/engine/memory.c core/engine/prefix.c core/engine/images.c \
 	core/engine/sample.c core/engine/sample.h
-EXTRA_DIST += doc/decisions/2026-11-24-generation.md

@@ -2,4 +2,4 @@ libvjcore_a_SOURCES += core/store/checkpoint.c core/store/checkpoint.h core/stor
 	core/store/internal.h core/store/layouts.c core/store/layouts.h core/store/lock.c core/store/quarantine.c \
 	core/store/records.c core/store/replies.c core/store/schema.c core/store/sql.c core/store/store.c \
 	core/store/store.h core/store/tables.c
-EXTRA_DIST += doc/decisions/2026-11-23-ledger.md doc/decisions/2026-11-24-faults.md tests/peers/check_records.py
+EXTRA_DIST += tests/peers/check_records.py

@@ -15,7 +15,7 @@ CUBLAS_INCLUDED = plugins/compute/cublas/gpu.h plugins/compute/cublas/kernel.h p
 CUBLAS_KERNELS = plugins/compute/cublas/attention.cu plugins/compute/cublas/rows.cu plugins/compute/cublas/train.cu
 CUBLAS_SOURCES = plugins/compute/cublas.c plugins/compute/cublas/attention.c plugins/compute/cublas/memory.c \
 	plugins/compute/cublas/product.c plugins/compute/cublas/rows.c plugins/compute/cublas/train.c $(CUBLAS_INCLUDED)
-EXTRA_DIST += $(CUBLAS_KERNELS) doc/decisions/2026-11-24-cublas.md
+EXTRA_DIST += $(CUBLAS_KERNELS)
 
 if HAVE_CUDA
 compute_PROGRAMS += plugins/compute/cublas.so
