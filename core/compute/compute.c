@@ -68,7 +68,7 @@ vj_compute_open (const char *name, guint threads, GError **error)
     return NULL;
   }
   VjCompute *compute = g_new (VjCompute, 1);
-  *compute = (VjCompute) { table, device, ops->name, table == &vj_compute_cpu ? vj_cpu_peek_kernel (device) : NULL };
+  *compute = (VjCompute) { table, device, ops->name, table != &vj_compute_cpu || vj_cpu_has_bf16 (device), table == &vj_compute_cpu ? vj_cpu_peek_kernel (device) : NULL };
   return compute;
 }
 

@@ -8,6 +8,7 @@ typedef struct {
   const VjComputeOps *ops; /* every slot filled */
   void *device;
   const char *name;        /* of the table that was asked for */
+  gboolean has_bf16;       /* products of bf16 numbers are faster than those of f32 */
   const char *kernel;      /* what multiplies bf16 numbers on a CPU: "amx", "avx512", "generic"; NULL: the compute itself says it */
 } VjCompute;
 

@@ -109,7 +109,7 @@ halves_item (void *data, gsize item, guint worker)
   gsize slice = item % VJ_SLICES (t->w->n), row = item / VJ_SLICES (t->w->n) * halves->rows, first = slice * VJ_SLICE, n = MIN (VJ_SLICE, t->w->n - first);
   float *out = vj_cpu_scratch (t->cpu, worker, halves->rows * n);
   if (!halves->product (t->w->slices[slice], t->x + row * t->w->k, out))
-    t->cpu->failed = TRUE;
+    g_atomic_int_set (&t->cpu->failed, TRUE);
   for (gsize r = row; r < MIN (row + halves->rows, t->rows); r++)
     for (gsize j = 0; j < n; j++)
       t->y[r * t->ldy + t->at + first + j] = out[(r - row) * n + j] + (t->bias == NULL ? 0 : t->bias[t->at + first + j]);

@@ -42,6 +42,12 @@ vj_cpu_set_kernel (void *device, const char *name, GError **error)
   return vj_fail (error, VJ_EXIT_PLUGIN, "compute: 'cpu:%s': this processor has no such kernel; use 'cpu', which takes the best there is", name);
 }
 
+gboolean
+vj_cpu_has_bf16 (void *device)
+{
+  return ((VjCpu *) device)->bf16 != &vj_bf16_generic;
+}
+
 const char *
 vj_cpu_peek_kernel (void *device)
 {
@@ -147,9 +153,8 @@ static gboolean
 cpu_finish (void *device, GError **error)
 {
   VjCpu *cpu = device;
-  if (!cpu->failed)
+  if (!g_atomic_int_compare_and_exchange (&cpu->failed, TRUE, FALSE))
     return TRUE;
-  cpu->failed = FALSE;
   return vj_fail (error, VJ_EXIT_BACKEND, "compute: 'product': the plugin's library could not compute one: out of memory, perhaps; use the compute 'cpu'");
 }
 

@@ -14,7 +14,7 @@ typedef struct {
   VjSgemm sgemm;     /* of a plugin; NULL: the own product */
   const struct VjBf16Kernel *bf16;
   const VjHalves *halves; /* of a plugin; NULL: bf16 weights are multiplied where they lie, by `bf16` */
-  gboolean failed;        /* a plugin's product; told by finish */
+  gint failed;            /* atomic: a plugin's product was; told by finish */
   float **scratch;   /* per worker; grows */
   gsize *scratch_size;
   float *shared;
@@ -37,7 +37,8 @@ struct VjMatrix {
 
 /* The kernel of bf16 products by its name, NULL for the best; VJ_EXIT_PLUGIN when this machine does not run it. */
 gboolean vj_cpu_set_kernel (void *device, const char *name, GError **error);
-const char *vj_cpu_peek_kernel (void *device);
+const char *vj_cpu_peek_kernel (void *device); /* NULL: a plugin's products */
+gboolean vj_cpu_has_bf16 (void *device);       /* the kernel multiplies bf16 faster than f32 */
 
 /* Products of a device that vj_compute_cpu opened go to the plugin's from now on. */
 void vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves);

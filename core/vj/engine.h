@@ -27,8 +27,8 @@ typedef struct {
 
 /* -- opening --------------------------------------------------------------- */
 
-/* The numbers that products multiply. auto: bf16 where the weights are stored in it, else f32. Sums and all other
- * operations are in f32. */
+/* The numbers that products multiply. auto: bf16 where the weights are stored in it (in training: and the machine
+ * multiplies it faster), else f32. Sums and all other operations are in f32. */
 #define VJ_ENGINE_DTYPES "auto", "f32", "bf16"
 
 typedef struct {

@@ -46,7 +46,7 @@ static const VjOption options[] = {
   VJ_OPTION_INT (Sft, max_skips, "10", 1, 1e6, "steps", "With non_finite: skip, the run stops after this many steps left out in a row."),
   VJ_OPTION_INT (Sft, checkpoint_every, "200", 0, 1e9, "steps", "Steps between checkpoints; 0 means only at the end."),
   VJ_OPTION_STRING (Sft, compute, "auto", "Compute plugin that does the arithmetic."),
-  VJ_OPTION_CHOICE (Sft, dtype, "auto", dtypes, "Numbers that products multiply; auto: bf16 where the weights are stored in it. Weights and sums are f32."),
+  VJ_OPTION_CHOICE (Sft, dtype, "auto", dtypes, "Numbers that products multiply; auto: bf16 where the weights are stored in it and the machine is fast at it. Weights and sums are f32."),
   VJ_OPTION_INT (Sft, threads, "0", 0, 1024, "threads", "Threads of the engine; 0 means all processors."),
   VJ_OPTION_END
 };
