@@ -4,7 +4,6 @@
 #include <vj/plugin.h>
 
 #include <oneapi/dnnl/dnnl.h>
-#include <omp.h>
 #include <stdlib.h>
 
 /* Rows of one bf16 product. One row takes as long as all of these where reading the weights is what takes the time. */
@@ -17,7 +16,10 @@ typedef struct {
   dnnl_memory_desc_t x, y, scratch;
 } Packed;
 
-/* The library runs on OpenMP's threads; the host has its own, and calls from each of them. */
+/* Of GCC's OpenMP runtime, which the library runs on; clang brings no header for it. */
+void omp_set_num_threads (int n);
+
+/* The host has threads of its own and calls from each of them. */
 static void
 use_one_thread (void)
 {
