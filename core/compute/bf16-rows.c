@@ -78,7 +78,7 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     V sum[4][4];                                                                                                               \
     _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
       _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
-        sum[i][j] = v_set (0);                                                                                                 \
+        sum[i][j] = (V) { 0 };                                                                                                 \
     gsize l = 0;                                                                                                               \
     for (; l + WIDTH <= k; l += WIDTH) {                                                                                       \
       OPERAND y[4];                                                                                                            \
@@ -97,7 +97,7 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     }                                                                                                                          \
     _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
       _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
-        c[i * ldc + j] = (add ? c[i * ldc + j] : 0) + v_sum (sum[i][j]);                                                       \
+        c[i * ldc + j] = (add ? c[i * ldc + j] : 0) + V_SUM (sum[i][j]);                                                       \
   }
 
 #define MULTIPLY_ADD(sum, x, y) ((sum) + (x) * (y))

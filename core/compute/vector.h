@@ -78,16 +78,18 @@ v_lanes (guint low, guint high)
 #define V_DOWN_2(v) __builtin_shufflevector (v, v, 2, 3, 0, 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 #define V_DOWN_1(v) __builtin_shufflevector (v, v, 1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 
-/* Pairwise, in a fixed order. */
-VJ_INLINE float
-v_sum (V v)
-{
-  v += V_DOWN_8 (v);
-  v += V_DOWN_4 (v);
-  v += V_DOWN_2 (v);
-  v += V_DOWN_1 (v);
-  return v[0];
-}
+/* Pairwise, in a fixed order. A macro for functions of another target, to which clang passes no vector. */
+#define V_SUM(v)                                                                         \
+  ({                                                                                     \
+    V v_sum_ = (v);                                                                      \
+    v_sum_ += V_DOWN_8 (v_sum_);                                                         \
+    v_sum_ += V_DOWN_4 (v_sum_);                                                         \
+    v_sum_ += V_DOWN_2 (v_sum_);                                                         \
+    v_sum_ += V_DOWN_1 (v_sum_);                                                         \
+    v_sum_[0];                                                                           \
+  })
+
+VJ_INLINE float v_sum (V v) { return V_SUM (v); }
 
 VJ_INLINE float
 v_largest (V v)
