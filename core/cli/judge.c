@@ -9,7 +9,7 @@
 
 /* What was asked on the command line. */
 typedef struct {
-  char *model, *backend, *judge, *recipe, *question, *answer_a, *answer_b;
+  char *model, *backend, *compute, *judge, *recipe, *question, *answer_a, *answer_b;
   char **images;
 } Request;
 
@@ -108,9 +108,12 @@ judge_both (Bench *bench, const Request *request, GError **error)
   if (!judge_order (bench, request->answer_a, request->answer_b, FALSE, &first, error)
       || !judge_order (bench, request->answer_b, request->answer_a, TRUE, &second, error))
     return FALSE;
-  gboolean agree = first == second && first != VJ_VERDICT_UNPARSED;
-  g_print ("%s\n", agree ? first == VJ_VERDICT_A ? "answer A is better, in both orders" : "answer B is better, in both orders"
-                         : "the two orders do not agree");
+  if (first == VJ_VERDICT_UNPARSED || second == VJ_VERDICT_UNPARSED)
+    g_print ("no verdict in %s: if the model was trained on another prompt, name a recipe that has it with --recipe\n",
+             first == second ? "either order" : "one of the two orders");
+  else
+    g_print ("%s\n", first != second ? "the two orders do not agree"
+                     : first == VJ_VERDICT_A ? "answer A is better, in both orders" : "answer B is better, in both orders");
   return TRUE;
 }
 
@@ -157,7 +160,7 @@ static gboolean
 work (VjCli *cli, const Request *request, GError **error)
 {
   g_autofree char *model = g_canonicalize_filename (request->model, NULL);
-  const char *overrides[] = {"path", model, NULL};
+  const char *overrides[] = {"path", model, request->compute != NULL ? "compute" : NULL, request->compute, NULL};
   g_autoptr (VjRegistry) registry = vj_cli_registry (cli, error);
   g_autoptr (VjRun) run = vj_run_new (0, cli->log, NULL);
   g_autoptr (VjRecipe) recipe = NULL;
@@ -188,6 +191,7 @@ judge_main (VjCli *cli, Request *request, int argc, char **argv)
     {"recipe", 0, 0, G_OPTION_ARG_FILENAME, &request->recipe, "Take the judge and its prompt from this recipe", "FILE"},
     {"judge", 0, 0, G_OPTION_ARG_STRING, &request->judge, "Judge plugin (default pairwise)", "PLUGIN"},
     {"backend", 0, 0, G_OPTION_ARG_STRING, &request->backend, "Backend plugin (default native)", "PLUGIN"},
+    {"compute", 0, 0, G_OPTION_ARG_STRING, &request->compute, "What the backend computes with (default auto)", "COMPUTE"},
     G_OPTION_ENTRY_NULL,
   };
 
@@ -198,6 +202,8 @@ judge_main (VjCli *cli, Request *request, int argc, char **argv)
     return vj_cli_usage (cli, "judge", argc < 2 ? "a model directory is missing" : "one model at a time");
   if (request->question == NULL || request->answer_a == NULL || request->answer_b == NULL)
     return vj_cli_usage (cli, "judge", "--question, --answer-a and --answer-b must be given");
+  if (request->recipe == NULL && (cli->sets != NULL || cli->deploy != NULL))
+    return vj_cli_usage (cli, "judge", "--set and --deploy change a recipe, and none is given; add --recipe, or leave them out");
   request->model = argv[1];
   return work (cli, request, &error) ? VJ_EXIT_DONE : vj_cli_fail (cli, error);
 }
@@ -208,6 +214,7 @@ vj_cli_judge (VjCli *cli, int argc, char **argv)
   Request request = {0};
   int code = judge_main (cli, &request, argc, argv);
   g_free (request.backend);
+  g_free (request.compute);
   g_free (request.judge);
   g_free (request.recipe);
   g_free (request.question);

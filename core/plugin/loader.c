@@ -220,14 +220,14 @@ check_identity (const VjPlugin *plugin, VjRole role, const char *name, const cha
 static gboolean
 check_options (const VjPlugin *plugin, const char *where, GError **error)
 {
-  static const char *const reserved[] = {"use", "model", NULL};
   if (plugin->instance_size > INSTANCE_MAX)
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: asks for an instance of %u bytes, at most %u are given; allocate the rest in start", where,
                     plugin->instance_size, INSTANCE_MAX);
   if (!vj_options_sound (plugin->options, plugin->instance_size, where, error))
     return FALSE;
   for (const VjOption *option = plugin->options; option != NULL && option->name != NULL; option++)
-    if (g_strv_contains (reserved, option->name))
+    if (strcmp (option->name, "model") == 0 || /* a count may be the plugin's own affair */
+        (strcmp (option->name, "count") != 0 && g_strv_contains (vj_recipe_host_keys (plugin->role), option->name)))
       return vj_fail (error, VJ_EXIT_PLUGIN, "%s: option '%s': this key is the host's own; rename the option", where, option->name);
   return TRUE;
 }

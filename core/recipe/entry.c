@@ -1,6 +1,7 @@
 /* Plugin entries: `{ use: NAME, host keys, options }`. */
 #include "base/nearest.h"
 #include "recipe/recipe-private.h"
+#include "vj/compute.h"
 
 #include <string.h>
 
@@ -259,6 +260,18 @@ find_plugin (VjChecker *checker, const VjNode *use, VjRole role)
 }
 
 void
+vj_check_compute_name (VjChecker *checker, const VjNode *name)
+{
+  static const char *const built_in[] = {VJ_COMPUTE_BUILT_IN, NULL};
+  g_autoptr (GError) error = NULL;
+  if (g_strv_contains (built_in, name->text) ||
+      checker->plugins->find (checker->plugins->self, VJ_ROLE_COMPUTE, name->text, &error) != NULL)
+    return;
+  g_autofree char *list = g_strjoinv (", ", (char **) built_in);
+  vj_problem_at (&checker->problems, name, "%s; built in are %s", name->expanded ? "the variable's value names no compute" : error->message, list);
+}
+
+void
 vj_check_entry (VjChecker *checker, const VjNode *node, VjRole role, VjEntryFlags flags, VjRecipePlugin *ret_entry)
 {
   *ret_entry = (VjRecipePlugin) {.role = role, .weight = 1, .count = -1, .samples = 1, .dtype = vj_dtype_choices[0], .node = node};
@@ -278,6 +291,9 @@ vj_check_entry (VjChecker *checker, const VjNode *node, VjRole role, VjEntryFlag
   ret_entry->name = ret_entry->plugin->name;
   check_host_keys (checker, node, flags, ret_entry);
   ret_entry->digest = entry_digest (checker, node, ret_entry->plugin);
+  const VjNode *compute = option_named (ret_entry->plugin, "compute") != NULL ? vj_node_get (node, "compute") : NULL;
+  if (compute != NULL && compute->kind == VJ_NODE_STRING)
+    vj_check_compute_name (checker, compute);
   inherit_compute (checker, (VjNode *) node, ret_entry->plugin);
 
   g_autofree void *scratch = g_malloc0 (MAX (1, ret_entry->plugin->instance_size));

@@ -20,7 +20,9 @@ typedef enum {
 
 /* Reads the entry at `node` (not NULL) of a role. Faults go to the checker; the entry's strings belong to the recipe. */
 void vj_check_entry (VjChecker *checker, const VjNode *node, VjRole role, VjEntryFlags flags, VjRecipePlugin *ret_entry);
-/* The same for a list; an absent list gives none. */
+/* A compute: built in, or the name of a plugin. */
+void vj_check_compute_name (VjChecker *checker, const VjNode *name);
+/* vj_check_entry for a list; an absent list gives none. */
 VjRecipePlugin *vj_check_entries (VjChecker *checker, const VjNode *list, VjRole role, VjEntryFlags flags, gsize *ret_n);
 void vj_entry_done (VjRecipePlugin *entry);
 void vj_entries_free (VjRecipePlugin *entries, gsize n);

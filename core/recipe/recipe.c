@@ -123,13 +123,8 @@ check_compute (VjChecker *checker, VjRecipe *recipe)
   const VjNode *compute = vj_check_child (checker, recipe->root, "compute", VJ_NODE_MAP, NULL);
   vj_check_keys (checker, compute, known);
   const VjNode *use = vj_check_child (checker, compute, "use", VJ_NODE_STRING, NULL);
-  if (use == NULL || strcmp (use->text, "auto") == 0 || strcmp (use->text, "reference") == 0)
-    return;
-  GError *error = NULL;
-  if (checker->plugins->find (checker->plugins->self, VJ_ROLE_COMPUTE, use->text, &error) == NULL) {
-    vj_problem_at (&checker->problems, use, "%s", use->expanded ? "the variable's value names no compute plugin" : error->message);
-    g_error_free (error);
-  }
+  if (use != NULL)
+    vj_check_compute_name (checker, use);
 }
 
 static void

@@ -22,6 +22,10 @@ G_BEGIN_DECLS
 
 #define VJ_COMPUTE_ABI 2
 
+/* Names of computes that need no plugin: the fastest there is; the host's own, with its best kernel of bf16 products or a
+ * named one; the plain-C reference. */
+#define VJ_COMPUTE_BUILT_IN "auto", "cpu", "cpu:amx", "cpu:avx512", "cpu:generic", "ref"
+
 /* Device memory, f32 and i32. Incomplete types: the engine moves these addresses about (vj_f32_at), but
  * only upload and download carry numbers across. */
 typedef struct VjF32 VjF32;

@@ -195,7 +195,7 @@ typedef struct {
                 "Sampling temperature; 0 always takes the likeliest token."),                             \
   VJ__SAMPLING (I, top_k, VJ_OPTION_INT, int64_t, top_k_, 0, 1e6, "tokens",                               \
                 "Sample among this many likeliest tokens; 0 means all."),                                 \
-  VJ__SAMPLING (I, top_p, VJ_OPTION_REAL, double, top_p_, 0, 1, "",                                       \
+  VJ__SAMPLING (I, top_p, VJ_OPTION_REAL, double, top_p_, 1e-4, 1, "",                                       \
                 "Sample among the likeliest tokens that together reach this probability."),               \
   VJ__SAMPLING (I, max_tokens, VJ_OPTION_INT, int64_t, max_tokens_, 1, 1e6, "tokens",                     \
                 "Longest reply."),                                                                        \

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
-static const char *const dtypes[] = {VJ_ENGINE_DTYPES, NULL};
+static const char *const precisions[] = {VJ_ENGINE_DTYPES, NULL};
 static const char *const schedules[] = {"cosine", "linear", "constant", NULL};
 static const char *const parts[] = {"vision", "cross", "text", NULL};
 static const guint part_bits[] = {VJ_FREEZE_VISION, VJ_FREEZE_CROSS, VJ_FREEZE_TEXT};
@@ -23,7 +23,7 @@ enum { NON_FINITE_STOP, NON_FINITE_SKIP };
 static const char *const policies[] = {"stop", "skip", NULL};
 
 typedef struct {
-  int64_t epochs, batch_size, accumulate, schedule, dtype, threads, checkpoint_every, non_finite, max_skips;
+  int64_t epochs, batch_size, accumulate, schedule, precision, threads, checkpoint_every, non_finite, max_skips;
   double learning_rate, warmup_ratio, min_lr_ratio, weight_decay, beta1, beta2, epsilon, max_grad_norm;
   char **freeze, *compute;
 } Sft;
@@ -46,7 +46,7 @@ static const VjOption options[] = {
   VJ_OPTION_INT (Sft, max_skips, "10", 1, 1e6, "steps", "With non_finite: skip, the run stops after this many steps left out in a row."),
   VJ_OPTION_INT (Sft, checkpoint_every, "200", 0, 1e9, "steps", "Steps between checkpoints; 0 means only at the end."),
   VJ_OPTION_STRING (Sft, compute, "auto", "Compute plugin that does the arithmetic."),
-  VJ_OPTION_CHOICE (Sft, dtype, "auto", dtypes, "Numbers that products multiply; auto: bf16 where the weights are stored in it and the machine is fast at it. Weights and sums are f32."),
+  VJ_OPTION_CHOICE (Sft, precision, "auto", precisions, "Numbers that products multiply; auto: bf16 where the weights are stored in it and the machine is fast at it. Weights and sums are f32."),
   VJ_OPTION_INT (Sft, threads, "0", 0, 1024, "threads", "Threads of the engine; 0 means all processors."),
   VJ_OPTION_END
 };
@@ -212,7 +212,7 @@ typedef struct {
 static VjTuner *
 open_tuner (const Sft *self, VjCourse *course, GError **error)
 {
-  VjEngineConfig engine = {.compute = self->compute, .dtype = dtypes[self->dtype], .threads = (guint) self->threads};
+  VjEngineConfig engine = {.compute = self->compute, .dtype = precisions[self->precision], .threads = (guint) self->threads};
   VjTunerConfig config = {.beta1 = self->beta1, .beta2 = self->beta2, .epsilon = self->epsilon,
                           .weight_decay = self->weight_decay, .max_grad_norm = self->max_grad_norm};
   uint64_t seed = 0;

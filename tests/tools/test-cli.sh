@@ -96,6 +96,12 @@ n=$((n + 1))
 vjrun check --plugin-path "$test_plugins" right.yaml --set models.base.log=absent
 if [ $? -eq 0 ] && grep -q "warning: --set: models.base.log: '.*/absent' is not there; the run may need it" err; then echo "ok $n - a path that may be missing is a warning"
 else echo "not ok $n - a path that may be missing is a warning"; sed 's/^/# /' err; fi
+case_ "judge does not pass over --set" 2 err '--set and --deploy change a recipe' judge --set a.b=1 "$VJ_SRCDIR/models/vj-tiny" --question q -a a -b b
+case_ "a compute that is none, of a trainer" 3 err "no compute plugin is called 'nonsense'.*built in are auto, cpu" check --plugin-path "$test_plugins" \
+  "$VJ_SRCDIR/recipes/quickstart.yaml" --set iteration.train.compute=nonsense
+case_ "a compute that is none, of a model" 3 err "no compute plugin is called 'nonsense'" check "$VJ_SRCDIR/recipes/quickstart.yaml" --set models.base.compute=nonsense
+case_ "a compute that is built in" 0 out 'quickstart' check "$VJ_SRCDIR/recipes/quickstart.yaml" --set compute.use=cpu:generic --set iteration.train.compute=ref
+case_ "top_p 0 keeps nothing" 3 err "top_p" check "$VJ_SRCDIR/recipes/quickstart.yaml" --set iteration.judge.top_p=0
 case_ "judge says how sure it is" 0 out '^  confidence  (0\.[0-9]{4}|1\.0000)$' judge -q --recipe "$VJ_SRCDIR/recipes/vj-tiny-measure.yaml" \
   "$VJ_SRCDIR/models/vj-tiny" -i "$VJ_SRCDIR/tests/fuzz/corpus/image/rgba.png" --question "where is the circle" \
   -a "the circle is left of the square" -b "the square is left"
