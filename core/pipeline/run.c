@@ -93,7 +93,7 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
       return FALSE;
   }
   if (what->len > 0)
-    vj_log_write (context->log, VJ_LOG_INFO, "run", "the recipe changed (%s); these stages run again: %s; replies already "
+    vj_log_write (context->log, VJ_LOG_WARNING, "run", "the recipe changed (%s); these stages run again: %s; replies already "
                   "received are kept", why->len > 0 ? why->str : "an earlier stage", what->str);
   return TRUE;
 }

@@ -202,8 +202,10 @@ wrong_kind (const VjOption *option, const VjNode *node)
   if ((option->type == VJ_OPTION_INT || option->type == VJ_OPTION_REAL) && node->kind == VJ_NODE_STRING
       && strpbrk (text, "0123456789") != NULL)
     return g_strdup_printf ("%s; write a bare number, without quotes, separators or unit", fault);
-  if (option->type == VJ_OPTION_LIST && node->kind == VJ_NODE_STRING)
-    return g_strdup_printf ("%s; write [%s]", fault, node->expanded ? "..." : text);
+  if (option->type == VJ_OPTION_LIST && node->kind == VJ_NODE_STRING) {
+    const char *quote = text[strcspn (text, "[]{},:#&*!|>'\"%@` \n")] != '\0' ? "'" : "";
+    return g_strdup_printf ("%s; write [%s%s%s]", fault, quote, node->expanded ? "..." : text, quote);
+  }
   return g_steal_pointer (&fault);
 }
 

@@ -248,7 +248,7 @@ fail_syntax (const Builder *b, const yaml_parser_t *parser, GError **error)
     return fail_at (b, mark, error, "a tab indents this line; indent by spaces");
   }
   const char *context = parser->context != NULL ? parser->context : "";
-  return fail_at (b, mark, error, "not YAML: %s%s%s; mend the line (quote text that holds ': ', '#' or brackets)", context,
+  return fail_at (b, mark, error, "not YAML: %s%s%s; mend the line (quote text that holds ': ', '#', brackets or ${VARIABLE})", context,
                   *context != '\0' ? ", " : "", parser->problem != NULL ? parser->problem : "unexpected end");
 }
 

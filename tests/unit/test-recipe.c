@@ -53,6 +53,7 @@ static const struct {
   {"choice", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: verdict, kind: coumt } ]\n", "r.yaml:11:36: iteration.filters.0.kind: 'coumt'", "did you mean 'count'?"},
   {"choice in a list", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: verdict, kinds: [size] } ]\n", "r.yaml:11:37: iteration.filters.0.kinds: 'size'",
    "expected one of attribute, count, position"},
+  {"text for a list that must be quoted", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: verdict, kinds: ']]' } ]\n", "r.yaml:11:37: iteration.filters.0.kinds", "write [']]']"},
   {"text for a list", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: verdict, kinds: count } ]\n", "r.yaml:11:37: iteration.filters.0.kinds", "write [count]"},
   {"required option left out", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  filters: [ { use: needy } ]\n", "r.yaml:11:14: iteration.filters.0.must", "must be given: A number that must be given; expected an integer"},
   {"required section left out", HEAD MODELS QUESTIONS PAIRS TRAIN, "r.yaml:6:3: iteration.judge", "must be given"},
