@@ -1,6 +1,7 @@
 /* A checkpoint of 11B parameters in the published layout (tests/tools/make-full-size.py, sparse files): opened as a
  * map, its 906 tensors are those that the published config.json calls for, numbers come from the right places, and
  * little of it becomes resident. */
+#include "engine/mllama/mllama.h"
 #include "engine/mllama/weights.h"
 #include "engine/preprocess.h"
 #include "engine/tokenizer.h"
@@ -218,6 +219,24 @@ test_text_and_pixels (gconstpointer data)
   g_assert_cmpuint (preprocess.tile_size, ==, 560);
 }
 
+/* The model opens for generation without reading its weights: they are used where they lie. */
+static void
+test_model_opens_lazily (gconstpointer data)
+{
+  const Full *full = data;
+  g_autoptr (GError) error = NULL;
+  if (!needs (full))
+    return;
+  guint64 before = resident_bytes ();
+  g_autoptr (VjMllama) model = vj_mllama_open (full->dir, "cpu", 2, NULL, &error);
+  g_assert_no_error (error);
+  guint64 mapped = vj_mllama_mapped_bytes (model), taken = resident_bytes () - before;
+  g_test_message ("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes mapped, %" G_GUINT64_FORMAT " MiB resident", mapped, WEIGHT_BYTES, taken >> 20);
+  g_assert_cmpuint (mapped, >, WEIGHT_BYTES / 1000 * 999);
+  g_assert_cmpuint (mapped, <, WEIGHT_BYTES);
+  g_assert_cmpuint (taken, <, MAX_RESIDENT);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -225,6 +244,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   full_make (&full);
   g_test_add_data_func ("/full-size/config-as-published", &full, test_config);
+  g_test_add_data_func ("/full-size/model-opens-lazily", &full, test_model_opens_lazily);
   g_test_add_data_func ("/full-size/config-in-other-spellings", &full, test_spellings);
   g_test_add_data_func ("/full-size/weights-in-five-shards", &full, test_weights);
   g_test_add_data_func ("/full-size/text-and-pixels", &full, test_text_and_pixels);
