@@ -2,6 +2,7 @@
  * checked; no verb runs before the descriptor is. A plugin is trusted code: this keeps out accidents and files that
  * others could have put there, not malice. */
 #include "plugin/registry.h"
+#include "plugin/verb.h"
 #include "vj/compute.h"
 
 #include <dlfcn.h>
@@ -239,11 +240,10 @@ vj_loader_check (const VjPlugin *plugin, VjRole role, const char *name, const ch
          && check_options (plugin, where, error);
 }
 
-const VjPlugin *
-vj_loader_load (const char *file, VjRole role, GError **error)
+/* Runs the file's constructors and its query; its descriptor may be anything. */
+static const VjPlugin *
+open_and_query (const char *file, VjRole role, GError **error)
 {
-  if (!check_file (file, error))
-    return NULL;
   /* Never closed again: threads, caches and function pointers of the plugin may outlive any instance. */
   void *handle = dlopen (file, RTLD_NOW | RTLD_LOCAL);
   if (handle == NULL) {
@@ -262,4 +262,15 @@ vj_loader_load (const char *file, VjRole role, GError **error)
     base[strlen (base) - 3] = '\0';
   const VjPlugin *plugin = query ();
   return vj_loader_check (plugin, role, base, file, error) ? plugin : NULL;
+}
+
+const VjPlugin *
+vj_loader_load (const char *file, VjRole role, GError **error)
+{
+  if (!check_file (file, error))
+    return NULL;
+  VjVerb before = vj_verb_begin_load (file);
+  const VjPlugin *plugin = open_and_query (file, role, error);
+  vj_verb_end (before);
+  return plugin;
 }
