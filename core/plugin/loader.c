@@ -95,16 +95,22 @@ check_open_file (int fd, const char *file, GError **error)
   return TRUE;
 }
 
+gboolean
+vj_loader_check_folder (const char *folder, GError **error)
+{
+  struct stat st;
+  if (stat (folder, &st) != 0)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: cannot be examined: %s; check the path", folder, g_strerror (errno));
+  return check_hands (folder, &st, error);
+}
+
 static gboolean
 check_file (const char *file, GError **error)
 {
   if (!g_path_is_absolute (file))
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: is not an absolute path; plugins are never searched for by name", file);
   g_autofree char *folder = g_path_get_dirname (file);
-  struct stat st;
-  if (stat (folder, &st) != 0)
-    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: cannot be examined: %s; check the path", folder, g_strerror (errno));
-  if (!check_hands (folder, &st, error))
+  if (!vj_loader_check_folder (folder, error))
     return FALSE;
   int fd = open (file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)

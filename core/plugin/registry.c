@@ -34,6 +34,8 @@ vj_registry_new (const char *const *directories, const VjPlugin *const *builtin,
       vj_fail (error, VJ_EXIT_PLUGIN, "%s: is no directory to take plugins from; check --plugin-path", directories[i]);
       return NULL;
     }
+    if (!vj_loader_check_folder (absolute, error))
+      return NULL;
     if (!contains (registry->directories, absolute))
       g_ptr_array_add (registry->directories, g_steal_pointer (&absolute));
   }
@@ -83,7 +85,9 @@ candidates (const VjRegistry *registry, VjRole role, const char *name, guint *re
       const char *directory = registry->directories->pdata[i];
       g_autofree char *file = direct ? g_build_filename (directory, base, NULL)
                                      : g_build_filename (directory, vj_role_folder (role), base, NULL);
-      if (g_file_test (file, G_FILE_TEST_EXISTS) && !contains (files, file))
+      /* A link that leads nowhere is there too: the loader says that it cannot be opened. */
+      gboolean there = g_file_test (file, G_FILE_TEST_EXISTS) || g_file_test (file, G_FILE_TEST_IS_SYMLINK);
+      if (there && !contains (files, file))
         g_ptr_array_add (files, g_steal_pointer (&file));
     }
     if (!direct)
