@@ -206,10 +206,28 @@ add_direct (VjRegistry *registry, VjRole role, const char *directory, GPtrArray 
   for (guint i = 0; i < here->len; i++) {
     g_autofree char *base = g_strconcat (here->pdata[i], ".so", NULL);
     g_autofree char *file = g_build_filename (directory, base, NULL);
-    const VjPlugin *plugin = load (registry, file, VJ_N_ROLES, NULL); /* a broken one is told when it is asked for */
+    const VjPlugin *plugin = load (registry, file, VJ_N_ROLES, NULL); /* vjrun plugins tells of a broken one */
     if (plugin != NULL && plugin->role == role)
       add_name (names, here->pdata[i]);
   }
+}
+
+GPtrArray *
+vj_registry_faults (VjRegistry *registry)
+{
+  GPtrArray *faults = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  for (guint i = 0; i < registry->directories->len; i++) {
+    const char *directory = registry->directories->pdata[i];
+    g_autoptr (GPtrArray) here = list_folder (directory);
+    for (guint j = 0; j < here->len; j++) {
+      g_autofree char *base = g_strconcat (here->pdata[j], ".so", NULL);
+      g_autofree char *file = g_build_filename (directory, base, NULL);
+      GError *fault = NULL;
+      if (load (registry, file, VJ_N_ROLES, &fault) == NULL)
+        g_ptr_array_add (faults, fault);
+    }
+  }
+  return faults;
 }
 
 static gint

@@ -21,6 +21,10 @@ VJ_API const VjPlugin *vj_registry_find (VjRegistry *registry, VjRole role, cons
 /* Names of that role, sorted, NULL-terminated, by file name: those in role folders are not loaded. Owned (g_strfreev). */
 VJ_API char **vj_registry_names (VjRegistry *registry, VjRole role);
 
+/* What is wrong with the unfit files that lie in the directories themselves: with no role known, none of the lists above
+ * has them. Of GError *, owned. */
+VJ_API GPtrArray *vj_registry_faults (VjRegistry *registry);
+
 /* File a plugin of this role and name would come from; NULL: builtin or unknown. Owned. */
 VJ_API char *vj_registry_file (VjRegistry *registry, VjRole role, const char *name);
 

@@ -49,6 +49,13 @@ ok "exit() in a constructor is told" dies 8 "exit() was called" '-DCONSTRUCTOR=_
 ok "exit() in the query is told" dies 8 "exit() was called" -DCONSTRUCTOR= '-DON_LOAD=exit(0)'
 ok "abort() in the query is told" dies crash "(SIGABRT)" -DCONSTRUCTOR= '-DON_LOAD=abort()'
 ok "a descriptor that is none is told" dies crash "(SIGSEGV)" -DCONSTRUCTOR= '-DON_LOAD=(void)0'
+# Unfit files in the directory itself, whose role nobody knows, are told too.
+unfit() {
+  mkdir "$work/unfit" && echo text >"$work/unfit/text.so" && ln -s absent "$work/unfit/dangling.so" || return
+  "$VJ_BUILDDIR/vjrun" plugins --plugin-path "$work/unfit"; [ $? -eq 8 ] || return
+  grep -qF "$work/unfit/text.so: is no shared object" "$work/err" && grep -qF "$work/unfit/dangling.so: cannot be opened" "$work/err"
+}
+ok "unfit files in the directory itself are told" unfit
 # A directory that anyone may write to, though its folders are in order.
 open_directory() { chmod 0777 "$work/mine"; "$VJ_BUILDDIR/vjrun" plugins --plugin-path "$work/mine"; [ $? -eq 8 ] && grep -qF "$work/mine: anyone may write here" "$work/err"; }
 ok "a directory open to all is refused" open_directory
