@@ -56,6 +56,8 @@ unfit() {
   grep -qF "$work/unfit/text.so: is no shared object" "$work/err" && grep -qF "$work/unfit/dangling.so: cannot be opened" "$work/err"
 }
 ok "unfit files in the directory itself are told" unfit
+unfit_one() { "$VJ_BUILDDIR/vjrun" describe --plugin-path "$work/unfit" dangling; [ $? -eq 8 ] && grep -qF "$work/unfit/dangling.so: cannot be opened" "$work/err"; }
+ok "and when one is asked for" unfit_one
 # A directory that anyone may write to, though its folders are in order.
 open_directory() { chmod 0777 "$work/mine"; "$VJ_BUILDDIR/vjrun" plugins --plugin-path "$work/mine"; [ $? -eq 8 ] && grep -qF "$work/mine: anyone may write here" "$work/err"; }
 ok "a directory open to all is refused" open_directory

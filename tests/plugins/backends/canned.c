@@ -244,7 +244,7 @@ read_cut_file (void)
   return *mapped;
 }
 
-enum { N_DYING = 8 };
+enum { N_DYING = 32 };
 
 /* Waits for the others, so that all fault at once. */
 static gpointer
