@@ -79,7 +79,7 @@ on_fatal (int number)
   else
     say ("outside of any plugin: a bug in vjrun, please report it\n");
   if (number == SIGBUS)
-    say ("SIGBUS most often means that another program cut a file short while it was in use, such as a model's weights: "
+    say ("SIGBUS most often means that another program cut a file short while it was in use, such as a model's weights; "
          "look at those first\n");
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
     if (signals[i] == number)
