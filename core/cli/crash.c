@@ -7,13 +7,16 @@
 #include <unistd.h>
 #include "plugin/verb.h"
 
-static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP};
 
 /* What was there before us (a sanitizer's handler, say) has its turn afterwards. Written once, before any plugin runs. */
 static struct sigaction former[G_N_ELEMENTS (signals)];
 
 /* A stack that overflowed cannot carry the handler. */
 static char spare_stack[64 * 1024];
+
+/* Set by the first thread that dies: it alone speaks. */
+static int dying;
 
 /* -- from here on only what is safe in a signal handler ------------------------- */
 
@@ -24,9 +27,21 @@ say (const char *text)
   (void) written;
 }
 
+static gboolean
+is_some (VjVerb verb)
+{
+  return verb.plugin != NULL || verb.file != NULL;
+}
+
 static void
 say_whose (VjVerb verb)
 {
+  if (verb.file != NULL) {
+    say ("while loading ");
+    say (verb.file);
+    say (": report it to the plugin's author, or take the file away\n");
+    return;
+  }
   say ("in the verb '");
   say (verb.verb);
   say ("' of the ");
@@ -44,6 +59,7 @@ signal_text (int number)
   case SIGBUS: return "SIGBUS";
   case SIGILL: return "SIGILL";
   case SIGFPE: return "SIGFPE";
+  case SIGTRAP: return "SIGTRAP";
   default: return "SIGABRT";
   }
 }
@@ -53,13 +69,18 @@ on_fatal (int number)
 {
   VjVerb verb = vj_verb_now ();
 
+  while (__atomic_exchange_n (&dying, 1, __ATOMIC_RELAXED) != 0)
+    pause (); /* until the first has ended the process */
   say ("\nerror: vjrun crashed (");
   say (signal_text (number));
   say (") ");
-  if (verb.plugin != NULL)
+  if (is_some (verb))
     say_whose (verb);
   else
     say ("outside of any plugin: a bug in vjrun, please report it\n");
+  if (number == SIGBUS)
+    say ("SIGBUS most often means that another program cut a file short while it was in use, such as a model's weights; "
+         "look at those first\n");
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
     if (signals[i] == number)
       sigaction (number, &former[i], NULL);
@@ -73,7 +94,7 @@ static void
 on_exit_called (void)
 {
   VjVerb verb = vj_verb_now ();
-  if (verb.plugin == NULL)
+  if (!is_some (verb))
     return;
   say ("\nerror: exit() was called ");
   say_whose (verb);
@@ -88,6 +109,9 @@ vj_cli_catch_crashes (void)
 
   sigaltstack (&own, NULL);
   sigemptyset (&action.sa_mask);
+  /* A fault within the handler ends the process at once, for its signal is blocked. */
+  for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
+    sigaddset (&action.sa_mask, signals[i]);
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
     sigaction (signals[i], &action, &former[i]);
   atexit (on_exit_called);

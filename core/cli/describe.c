@@ -121,6 +121,19 @@ describe_all (VjCli *cli, VjRegistry *registry, gboolean schema, const char *fol
   return VJ_EXIT_DONE;
 }
 
+/* No role has the name; yet a file of that name may lie in a plugin directory itself and be unfit. */
+static int
+fail_unknown (VjCli *cli, VjRegistry *registry, const char *word, GPtrArray *all)
+{
+  g_autoptr (GError) error = NULL;
+  if (vj_registry_find (registry, VJ_ROLE_SOURCE, word, &error) == NULL && vj_error_exit (error) == VJ_EXIT_PLUGIN)
+    return vj_cli_fail (cli, g_steal_pointer (&error));
+  g_ptr_array_add (all, NULL);
+  const char *near = vj_nearest (word, (const char *const *) all->pdata);
+  return vj_cli_usage (cli, "describe", "no plugin is called '%s'%s%s%s; vjrun plugins lists them", word, near != NULL ? "; did you mean '" : "",
+                       near != NULL ? near : "", near != NULL ? "'?" : "");
+}
+
 /* "verdict", or "filter/verdict" where two roles have that name. */
 static int
 describe_one (VjCli *cli, VjRegistry *registry, const char *word, gboolean markdown)
@@ -149,12 +162,7 @@ describe_one (VjCli *cli, VjRegistry *registry, const char *word, gboolean markd
     else
       print_plugin (plugin);
   }
-  if (found > 0)
-    return VJ_EXIT_DONE;
-  g_ptr_array_add (all, NULL);
-  const char *near = vj_nearest (word, (const char *const *) all->pdata);
-  return vj_cli_usage (cli, "describe", "no plugin is called '%s'%s%s%s; vjrun plugins lists them", word, near != NULL ? "; did you mean '" : "",
-                       near != NULL ? near : "", near != NULL ? "'?" : "");
+  return found > 0 ? VJ_EXIT_DONE : fail_unknown (cli, registry, word, all);
 }
 
 int

@@ -37,5 +37,8 @@ vj_cli_plugins (VjCli *cli, int argc, char **argv)
     int this = print_role (cli, registry, (VjRole) role);
     code = this != VJ_EXIT_DONE ? this : code;
   }
+  g_autoptr (GPtrArray) faults = vj_registry_faults (registry);
+  for (guint i = 0; i < faults->len; i++)
+    code = vj_cli_fail (cli, g_error_copy (faults->pdata[i]));
   return code;
 }

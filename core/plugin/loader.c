@@ -2,6 +2,7 @@
  * checked; no verb runs before the descriptor is. A plugin is trusted code: this keeps out accidents and files that
  * others could have put there, not malice. */
 #include "plugin/registry.h"
+#include "plugin/verb.h"
 #include "vj/compute.h"
 
 #include <dlfcn.h>
@@ -94,16 +95,22 @@ check_open_file (int fd, const char *file, GError **error)
   return TRUE;
 }
 
+gboolean
+vj_loader_check_folder (const char *folder, GError **error)
+{
+  struct stat st;
+  if (stat (folder, &st) != 0)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: cannot be examined: %s; check the path", folder, g_strerror (errno));
+  return check_hands (folder, &st, error);
+}
+
 static gboolean
 check_file (const char *file, GError **error)
 {
   if (!g_path_is_absolute (file))
     return vj_fail (error, VJ_EXIT_PLUGIN, "%s: is not an absolute path; plugins are never searched for by name", file);
   g_autofree char *folder = g_path_get_dirname (file);
-  struct stat st;
-  if (stat (folder, &st) != 0)
-    return vj_fail (error, VJ_EXIT_PLUGIN, "%s: cannot be examined: %s; check the path", folder, g_strerror (errno));
-  if (!check_hands (folder, &st, error))
+  if (!vj_loader_check_folder (folder, error))
     return FALSE;
   int fd = open (file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0)
@@ -239,11 +246,10 @@ vj_loader_check (const VjPlugin *plugin, VjRole role, const char *name, const ch
          && check_options (plugin, where, error);
 }
 
-const VjPlugin *
-vj_loader_load (const char *file, VjRole role, GError **error)
+/* Runs the file's constructors and its query; its descriptor may be anything. */
+static const VjPlugin *
+open_and_query (const char *file, VjRole role, GError **error)
 {
-  if (!check_file (file, error))
-    return NULL;
   /* Never closed again: threads, caches and function pointers of the plugin may outlive any instance. */
   void *handle = dlopen (file, RTLD_NOW | RTLD_LOCAL);
   if (handle == NULL) {
@@ -262,4 +268,15 @@ vj_loader_load (const char *file, VjRole role, GError **error)
     base[strlen (base) - 3] = '\0';
   const VjPlugin *plugin = query ();
   return vj_loader_check (plugin, role, base, file, error) ? plugin : NULL;
+}
+
+const VjPlugin *
+vj_loader_load (const char *file, VjRole role, GError **error)
+{
+  if (!check_file (file, error))
+    return NULL;
+  VjVerb before = vj_verb_begin_load (file);
+  const VjPlugin *plugin = open_and_query (file, role, error);
+  vj_verb_end (before);
+  return plugin;
 }

@@ -34,6 +34,8 @@ vj_registry_new (const char *const *directories, const VjPlugin *const *builtin,
       vj_fail (error, VJ_EXIT_PLUGIN, "%s: is no directory to take plugins from; check --plugin-path", directories[i]);
       return NULL;
     }
+    if (!vj_loader_check_folder (absolute, error))
+      return NULL;
     if (!contains (registry->directories, absolute))
       g_ptr_array_add (registry->directories, g_steal_pointer (&absolute));
   }
@@ -83,7 +85,9 @@ candidates (const VjRegistry *registry, VjRole role, const char *name, guint *re
       const char *directory = registry->directories->pdata[i];
       g_autofree char *file = direct ? g_build_filename (directory, base, NULL)
                                      : g_build_filename (directory, vj_role_folder (role), base, NULL);
-      if (g_file_test (file, G_FILE_TEST_EXISTS) && !contains (files, file))
+      /* A link that leads nowhere is there too: the loader says that it cannot be opened. */
+      gboolean there = g_file_test (file, G_FILE_TEST_EXISTS) || g_file_test (file, G_FILE_TEST_IS_SYMLINK);
+      if (there && !contains (files, file))
         g_ptr_array_add (files, g_steal_pointer (&file));
     }
     if (!direct)
@@ -202,10 +206,28 @@ add_direct (VjRegistry *registry, VjRole role, const char *directory, GPtrArray 
   for (guint i = 0; i < here->len; i++) {
     g_autofree char *base = g_strconcat (here->pdata[i], ".so", NULL);
     g_autofree char *file = g_build_filename (directory, base, NULL);
-    const VjPlugin *plugin = load (registry, file, VJ_N_ROLES, NULL); /* a broken one is told when it is asked for */
+    const VjPlugin *plugin = load (registry, file, VJ_N_ROLES, NULL); /* vjrun plugins tells of a broken one */
     if (plugin != NULL && plugin->role == role)
       add_name (names, here->pdata[i]);
   }
+}
+
+GPtrArray *
+vj_registry_faults (VjRegistry *registry)
+{
+  GPtrArray *faults = g_ptr_array_new_with_free_func ((GDestroyNotify) g_error_free);
+  for (guint i = 0; i < registry->directories->len; i++) {
+    const char *directory = registry->directories->pdata[i];
+    g_autoptr (GPtrArray) here = list_folder (directory);
+    for (guint j = 0; j < here->len; j++) {
+      g_autofree char *base = g_strconcat (here->pdata[j], ".so", NULL);
+      g_autofree char *file = g_build_filename (directory, base, NULL);
+      GError *fault = NULL;
+      if (load (registry, file, VJ_N_ROLES, &fault) == NULL)
+        g_ptr_array_add (faults, fault);
+    }
+  }
+  return faults;
 }
 
 static gint

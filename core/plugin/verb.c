@@ -1,20 +1,23 @@
-/* The verb that runs. */
+/* The verb that runs, or the file that is being loaded. */
 #include "plugin/verb.h"
 #include "recipe/recipe.h"
 
 /* Read by handlers of fatal signals, which have nothing else to reach. Nothing but their message depends on it. */
 static const VjPlugin *running_plugin;
 static const char *running_verb;
+static const char *loading_file;
 
 VjVerb
 vj_verb_now (void)
 {
-  return (VjVerb){__atomic_load_n (&running_plugin, __ATOMIC_RELAXED), __atomic_load_n (&running_verb, __ATOMIC_RELAXED)};
+  return (VjVerb){__atomic_load_n (&running_plugin, __ATOMIC_RELAXED), __atomic_load_n (&running_verb, __ATOMIC_RELAXED),
+                  __atomic_load_n (&loading_file, __ATOMIC_RELAXED)};
 }
 
 void
 vj_verb_end (VjVerb before)
 {
+  __atomic_store_n (&loading_file, before.file, __ATOMIC_RELAXED);
   __atomic_store_n (&running_verb, before.verb, __ATOMIC_RELAXED);
   __atomic_store_n (&running_plugin, before.plugin, __ATOMIC_RELAXED);
 }
@@ -23,7 +26,15 @@ VjVerb
 vj_verb_begin (const VjPlugin *plugin, const char *verb)
 {
   VjVerb before = vj_verb_now ();
-  vj_verb_end ((VjVerb){plugin, verb});
+  vj_verb_end ((VjVerb){.plugin = plugin, .verb = verb});
+  return before;
+}
+
+VjVerb
+vj_verb_begin_load (const char *file)
+{
+  VjVerb before = vj_verb_now ();
+  vj_verb_end ((VjVerb){.file = file});
   return before;
 }
 

@@ -1,17 +1,21 @@
-/* Which verb of which plugin runs, so that a process that dies in one can say whose it was. Verbs of roles run on one
- * thread of a process at a time; with more, the last to begin is told, which is all that a message needs. */
+/* Whose code runs: which verb of which plugin, or which file is being loaded, so that a process that dies there can say
+ * whose it was. Verbs of roles run on one thread of a process at a time; with more, the last to begin is told, which is
+ * all that a message needs. */
 #ifndef VJ_PLUGIN_VERB_H
 #define VJ_PLUGIN_VERB_H
 
 #include "vj/plugin.h"
 
 typedef struct {
-  const VjPlugin *plugin; /* NULL: none runs */
-  const char *verb;       /* static: "poll"  */
+  const VjPlugin *plugin; /* NULL: none runs                                                */
+  const char *verb;       /* static: "poll"                                                 */
+  const char *file;       /* being loaded, its descriptor not checked yet; NULL: none       */
 } VjVerb;
 
 /* Gives what ran before; hand it to vj_verb_end. */
 VJ_API VjVerb vj_verb_begin (const VjPlugin *plugin, const char *verb);
+/* The same for a file's loading; `file` lives until vj_verb_end. */
+VJ_API VjVerb vj_verb_begin_load (const char *file);
 VJ_API void vj_verb_end (VjVerb before);
 /* From anywhere, a signal handler included. */
 VJ_API VjVerb vj_verb_now (void);

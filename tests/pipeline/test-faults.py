@@ -103,11 +103,14 @@ def test_backend(tap, top, recipe, expected):
 def test_crash(tap, top, recipe, expected):
     """A plugin that takes the process with it is named; the run goes on all the same. A sanitizer has its own exit code."""
     run_dir = os.path.join(top, "crash")
-    for how, word in (("segv", "(SIGSEGV)"), ("stack", "(SIGSEGV)"), ("abort", "(SIGABRT)"), ("exit", "exit() was called")):
+    for how, word in (("segv", "(SIGSEGV)"), ("stack", "(SIGSEGV)"), ("abort", "(SIGABRT)"), ("exit", "exit() was called"),
+                      ("bus", "(SIGBUS)"), ("trap", "(SIGTRAP)"), *4 * [("many", "(SIGSEGV)")]):  # threads do not always meet
         dead = harness.run(recipe, run_dir, "--set", f"models.base.die={how}", "--set", f"models.judge.die={how}",
                            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
         tap.check(dead.returncode == 8 if how == "exit" else dead.returncode != 0, f"a plugin's {how} ends the run", dead.returncode)
         tap.check(f"{word} in the verb 'poll' of the backend plugin 'canned'" in dead.stderr, "and the plugin and its verb are named", dead.stderr)
+        tap.check(dead.stderr.count("error: vjrun crashed") == (0 if how == "exit" else 1), "once", dead.stderr)
+        tap.check(("cut a file short" in dead.stderr) == (how == "bus"), "a file that shrank is thought of for SIGBUS alone", dead.stderr)
     after = harness.run(recipe, run_dir)
     tap.check(after.returncode == 0 and harness.export_bytes(run_dir) == expected, "which costs nothing that was done", after.stderr)
 

@@ -143,7 +143,38 @@ test_unfit_places_are_refused (void)
   refused (right, "anyone may write here");
   g_assert_cmpint (g_chmod (folder, 0700), ==, 0);
   g_assert_nonnull (vj_loader_load (right, VJ_ROLE_FILTER, NULL));
+  /* Whoever may write to the directory could change its folders for others, or add to it. */
+  const mode_t modes[] = {0777, 01777};
+  for (guint i = 0; i < G_N_ELEMENTS (modes); i++) {
+    const char *const directories[] = {bed.root, NULL};
+    g_autoptr (GError) error = NULL;
+    g_assert_cmpint (g_chmod (bed.root, modes[i]), ==, 0);
+    g_assert_null (vj_registry_new (directories, NULL, &error));
+    g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_PLUGIN);
+    g_assert_true (g_str_has_prefix (error->message, bed.root));
+    g_assert_nonnull (strstr (error->message, "anyone may write here"));
+  }
   bed_done (&bed);
+}
+
+/* It is listed, being there, and says what is wrong when it is asked for. */
+static void
+test_a_link_that_leads_nowhere_cannot_be_opened (void)
+{
+  const char *const folders[] = {"filters", ""};
+  for (guint i = 0; i < G_N_ELEMENTS (folders); i++) {
+    Bed bed = bed_new ();
+    g_autoptr (GError) error = NULL;
+    g_autofree char *right = bed_put (&bed, folders[i], "right", "right.so"), *folder = g_path_get_dirname (right);
+    g_autofree char *link = g_build_filename (folder, "dangling.so", NULL);
+    g_assert_cmpint (symlink ("absent.so", link), ==, 0);
+    g_autoptr (VjRegistry) registry = bed_registry (&bed);
+    g_assert_null (vj_registry_find (registry, VJ_ROLE_FILTER, "dangling", &error));
+    g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_PLUGIN);
+    g_assert_true (g_str_has_prefix (error->message, link));
+    g_assert_nonnull (strstr (error->message, "cannot be opened: No such file or directory"));
+    bed_done (&bed);
+  }
 }
 
 static void
@@ -288,6 +319,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/loader/unfit-files-are-refused-each-in-its-words", test_unfit_files_are_refused_each_in_its_words);
   g_test_add_func ("/loader/unfit-places-are-refused", test_unfit_places_are_refused);
+  g_test_add_func ("/loader/a-link-that-leads-nowhere-cannot-be-opened", test_a_link_that_leads_nowhere_cannot_be_opened);
   g_test_add_func ("/loader/foreign-files-are-refused", test_foreign_files_are_refused);
   g_test_add_func ("/loader/files-of-a-group", test_files_of_a_group);
   g_test_add_func ("/loader/longer-structs-are-fine", test_longer_structs_are_fine);

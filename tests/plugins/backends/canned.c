@@ -19,13 +19,14 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { ORDER_FIRST, ORDER_LAST, ORDER_SHUFFLED };
 static const char *const orders[] = {"first", "last", "shuffled", NULL};
 
-enum { DIE_NOT, DIE_SEGV, DIE_ABORT, DIE_EXIT, DIE_STACK };
-static const char *const deaths[] = {"no", "segv", "abort", "exit", "stack", NULL};
+enum { DIE_NOT, DIE_SEGV, DIE_ABORT, DIE_EXIT, DIE_STACK, DIE_BUS, DIE_TRAP, DIE_MANY };
+static const char *const deaths[] = {"no", "segv", "abort", "exit", "stack", "bus", "trap", "many", NULL};
 
 typedef struct {
   char *path, *log;
@@ -224,11 +225,60 @@ overflow (guint calls)
 }
 
 static void
-die (int64_t how)
+fault (void)
 {
   volatile int *volatile nowhere = (volatile int *) (guintptr) 64; /* not NULL, which compilers and sanitizers see */
+  *nowhere = 1;
+}
+
+/* Reads a mapped file behind its new end. */
+static int
+read_cut_file (void)
+{
+  long page = sysconf (_SC_PAGESIZE);
+  g_autofree char *name = NULL;
+  int fd = g_file_open_tmp ("vj-cut-XXXXXX", &name, NULL);
+  g_assert_true (fd >= 0 && unlink (name) == 0 && ftruncate (fd, page) == 0);
+  volatile int *mapped = mmap (NULL, (size_t) page, PROT_READ, MAP_SHARED, fd, 0);
+  g_assert_true (mapped != MAP_FAILED && ftruncate (fd, 0) == 0);
+  return *mapped;
+}
+
+enum { N_DYING = 32 };
+
+/* Waits for the others, so that all fault at once. */
+static gpointer
+fault_together (gpointer ready)
+{
+  __atomic_add_fetch ((int *) ready, 1, __ATOMIC_RELAXED);
+  while (__atomic_load_n ((int *) ready, __ATOMIC_RELAXED) < N_DYING)
+    ;
+  fault ();
+  return NULL;
+}
+
+static void
+fault_in_many_threads (void)
+{
+  int ready = 0;
+  GThread *threads[N_DYING];
+  for (int i = 0; i < N_DYING; i++)
+    threads[i] = g_thread_new ("dying", fault_together, &ready);
+  for (int i = 0; i < N_DYING; i++)
+    g_thread_join (threads[i]);
+}
+
+static void
+die (int64_t how)
+{
   if (how == DIE_SEGV)
-    *nowhere = 1;
+    fault ();
+  else if (how == DIE_BUS)
+    read_cut_file ();
+  else if (how == DIE_TRAP)
+    g_error ("what GLib ends a program with");
+  else if (how == DIE_MANY)
+    fault_in_many_threads ();
   else if (how == DIE_ABORT)
     abort ();
   else if (how == DIE_EXIT)
