@@ -294,8 +294,13 @@ def test_lost_model(tap, top, recipe, expected):
     harness.run(recipe, run_dir)
     models = os.path.join(run_dir, "models")
     shutil.rmtree(os.path.join(models, "iteration-1"))
+    state = os.path.join(models, "training-2")
+    os.mkdir(state)
+    with open(os.path.join(state, "state"), "w", encoding="utf-8") as file:
+        file.write("as a kill between the end of the stage and the removal leaves it")
     fine = harness.run(recipe, run_dir)
     tap.check(fine.returncode == 0 and "nothing to do" in fine.stderr, "a finished run needs its last model alone", fine.stderr)
+    tap.check(not os.path.exists(state), "and what training left behind is cleared away")
     os.rename(os.path.join(models, "iteration-2"), os.path.join(top, "aside"))
     lost = harness.run(recipe, run_dir)
     tap.check(lost.returncode == 4 and f"iteration 2: train: '{models}/iteration-2': the model that it made is missing" in lost.stderr,
