@@ -62,8 +62,8 @@ VjScheduler vj_context_scheduler (const VjContext *context);
 void vj_context_progress (const VjContext *context, const VjStep *step, VjProgressKind kind, const char *unit, guint64 done,
                           guint64 total, const char *note);
 
-/* The model of that name, opened. One whose weights are others than when this run first opened that directory is refused
- * (VJ_EXIT_DATA): half a run on one model and half on another would look like one result. */
+/* The model of that name, opened. One whose identity is another than when this run first opened that directory with that
+ * entry of the recipe is refused (VJ_EXIT_DATA): half a run on one model and half on another would look like one result. */
 VjModel *vj_context_model (VjContext *context, const char *name, GError **error);
 
 /* -- load.c: records as plugins see them -------------------------------------------- */

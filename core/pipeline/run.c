@@ -140,6 +140,9 @@ run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GEr
     vj_store_rollback (context->store);
     return FALSE;
   }
+  /* A run killed right behind a training has its state still. A course's is what the next one goes on from. */
+  if (*ret_done_before && step->work == vj_work_train && !vj_context_forget_training (context, step->iteration, error))
+    return FALSE;
   vj_step_adopt (context, step);
   return TRUE;
 }

@@ -74,6 +74,15 @@ vj_inputs_clear (VjInputs *inputs)
   g_clear_pointer (&inputs->open, g_ptr_array_unref);
 }
 
+/* Whether `path` is `dir` or lies below it. */
+static gboolean
+lies_in (const char *path, const char *dir)
+{
+  g_autofree char *inner = g_canonicalize_filename (path, NULL), *outer = g_canonicalize_filename (dir, NULL);
+  gsize length = strlen (outer);
+  return g_str_has_prefix (inner, outer) && (inner[length] == '\0' || inner[length] == '/' || length == 1);
+}
+
 VjModel *
 vj_context_model (VjContext *context, const char *name, GError **error)
 {
@@ -82,17 +91,18 @@ vj_context_model (VjContext *context, const char *name, GError **error)
   g_autofree char *key = NULL, *known = NULL;
 
   /* What this run trains itself changes when its stage is done anew. */
-  if (path == NULL || g_str_has_prefix (path, vj_store_dir (context->store)))
+  if (path == NULL || lies_in (path, vj_store_dir (context->store)))
     return model;
-  key = g_strconcat ("identity ", path, NULL);
+  /* Options are part of an identity. A changed entry has its stages run again, so it may begin with another one. */
+  key = g_strdup_printf ("identity %s %s", vj_recipe_model (context->recipe, name)->backend.digest, path);
   if (!vj_store_meta_get (context->store, key, &known, error))
     return NULL;
   if (known == NULL)
     return vj_store_meta_set (context->store, key, model->identity, error) ? model : NULL;
   if (strcmp (known, model->identity) == 0)
     return model;
-  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with; put that one back, or start a new run "
-           "with --run-dir", name, path);
+  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with: its files, or the numbers "
+           "it computes with, have changed; put that one back, or start a new run with --run-dir", name, path);
   return NULL;
 }
 

@@ -279,6 +279,9 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
   }
   VjCourseConfig config = {.model = vj_models_path (context->models, entry->model), .output = output, .checkpoint = state,
                            .dtype = entry->dtype, .seed = context->recipe->seed};
+  /* The trainer reads the directory itself, so it is asked here whether that is still the model it was. */
+  if (vj_context_model (context, entry->model, error) == NULL)
+    return FALSE;
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   if (!vj_context_train (context, step, entry, &config, fill_course, ids, error))
     return FALSE;

@@ -68,11 +68,14 @@ need_model (Trial *trial, const char *name)
 
   if (made != NULL && *made != '\0')
     need_made (trial, made, trial->maker);
-  if (made != NULL || path == NULL || model == NULL || g_file_test (path, G_FILE_TEST_EXISTS)
+  if (made != NULL || path == NULL || model == NULL || g_file_test (path, G_FILE_TEST_IS_DIR)
       || !first_time (trial, model->backend.path))
     return;
-  problem (trial, VJ_EXIT_DATA, vj_node_get (model->backend.node, "path"), "'%s': there is no such model; mend the path, or put the "
-           "model there", path);
+  const VjNode *node = vj_node_get (model->backend.node, "path");
+  if (g_file_test (path, G_FILE_TEST_EXISTS))
+    problem (trial, VJ_EXIT_DATA, node, "'%s': it is a file, but a model is a directory; mend the path", path);
+  else
+    problem (trial, VJ_EXIT_DATA, node, "'%s': there is no such model; mend the path, or put the model there", path);
 }
 
 static void

@@ -79,17 +79,49 @@ def test_model(tap, top, recipe):
     run_dir = os.path.join(top, "model")
     missing = harness.run(recipe, run_dir, "--set", "models.base.path=/nonexistent/model")
     tap.check(missing.returncode == 4 and "/nonexistent/model" in missing.stderr, "a missing model ends with exit 4", missing.stderr)
-    own = harness.recipe_copy(os.path.join(top, "model-changes"))
-    process = harness.start(own, run_dir, *SLOW)
-    started(process)
-    process.send_signal(signal.SIGINT)
-    process.communicate()
-    replies = os.path.join(top, "model-changes", "replies.json")
-    with open(replies, "a", encoding="utf-8") as file:
+    file = harness.run(recipe, run_dir, "--set", f"models.base.path={os.path.join(top, 'recipe', 'replies.json')}")
+    tap.check(file.returncode == 4 and "replies.json': it is a file, but a model is a directory" in file.stderr, "so does a file in its place",
+              file.stderr)
+
+
+def change_model(folder):
+    with open(os.path.join(folder, "replies.json"), "a", encoding="utf-8") as file:
         file.write("\n")
-    changed = harness.run(own, run_dir)
-    tap.check(changed.returncode in (0, 4) and (changed.returncode == 4) == ("not the model this run began with" in changed.stderr),
-              "a model that changes under a run is refused", changed.stderr)
+
+
+def test_changed_model(tap, top):
+    """The trainer fails, so that every reply is there and only training is left to open the model."""
+    failing = ("--set", "iteration.train.fail=true")
+    folder, refused = os.path.join(top, "changes"), "models.judge: '{}': it is not the model this run began with"
+    recipe, run_dir = harness.recipe_copy(folder), os.path.join(top, "changes-run")
+    first = harness.run(recipe, run_dir, *failing)
+    change_model(folder)
+    changed = harness.run(recipe, run_dir)
+    tap.check(first.returncode == 9 and changed.returncode == 4 and refused.format(folder) in changed.stderr,
+              "a model that changes under a run is not trained", first.stderr + changed.stderr)
+    tap.check(not os.path.exists(os.path.join(run_dir, "models", "iteration-1")), "and no new one is made of it")
+    shutil.copyfile(os.path.join(harness.CANNED, "replies.json"), os.path.join(folder, "replies.json"))
+    back = harness.run(recipe, run_dir)
+    tap.check(back.returncode == 0, "with the old one put back the run goes on", back.stderr)
+
+    # A directory beside the run's, whose name begins with that of the run's.
+    folder, run_dir = os.path.join(top, "near-run-model"), os.path.join(top, "near-run")
+    recipe = harness.recipe_copy(folder)
+    harness.run(recipe, run_dir, *failing)
+    change_model(folder)
+    near = harness.run(recipe, run_dir)
+    tap.check(near.returncode == 4 and refused.format(folder) in near.stderr, "wherever it lies", near.stderr)
+
+
+def test_two_identities(tap, top):
+    """Options that count for the identity: two models of one directory, and one whose option changes under a run."""
+    folder, run_dir, own = os.path.join(top, "kinds"), os.path.join(top, "kinds-run"), ("--set", "models.judge.kind=other")
+    recipe = harness.recipe_copy(folder)
+    two = harness.run(recipe, run_dir, *own)
+    tap.check(two.returncode == 0, "two models of one directory live together", two.stderr)
+    one = harness.run(recipe, run_dir)
+    tap.check(one.returncode == 0 and "the recipe changed (models.judge" in one.stderr and "iteration 1: judge" in one.stderr
+              and "iteration 1: respond" not in one.stderr, "a changed option is told, and its stages run again", one.stderr)
 
 
 def test_backend(tap, top, recipe, expected):
@@ -265,8 +297,13 @@ def test_lost_model(tap, top, recipe, expected):
     harness.run(recipe, run_dir)
     models = os.path.join(run_dir, "models")
     shutil.rmtree(os.path.join(models, "iteration-1"))
+    state = os.path.join(models, "training-2")
+    os.mkdir(state)
+    with open(os.path.join(state, "state"), "w", encoding="utf-8") as file:
+        file.write("as a kill between the end of the stage and the removal leaves it")
     fine = harness.run(recipe, run_dir)
     tap.check(fine.returncode == 0 and "nothing to do" in fine.stderr, "a finished run needs its last model alone", fine.stderr)
+    tap.check(not os.path.exists(state), "and what training left behind is cleared away")
     os.rename(os.path.join(models, "iteration-2"), os.path.join(top, "aside"))
     lost = harness.run(recipe, run_dir)
     tap.check(lost.returncode == 4 and f"iteration 2: train: '{models}/iteration-2': the model that it made is missing" in lost.stderr,
@@ -319,6 +356,8 @@ def main():
     test_quiet_signal(tap, top, recipe)
     test_disk_full(tap, top, recipe, expected)
     test_model(tap, top, recipe)
+    test_changed_model(tap, top)
+    test_two_identities(tap, top)
     test_backend(tap, top, recipe, expected)
     test_crash(tap, top, recipe, expected)
     test_odd_plugin(tap, top)

@@ -29,7 +29,7 @@ enum { DIE_NOT, DIE_SEGV, DIE_ABORT, DIE_EXIT, DIE_STACK, DIE_BUS, DIE_TRAP, DIE
 static const char *const deaths[] = {"no", "segv", "abort", "exit", "stack", "bus", "trap", "many", NULL};
 
 typedef struct {
-  char *path, *log;
+  char *path, *log, *kind;
   int64_t order, delay, fail_after, die;
 
   json_t *root;
@@ -50,6 +50,7 @@ static const VjOption options[] = {
   VJ_OPTION_INT (Canned, delay, "0", 0, 60000, "ms", "Time each reply takes; for tests that interrupt a run."),
   VJ_OPTION_INT (Canned, fail_after, "0", 0, 1e9, "replies", "The backend breaks down after this many replies; 0 means never."),
   VJ_OPTION_CHOICE (Canned, die, "no", deaths, "How the first poll ends the whole process; for tests of its last words."),
+  VJ_OPTION_STRING (Canned, kind, "", "Part of the identity and of nothing else, as a type of numbers would be."),
   VJ_OPTION_PATH_OPTIONAL (Canned, log, "File that gets one line per draw asked for: the seed and the prompt's digest."),
   VJ_OPTION_END
 };
@@ -73,13 +74,14 @@ mix (guint64 x)
   return x ^ (x >> 31);
 }
 
-/* Everything below `path` that can change a reply, `lessons.jsonl` of the canned trainer included. */
+/* Everything below `path` that can change a reply, `lessons.jsonl` of the canned trainer included, and `kind`. */
 static gboolean
 canned_identify (Canned *self, const char *rules, GError **error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
   g_autofree char *file = g_build_filename (self->path, "lessons.jsonl", NULL), *lessons = NULL;
   g_checksum_update (sum, (const guchar *) rules, -1);
+  g_checksum_update (sum, (const guchar *) self->kind, -1);
   if (g_file_test (file, G_FILE_TEST_EXISTS)) {
     if (!g_file_get_contents (file, &lessons, NULL, error))
       return FALSE;
