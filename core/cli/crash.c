@@ -81,9 +81,9 @@ on_fatal (int number)
   if (number == SIGBUS)
     say ("SIGBUS most often means that another program cut a file short while it was in use, such as a model's weights; "
          "look at those first\n");
+  /* All of them: a sanitizer's handler of this signal ends by another, which must not come here to wait. */
   for (guint i = 0; i < G_N_ELEMENTS (signals); i++)
-    if (signals[i] == number)
-      sigaction (number, &former[i], NULL);
+    sigaction (signals[i], &former[i], NULL);
   raise (number); /* blocked until this returns; then the former action, which by default ends the process */
 }
 
