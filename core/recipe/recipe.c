@@ -39,7 +39,8 @@ key_names_secret (const char *key)
   return FALSE;
 }
 
-/* A known prefix followed by a long run of key characters with a digit among them, anywhere in the text. */
+/* A known prefix followed by a long run of key characters, anywhere in the text. No word is as long as 30; a shorter run must
+ * have a digit among them. */
 static gboolean
 looks_like_secret (const char *text)
 {
@@ -53,7 +54,7 @@ looks_like_secret (const char *text)
       const char *run = at + strlen (shapes[i].prefix);
       gsize length = strspn (run, shapes[i].set);
       gboolean starts = at == text || !g_ascii_isalnum (at[-1]);
-      if (starts && length >= 16 && strcspn (run, "0123456789") < length)
+      if (starts && (length >= 30 || (length >= 16 && strcspn (run, "0123456789") < length)))
         return TRUE;
     }
   }

@@ -100,6 +100,9 @@ prepare_ledger (VjStore *store, GError **error)
     return S_ISREG (info.st_mode)
              ? TRUE
              : vj_fail (error, VJ_EXIT_STORE, "%s: not a regular file; choose another --run-dir", store->shown);
+  if (errno != ENOENT && errno != ENOTDIR)
+    return vj_fail (error, VJ_EXIT_STORE, "%s: cannot be looked at: %s; a run directory is its owner's alone: be that user, or "
+                    "have the run exported", store->shown, g_strerror (errno));
   if (store->mode == VJ_STORE_READ)
     return vj_fail (error, VJ_EXIT_STORE, "%s: there is no run; check --run-dir, or start one with `vjrun run`", store->shown);
   fd = open (store->ledger, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

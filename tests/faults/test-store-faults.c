@@ -496,6 +496,13 @@ test_paths (Place *place, gconstpointer unused G_GNUC_UNUSED)
   assert_fails (VJ_EXIT_STORE, "there is no run", vj_store_open (place->dir, VJ_STORE_READ, &error_) != NULL);
   g_assert_cmpint (symlink (moved, ledger), ==, 0);
   refused (place->dir, "not a regular file");
+  /* Another user's run is not said to be absent. Root may look everywhere, so it looks as somebody else. */
+  uid_t user = geteuid ();
+  g_assert_cmpint (chmod (place->dir, 0), ==, 0);
+  g_assert_cmpint (seteuid (user == 0 ? 65534 : user), ==, 0);
+  assert_fails (VJ_EXIT_STORE, "Permission denied", vj_store_open (place->dir, VJ_STORE_READ, &error_) != NULL);
+  g_assert_cmpint (seteuid (user), ==, 0);
+  g_assert_cmpint (chmod (place->dir, 0700), ==, 0);
 }
 
 /* A crash while the ledger was made leaves an empty file: that is a fresh directory. */

@@ -29,6 +29,9 @@ vj_install() {
 
 vj_build() {
   local dir=$1; shift
+  case $VJ_TOP in *[[:space:]]*)
+    vj_say "$VJ_TOP: make cannot build below a folder with a space in its name; move the clone elsewhere"; return 1 ;;
+  esac
   mkdir -p "$dir"
   # Generated files are older than their inputs after a pull: autoreconf then runs again, make does the rest.
   if [ ! -x "$VJ_TOP/configure" ] || [ "$VJ_TOP/configure.ac" -nt "$VJ_TOP/configure" ]; then

@@ -86,6 +86,7 @@ static const struct {
   {"NaN", HEAD "seed: .nan\n", "r.yaml:3:7: seed: '.nan'", "not a finite number"},
   {"infinity", HEAD "seed: -.inf\n", "r.yaml:3:7", "not a finite number"},
   {"literal secret by key", HEAD "models:\n  base: { use: native, api_key: abcdef }\n", "r.yaml:4:33: models.base.api_key", "write ${NAME} here"},
+  {"literal secret without a digit", HEAD "models:\n  base: { use: native, text: hf_AbcdefghijKlmnopqrstUvwxyzAbcdefgh }\n", "r.yaml:4:30: models.base.text", "a secret stands in the recipe"},
   {"literal secret by shape", HEAD "models:\n  base: { use: native, text: sk-proj-abcdefghij0123456789 }\n", "r.yaml:4:30: models.base.text", "a secret stands in the recipe"},
   {"unset variable", HEAD "models:\n  base: { use: native, path: \"${VJ_NOT_SET}/x\" }\n", "r.yaml:4:30: path", "variable 'VJ_NOT_SET' is not set"},
   {"broken variable", HEAD "models:\n  base: { use: native, path: \"${VJ\" }\n", "r.yaml:4:30", "expected ${NAME}"},
