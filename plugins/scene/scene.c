@@ -77,15 +77,60 @@ draw_item (DrawingWand *pen, PixelWand *pixel, const Scene *scene, guint i)
   double cell = SCENE_SIDE / 3.0, r = diameters[item->is[SCENE_SIZE]] / 2;
   double x = cell * (item->is[SCENE_PLACE] % 3 + 0.5) + scene->shift[i][0] - 0.5;
   double y = cell * (item->is[SCENE_PLACE] / 3 + 0.5) + scene->shift[i][1] - 0.5;
-  PointInfo corners[3] = {{x, y - r}, {x + r, y + r}, {x - r, y + r}};
+  PointInfo corners[3] = {{x, y - r}, {x + r, y + r}, {x - r, y + r}}, turned[3] = {{x - r, y}, {x + r, y - r}, {x + r, y + r}};
+  double in = 0.35 * r;
+  PointInfo tilted[4] = {{x - in, y - r}, {x + r, y - in}, {x + in, y + r}, {x - r, y + in}};
 
   fill (pixel, scene->paint[i]);
   DrawSetFillColor (pen, pixel);
   switch (item->is[SCENE_SHAPE]) {
   case 0: DrawCircle (pen, x, y, x + r, y); break;
-  case 1: DrawRectangle (pen, x - r, y - r, x + r, y + r); break;
-  default: DrawPolygon (pen, 3, corners); break;
+  case 1:
+    if (scene->style == SCENE_TURNED)
+      DrawPolygon (pen, 4, tilted);
+    else
+      DrawRectangle (pen, x - r, y - r, x + r, y + r);
+    break;
+  default: DrawPolygon (pen, 3, scene->style == SCENE_TURNED ? turned : corners); break;
   }
+}
+
+static void
+outline (DrawingWand *pen, PixelWand *pixel, const Scene *scene)
+{
+  const guint8 dark[3] = {0, 0, 0}, light[3] = {255, 255, 255};
+
+  fill (pixel, scene->ground[1] < 128 ? light : dark);
+  DrawSetStrokeColor (pen, pixel);
+  DrawSetStrokeWidth (pen, 1);
+}
+
+/* Row by row from 28 below the background's colour to 28 above it. */
+static void
+shade (DrawingWand *pen, PixelWand *pixel, const Scene *scene)
+{
+  for (int y = 0; y < SCENE_SIDE; y++) {
+    guint8 rgb[3];
+    for (int c = 0; c < 3; c++)
+      rgb[c] = (guint8) CLAMP (scene->ground[c] + y - SCENE_SIDE / 2, 0, 255);
+    fill (pixel, rgb);
+    DrawSetFillColor (pen, pixel);
+    DrawRectangle (pen, 0, y, SCENE_SIDE - 1, y);
+  }
+}
+
+/* The scene's background names the noise, so equal scenes stay equal pixels. */
+static gboolean
+disturb (const Scene *scene, MagickWand *wand)
+{
+  SceneDice dice = {(guint64) scene->ground[0] << 16 | (guint64) scene->ground[1] << 8 | scene->ground[2]};
+  g_autofree guint8 *rgb = g_malloc (SCENE_BYTES);
+
+  if (!MagickExportImagePixels (wand, 0, 0, SCENE_SIDE, SCENE_SIDE, "RGB", CharPixel, rgb))
+    return FALSE;
+  for (guint i = 0; i < SCENE_BYTES; i++)
+    rgb[i] = jitter (rgb[i], 24, &dice);
+  return MagickImportImagePixels (wand, 0, 0, SCENE_SIDE, SCENE_SIDE, "RGB", CharPixel, rgb);
 }
 
 /* A wand that holds the painted scene; NULL with the error set. */
@@ -99,11 +144,17 @@ paint (const Scene *scene, GError **error)
 
   fill (pixel, scene->ground);
   ok = MagickNewImage (wand, SCENE_SIDE, SCENE_SIDE, pixel);
+  if (scene->style == SCENE_SHADED)
+    shade (pen, pixel, scene);
+  if (scene->style == SCENE_OUTLINED)
+    outline (pen, pixel, scene);
   for (guint i = 0; i < scene->n; i++)
     draw_item (pen, pixel, scene, i);
   ok = ok && MagickDrawImage (wand, pen);
   if (*scene->text)
     ok = ok && scene_paint_text (scene, wand);
+  if (scene->style == SCENE_NOISY)
+    ok = ok && disturb (scene, wand);
   DestroyPixelWand (pixel);
   DestroyDrawingWand (pen);
   if (ok)

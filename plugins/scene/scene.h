@@ -35,6 +35,16 @@ typedef struct {
   guint8 is[SCENE_NUMBER];
 } SceneItem;
 
+/* How a picture is drawn. Lessons and questions are plain; the rest is for measuring. */
+typedef enum {
+  SCENE_PLAIN,
+  SCENE_OUTLINED, /* a dark or light line around each shape          */
+  SCENE_SHADED,   /* the background grows lighter from top to bottom */
+  SCENE_NOISY,    /* every byte of every pixel is up to 24 off       */
+  SCENE_TURNED,   /* triangles lie on a side, squares are tilted     */
+  SCENE_N_STYLES
+} SceneStyle;
+
 /* What is there, by place, and how it is painted. */
 typedef struct {
   guint n; /* 1 ... SCENE_SHAPES_MAX */
@@ -44,6 +54,7 @@ typedef struct {
   guint8 ground[3];                  /* RGB of the background */
   char text[SCENE_TEXT_MAX + 1];     /* A to Z or 0 to 9, in a cell that no shape takes; "": none */
   guint8 text_place;
+  guint8 style;                      /* SceneStyle */
 } Scene;
 
 /* A scene drawn with `dice`: 1 to 4 shapes in different places, everything uniform. */

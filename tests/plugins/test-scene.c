@@ -3,6 +3,7 @@
 #include "engine/tokenizer.h"
 #include "scene/lesson.h"
 #include "scene/letters.h"
+#include "scene/strange.h"
 
 #include <string.h>
 #include <wand/MagickWand.h>
@@ -273,6 +274,88 @@ test_lessons (void)
   g_assert_cmpuint (letters[1], >, 200);
 }
 
+/* The middle of every shape has its colour in every style, so that what is told of a strange picture is as true as ever. */
+static void
+test_styles (void)
+{
+  SceneDice dice = {9};
+
+  for (int i = 0; i < 200; i++) {
+    guint8 plain[SCENE_BYTES], rgb[SCENE_BYTES], again[SCENE_BYTES];
+    g_autoptr (GError) error = NULL;
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    g_assert_true (scene_draw (&scene, plain, &error));
+    scene.style = (guint8) (1 + i % (SCENE_N_STYLES - 1));
+    scene.items[0].is[SCENE_SHAPE] = 2; /* a circle turned is the same */
+    g_assert_true (scene_draw (&scene, rgb, &error) && scene_draw (&scene, again, &error));
+    g_assert_cmpmem (rgb, sizeof rgb, again, sizeof again);
+    g_assert_cmpint (memcmp (rgb, plain, sizeof rgb), !=, 0);
+    for (guint k = 0; k < scene.n; k++) {
+      guint place = scene.items[k].is[SCENE_PLACE];
+      guint x = (guint) (SCENE_SIDE * (place % 3 + 0.5) / 3), y = (guint) (SCENE_SIDE * (place / 3 + 0.5) / 3);
+      for (guint c = 0; c < 3; c++)
+        g_assert_cmpint (ABS (rgb[(y * SCENE_SIDE + x) * 3 + c] - scene.paint[k][c]), <=, 24);
+    }
+  }
+}
+
+/* Statements about the scene that a text gets wrong, or leaves out. */
+static guint
+faults (const char *text, const SceneAccount *truth)
+{
+  SceneMarks marks = {0};
+  SceneAccount read;
+  guint wrong = 0;
+
+  g_assert_true (scene_account_read (text, &read));
+  scene_account_mark (text, truth, &marks);
+  for (SceneAspect a = 0; a < SCENE_N_ASPECTS; a++)
+    wrong += marks.stated[a] - marks.right[a];
+  return wrong + (read.n < truth->n);
+}
+
+static void
+test_strange_pairs (void)
+{
+  g_autofree char *file = g_build_filename (g_getenv ("VJ_SRCDIR"), "models", "vj-tiny", "tokenizer.json", NULL);
+  g_autoptr (GArray) ids = g_array_new (FALSE, FALSE, sizeof (guint32));
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjTokenizer) tokenizer = vj_tokenizer_load (file, &error);
+  SceneDice dice = {10};
+
+  for (int i = 0; i < ROUNDS; i++) {
+    SceneStrange strange = (SceneStrange) (i % SCENE_N_STRANGE);
+    gboolean open = i / SCENE_N_STRANGE % 2 == 0;
+    SceneAccount truth;
+    ScenePair pair;
+    Scene scene;
+
+    scene_strange_sample (&pair, &scene, strange, open, &dice);
+    scene_account (&scene, &truth);
+    g_assert_cmpstr (pair.how, ==, scene_strange_name (strange));
+    g_assert_cmpint (pair.open, ==, strange >= SCENE_STRANGE_SWAPPED || (strange == SCENE_STRANGE_STYLE && open));
+    g_assert_cmpint (scene.style != SCENE_PLAIN, ==, strange == SCENE_STRANGE_STYLE);
+    if (pair.open) {
+      g_assert_cmpuint (faults (pair.right, &truth), ==, 0);
+      g_assert_cmpuint (faults (pair.wrong, &truth), >, 0);
+    } else {
+      g_assert_cmpstr (pair.right, !=, pair.wrong);
+    }
+    if (strange == SCENE_STRANGE_DROPPED || strange == SCENE_STRANGE_ADDED) {
+      SceneAccount read;
+      g_assert_true (scene_account_read (pair.wrong, &read));
+      g_assert_cmpuint (read.number, ==, read.n); /* the count gives nothing away */
+      g_assert_cmpuint (read.n, ==, truth.n + (strange == SCENE_STRANGE_ADDED ? 1 : -1));
+    }
+    g_array_set_size (ids, 0);
+    g_assert_true (vj_tokenizer_encode (tokenizer, pair.question, -1, ids, &error));
+    g_assert_cmpuint (ids->len, ==, expected_tokens (pair.question));
+    scene_pair_clear (&pair);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -288,6 +371,8 @@ main (int argc, char **argv)
   g_test_add_func ("/scene/texts stand in the picture as they are told", test_texts);
   g_test_add_func ("/scene/png files are the same each time", test_png);
   g_test_add_func ("/scene/lessons are spelled in whole tokens", test_lessons);
+  g_test_add_func ("/scene/styles change the picture and not what is there", test_styles);
+  g_test_add_func ("/scene/strange pairs have one right answer", test_strange_pairs);
   status = g_test_run ();
   MagickWandTerminus ();
   return status;
