@@ -33,15 +33,6 @@ open_model_free (gpointer data)
   g_free (open);
 }
 
-static char *
-entry_path (const VjRecipePlugin *entry)
-{
-  const VjNode *node = vj_node_get (entry->node, "path");
-  if (node == NULL || node->text == NULL)
-    return NULL;
-  return g_canonicalize_filename (node->text, node->origin->directory);
-}
-
 VjModels *
 vj_models_new (const VjRecipe *recipe, VjRun *run)
 {
@@ -52,7 +43,7 @@ vj_models_new (const VjRecipe *recipe, VjRun *run)
   models->named = g_new0 (NamedModel, recipe->n_models);
   for (gsize i = 0; i < recipe->n_models; i++) {
     models->named[i].entry = &recipe->models[i];
-    models->named[i].path = entry_path (&recipe->models[i].backend);
+    models->named[i].path = vj_recipe_model_path (recipe, recipe->models[i].name);
   }
   return models;
 }

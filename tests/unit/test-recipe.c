@@ -234,8 +234,8 @@ test_recipe_is_typed (void)
   g_assert_cmpint (recipe->judge.samples, ==, 4);
   g_assert_cmpstr (recipe->trainer.dtype, ==, "f32");
   g_assert_cmpint (recipe->evaluators[0].count, ==, 5);
-  g_assert_cmpint (recipe->iterations, ==, 4);
-  g_assert_cmpstr (recipe->gate.metric, ==, "accuracy");
+  g_assert_cmpint (recipe->repeat.iterations, ==, 4);
+  g_assert_cmpint (recipe->gate.metric, ==, VJ_GATE_METRIC_ACCURACY);
   g_assert_nonnull (vj_recipe_model (recipe, "base"));
   g_assert_null (vj_recipe_model (recipe, "other"));
 }
@@ -305,7 +305,7 @@ test_set_overrides (void)
   g_assert_cmpuint (recipe->seed, ==, 5);
   g_assert_cmpint (recipe->questions[0].count, ==, 2);
   g_assert_cmpuint (recipe->n_filters, ==, 1);
-  g_assert_cmpint (recipe->iterations, ==, 3);
+  g_assert_cmpint (recipe->repeat.iterations, ==, 3);
 }
 
 static void
