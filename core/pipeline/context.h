@@ -151,9 +151,6 @@ gboolean vj_context_train (VjContext *context, const VjStep *step, const VjRecip
 /* Points the models at what the done stages have trained, as the run goes past them; with a gate, at what it promoted. */
 gboolean vj_step_adopt (VjContext *context, const VjStep *step, GError **error);
 
-/* The stage that judges the first iteration's pairs anew: its pairs are copies. */
-#define VJ_STAGE_REUSE "reuse"
-
 /* -- gate.c -------------------------------------------------------------------------------- */
 
 /* Of a gate stage that is done: whether its candidate became the judge; whether the run stops behind this iteration. */

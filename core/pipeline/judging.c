@@ -28,7 +28,7 @@ vj_judging_item_load (VjJudgingItem *item, VjStore *store, GError **error)
     return FALSE;
   item->chosen = g_strdup (vj_record_text (pair->record, "chosen"));
   item->rejected = g_strdup (vj_record_text (pair->record, "rejected"));
-  if (strcmp (pair->stage, VJ_STAGE_REUSE) == 0)
+  if (strcmp (pair->stage, VJ_STORE_STAGE_REUSE) == 0)
     item->origin = g_strdup (pair->record->parents[1]);
   return TRUE;
 }

@@ -108,7 +108,7 @@ add_of_pairs (Plan *plan, guint iteration, const char *name, gboolean (*work) (V
 {
   if (iteration > 0)
     return add_of_iteration (plan, iteration, name, work);
-  VjStep *step = add (plan, 0, g_strconcat (VJ_GATE_SET_PREFIX, name, NULL), g_strdup_printf ("gate: %s", name), TRUE, work);
+  VjStep *step = add (plan, 0, g_strconcat (VJ_STORE_STAGE_GATE_SET, name, NULL), g_strdup_printf ("gate: %s", name), TRUE, work);
   step->held_out = TRUE;
   return step;
 }
@@ -215,7 +215,7 @@ add_training (Plan *plan, guint iteration)
   part_plugin (plan, &recipe->judge);
   vj_recipe_repeat_options (recipe, TRUE, part_gate_option, plan);
   /* Not chained: what follows depends on the outcome alone, and vj_work_gate undoes it when that changes. */
-  add (plan, iteration, g_strdup (VJ_GATE_STAGE), g_strdup_printf ("iteration %u: " VJ_GATE_STAGE, iteration), FALSE, vj_work_gate);
+  add (plan, iteration, g_strdup (VJ_STORE_STAGE_GATE), g_strdup_printf ("iteration %u: " VJ_STORE_STAGE_GATE, iteration), FALSE, vj_work_gate);
 }
 
 static void
@@ -226,7 +226,7 @@ add_iteration (Plan *plan, guint iteration)
 
   if (iteration > 1 && recipe->repeat.pairs == VJ_PAIRS_REUSE) {
     part (plan, "repeat.pairs", "reuse");
-    add_of_iteration (plan, iteration, VJ_STAGE_REUSE, vj_work_reuse);
+    add_of_iteration (plan, iteration, VJ_STORE_STAGE_REUSE, vj_work_reuse);
   } else
     add_pairs (plan, iteration);
   if (recipe->judge.plugin != NULL) {

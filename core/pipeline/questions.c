@@ -110,6 +110,13 @@ sources_of (const VjRecipe *recipe, const VjStep *step, gsize *ret_n)
   return own ? recipe->gate.questions : recipe->questions;
 }
 
+/* The count of an iteration's source says how many questions an iteration has, not how many the gate has. */
+static gint64
+held_out_limit (const VjRecipeGate *gate, const VjRecipePlugin *entry)
+{
+  return gate->n_questions > 0 && entry->count > 0 ? MIN (entry->count, gate->count) : gate->count;
+}
+
 /* A source starts anew each time: what it yielded before an interruption it yields again, and storing the same record
  * again changes nothing. */
 static gboolean
@@ -126,8 +133,8 @@ drain (VjContext *context, const VjStep *step, gsize source, Counts *counts, GEr
 
   if (!vj_drafter_init (&drafter, context, entry, stream, prefix, error))
     return FALSE;
-  if (step->held_out && (drafter.limit < 0 || drafter.limit > context->recipe->gate.count))
-    drafter.limit = context->recipe->gate.count;
+  if (step->held_out)
+    drafter.limit = held_out_limit (&context->recipe->gate, entry);
   guint64 total = drafter.limit > 0 ? (guint64) (counts->in + drafter.limit) : 0;
   while (!end) {
     if (!take_one (&drafter, context, step, entry->name, counts, &end, error))

@@ -42,18 +42,22 @@ append_once (GString *list, const char *path, const char *mark)
     g_string_append_printf (list, "%s%s%s", list->len > 0 ? ", " : "", path, mark);
 }
 
+/* What a stage was run with: key path -> digest. New reference; NULL: that is not known. */
+static json_t *
+old_parts (VjContext *context, const VjStage *stage)
+{
+  g_autofree char *key = g_strdup_printf ("parts %u %s", stage->iteration, stage->name), *text = NULL;
+  return vj_store_meta_get (context->store, key, &text, NULL) && text != NULL ? json_loads (text, 0, NULL) : NULL;
+}
+
 /* The key paths whose digests differ between what a stage was run with and what the recipe says now: "why". */
 static void
-explain_change (VjContext *context, const VjStep *step, GString *why)
+explain_change (VjContext *context, const VjStage *stage, const VjStep *step, GString *why)
 {
-  g_autofree char *key = g_strdup_printf ("parts %u %s", step->iteration, step->name), *text = NULL;
+  json_t *old = old_parts (context, stage), *now = json_loads (step->parts, 0, NULL), *value;
   const char *path;
-  json_t *value;
 
-  if (!vj_store_meta_get (context->store, key, &text, NULL) || text == NULL)
-    return;
-  json_t *old = json_loads (text, 0, NULL), *now = json_loads (step->parts, 0, NULL);
-  json_object_foreach (now, path, value)
+  json_object_foreach (old != NULL ? now : NULL, path, value)
     if (!json_equal (json_object_get (old, path), value))
       append_once (why, path, "");
   json_object_foreach (old, path, value)
@@ -61,6 +65,24 @@ explain_change (VjContext *context, const VjStep *step, GString *why)
       append_once (why, path, " (removed)");
   json_decref (old);
   json_decref (now);
+}
+
+/* The same for a stage that the recipe no longer has: what no stage reads any more. */
+static void
+explain_removal (VjContext *context, const GPtrArray *plan, const VjStage *stage, GString *why)
+{
+  json_t *old = old_parts (context, stage), *value;
+  const char *path;
+
+  for (guint i = 0; i < plan->len; i++) {
+    json_t *now = json_loads (((const VjStep *) plan->pdata[i])->parts, 0, NULL);
+    json_object_foreach (now, path, value)
+      json_object_del (old, path);
+    json_decref (now);
+  }
+  json_object_foreach (old, path, value)
+    append_once (why, path, " (removed)");
+  json_decref (old);
 }
 
 /* Stages done under another recipe are forgotten, the last first; so are stages the recipe no longer has, unless they
@@ -77,9 +99,10 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
     const VjStage *stage = stages->pdata[i];
     const VjStep *step = find_step (plan, stage->iteration, stage->name);
     if (step != NULL && strcmp (step->digest, stage->digest) != 0) {
-      explain_change (context, step, why);
+      explain_change (context, stage, step, why);
       g_string_append_printf (what, "%s%s", what->len > 0 ? ", " : "", step->title);
-    }
+    } else if (step == NULL && stage->iteration <= last_iteration (plan))
+      explain_removal (context, plan, stage, why);
   }
   for (guint i = stages->len; i > 0; i--) {
     const VjStage *stage = stages->pdata[i - 1];

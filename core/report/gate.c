@@ -116,7 +116,7 @@ vj_gate_decide (const VjGateRule *rule, const VjGateFigures *figures, guint refu
 static char *
 key_of (guint iteration)
 {
-  return g_strdup_printf ("gate %u", iteration);
+  return g_strdup_printf (VJ_STORE_META_GATE, iteration);
 }
 
 static json_t *
@@ -206,7 +206,7 @@ vj_gate_records (VjStore *store, GError **error)
   for (guint i = 0; good && i < stages->len; i++) {
     const VjStage *stage = stages->pdata[i];
     json_t *record = NULL;
-    if (strcmp (stage->name, VJ_GATE_STAGE) != 0 || stage->state != VJ_STAGE_DONE)
+    if (strcmp (stage->name, VJ_STORE_STAGE_GATE) != 0 || stage->state != VJ_STAGE_DONE)
       continue;
     good = vj_gate_get (store, stage->iteration, &record, error);
     if (record != NULL)

@@ -8,11 +8,6 @@
 
 G_BEGIN_DECLS
 
-/* Stages that make the held-out pairs, before the first iteration: "gate:questions", ... */
-#define VJ_GATE_SET_PREFIX "gate:"
-/* The stage of each iteration that compares and decides. */
-#define VJ_GATE_STAGE "gate"
-
 typedef struct {
   gboolean accuracy;      /* compare the number of right orders of a pair; else whether both are right */
   gboolean better;        /* promote only what is significantly better; else what is not significantly worse */

@@ -104,7 +104,7 @@ append_funnel (GString *out, const GPtrArray *stages, const GPtrArray *drops)
   guint iteration = G_MAXUINT;
   for (guint i = 0; i < stages->len; i++) {
     const VjStage *stage = stages->pdata[i];
-    gboolean held_out = g_str_has_prefix (stage->name, VJ_GATE_SET_PREFIX);
+    gboolean held_out = g_str_has_prefix (stage->name, VJ_STORE_STAGE_GATE_SET);
     if (stage->iteration == 0 && g_str_has_prefix (stage->name, "evaluate:"))
       continue;
     if (stage->iteration != iteration) {
