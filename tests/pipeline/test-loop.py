@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
 
-def judge_set(key, value):
+def setting(key, value):
     return ("--set", f"{key}={value}")
 
 
@@ -78,7 +78,7 @@ def test_promotion(tap, top):
 
 def test_rollback(tap, top):
     recipe, run_dir = harness.loop_copy(os.path.join(top, "bad"), ["bad", "good", "bad"]), os.path.join(top, "bad-run")
-    patient = judge_set("repeat.gate.patience", 2)
+    patient = setting("repeat.gate.patience", 2)
     # The base tosses coins, so few pairs are right in both orders; the harmful candidate has none right at all.
     result = harness.run(recipe, run_dir, *patient)
     tap.check(outcomes(run_dir) == ["rolled back", "promoted", "rolled back"], "a harmful candidate is rolled back and the run goes on",
@@ -115,7 +115,7 @@ def test_stop(tap, top):
     again = harness.run(recipe, run_dir)
     tap.check("nothing to do" in again.stderr and again.stdout == stopped.stdout and len(harness.lines(log)) == asked, "again there is nothing to do",
               again.stderr)
-    more = harness.run(recipe, run_dir, *judge_set("repeat.gate.patience", 0))
+    more = harness.run(recipe, run_dir, *setting("repeat.gate.patience", 0))
     tap.check(outcomes(run_dir) == ["rolled back", "rolled back", "promoted"], "more patience goes on from there", more.stdout)
     tap.check("repeat.gate.patience" in more.stderr and "iteration 1: train" not in more.stderr, "and runs no training again", more.stderr)
     less = harness.run(recipe, run_dir)
@@ -125,7 +125,7 @@ def test_stop(tap, top):
 def test_changed_outcome(tap, top, recipe, run_dir, patient):
     """A gate that decides otherwise undoes what was built on it, and nothing else."""
     before = os.path.getmtime(os.path.join(run_dir, "models", "iteration-1", "lessons.jsonl"))
-    never = (*patient, *judge_set("repeat.gate.alpha", 0))
+    never = (*patient, *setting("repeat.gate.alpha", 0))
     result = harness.run(recipe, run_dir, *never)
     tap.check(outcomes(run_dir) == ["promoted", "rolled back", "stopped"] and "it decides otherwise than before, so" in result.stderr,
               "at alpha 0 nothing is ever worse, so even a bad judge stands, which keeps no trace", result.stderr)
@@ -140,8 +140,8 @@ def test_changed_outcome(tap, top, recipe, run_dir, patient):
 def test_floors(tap, top):
     recipe = harness.loop_copy(os.path.join(top, "floors"), ["mute", "letter", "good"])
     run_dir = os.path.join(top, "floors-run")
-    floors = (*judge_set("repeat.gate.patience", 0), *judge_set("repeat.gate.alpha", 0), *judge_set("repeat.gate.min_parsed", 0.9),
-              *judge_set("repeat.gate.min_consistency", 0.5))
+    floors = (*setting("repeat.gate.patience", 0), *setting("repeat.gate.alpha", 0), *setting("repeat.gate.min_parsed", 0.9),
+              *setting("repeat.gate.min_consistency", 0.5))
     result = harness.run(recipe, run_dir, *floors)
     mute, letter, good = (gate["reason"] for gate in gates(run_dir))
     tap.check(outcomes(run_dir) == ["rolled back", "rolled back", "promoted"], "floors refuse what no test would", result.stdout)
@@ -155,8 +155,8 @@ def test_floors(tap, top):
 def test_better(tap, top):
     recipe = harness.loop_copy(os.path.join(top, "better"), ["good", "same", "same"])
     run_dir = os.path.join(top, "better-run")
-    more = (*judge_set("repeat.gate.promote", "better"), *judge_set("repeat.gate.patience", 0), *judge_set("repeat.gate.metric", "accuracy"),
-            *judge_set("repeat.gate.answers", "sampled"))
+    more = (*setting("repeat.gate.promote", "better"), *setting("repeat.gate.patience", 0), *setting("repeat.gate.metric", "accuracy"),
+            *setting("repeat.gate.answers", "sampled"))
     result = harness.run(recipe, run_dir, *more)
     tap.check(outcomes(run_dir) == ["promoted", "rolled back", "rolled back"], "promote: better asks for a significant gain", result.stdout)
     first, second, third = gates(run_dir)
@@ -167,7 +167,7 @@ def test_better(tap, top):
 def test_no_candidate(tap, top):
     recipe = harness.loop_copy(os.path.join(top, "none"), [], base="mute")
     run_dir = os.path.join(top, "none-run")
-    result = harness.run(recipe, run_dir, *judge_set("repeat.gate.patience", 2))
+    result = harness.run(recipe, run_dir, *setting("repeat.gate.patience", 2))
     tap.check(result.returncode == 0 and outcomes(run_dir) == ["rolled back", "stopped"], "an iteration without a kept trace has no candidate",
               result.stdout + result.stderr)
     tap.check("no trace was kept, so there is no candidate" in gates(run_dir)[0]["reason"], "which is told", gates(run_dir))
@@ -197,12 +197,61 @@ def test_disjoint(tap, top):
               in result.stdout, "and no iteration trains on these, their images or their words", result.stdout)
     exported = {row["id"] for name in ("questions", "pairs", "judgments", "traces") for row in records(run_dir, name)}
     tap.check(exported and not any(name.startswith("g.") for name in exported), "nor does an export hold them", exported)
-    too_much = harness.run(recipe, os.path.join(top, "disjoint-all"), *judge_set("repeat.gate.count", 500))
+    too_much = harness.run(recipe, os.path.join(top, "disjoint-all"), *setting("repeat.gate.count", 500))
     tap.check(too_much.returncode == 4 and "repeat.gate.count" in too_much.stderr, "a gate that takes all is refused with a remedy", too_much.stderr)
-    own = harness.run(recipe, os.path.join(top, "disjoint-own"), *judge_set("repeat.gate.questions", "[{use: scenes, closed: 0, count: 7}]"),
-                      *judge_set("repeat.gate.count", 50))
+    own = harness.run(recipe, os.path.join(top, "disjoint-own"), *setting("repeat.gate.questions", "[{use: scenes, closed: 0, count: 7}]"),
+                      *setting("repeat.gate.count", 50))
     tap.check(own.returncode == 0 and re.search(r"gate:questions +7 in +7 kept", own.stdout) and "holds out its" not in own.stdout,
               "sources of its own take nothing away", own.stdout + own.stderr)
+
+
+def test_changed_gate(tap, top):
+    """A gate that comes to a run, changes its set, and goes again."""
+    folder, run_dir = os.path.join(top, "later"), os.path.join(top, "later-run")
+
+    def once(text):
+        return text.replace("iterations: 3", "iterations: 1")
+
+    recipe = harness.loop_copy(folder, ["good"], change=lambda text: variant(once(text)))
+    without = harness.run(recipe, run_dir)
+    plain = harness.export_bytes(run_dir)
+    tap.check(without.returncode == 0 and "gate.jsonl" not in plain and "gate" not in without.stdout, "a run without a gate knows nothing of one",
+              without.stdout)
+    harness.loop_copy(folder, ["good"], change=once)
+    added = harness.run(recipe, run_dir)
+    tap.check("the recipe changed (repeat.gate); these stages run again: iteration 1: questions" in added.stderr
+              and outcomes(run_dir) == ["promoted"], "one that comes is told", added.stderr)
+    more = harness.run(recipe, run_dir, *setting("repeat.gate.count", 50))
+    tap.check("repeat.gate.count" in more.stderr and "gate: questions" in more.stderr and gates(run_dir)[0]["pairs"] == 50, "another set is another gate",
+              more.stderr)
+    harness.loop_copy(folder, ["good"], change=lambda text: variant(once(text)))
+    gone = harness.run(recipe, run_dir)
+    tap.check("repeat.gate (removed)" in gone.stderr and harness.export_bytes(run_dir) == plain, "and one that goes leaves nothing behind",
+              gone.stderr)
+
+
+def test_lost_judge(tap, top):
+    """The judge that stands must be there; a candidate that was refused need not."""
+    recipe, run_dir = os.path.join(top, "good", "loop.yaml"), os.path.join(top, "good-run")
+    models = os.path.join(run_dir, "models")
+    os.rename(os.path.join(models, "iteration-3"), os.path.join(top, "refused"))
+    fine = harness.run(recipe, run_dir)
+    tap.check(fine.returncode == 0 and "nothing to do" in fine.stderr, "a refused candidate that is gone is not missed", fine.stderr)
+    os.rename(os.path.join(models, "iteration-2"), os.path.join(top, "aside"))
+    lost = harness.run(recipe, run_dir)
+    tap.check(lost.returncode == 4 and f"iteration 2: train: '{models}/iteration-2': the model that it made is missing" in lost.stderr,
+              "the judge is", lost.stderr)
+    os.rename(os.path.join(top, "aside"), os.path.join(models, "iteration-2"))
+
+
+def test_check(tap, top):
+    recipe = os.path.join(top, "good", "loop.yaml")
+    told = vjrun("check", recipe, "--plugin-path", harness.PLUGINS, *setting("repeat.pairs", "reuse"), *setting("iteration.labels", "shuffled-pairs"),
+                 *setting("repeat.gate.alpha", 0.1), *setting("repeat.gate.questions", "[{use: scenes, count: 9}]"))
+    for text in ("3 iterations, pairs: reuse", "questions of each source choose, count: 40, alpha: 0.1", "at most 9", "shuffled-pairs: an ABLATION"):
+        tap.check(text in told.stdout, f"check tells '{text}'", told.stdout + told.stderr)
+    slip = vjrun("check", recipe, "--plugin-path", harness.PLUGINS, *setting("repeat.gate.questions", "[{use: jsonl, path: gone.jsonl, prompt_field: q}]"))
+    tap.check(slip.returncode == 4 and "gone.jsonl" in slip.stderr, "and tries the gate's sources", slip.stderr)
 
 
 def variant(text):
@@ -212,7 +261,7 @@ def variant(text):
 def test_reuse(tap, top):
     recipe = harness.loop_copy(os.path.join(top, "reuse"), ["good", "same", "same"], change=variant)
     run_dir = os.path.join(top, "reuse-run")
-    result = harness.run(recipe, run_dir, *judge_set("repeat.pairs", "reuse"))
+    result = harness.run(recipe, run_dir, *setting("repeat.pairs", "reuse"))
     tap.check(result.returncode == 0 and stages(run_dir, 2)[:2] == ["reuse", "judge"], "pairs are judged again", result.stdout + result.stderr)
     pairs = records(run_dir, "pairs")
     first = [(row["chosen"], row["rejected"]) for row in pairs if row["iteration"] == 1]
@@ -239,7 +288,7 @@ def test_traces(tap, top):
     run_dir = os.path.join(top, "traces-run")
     harness.run(recipe, run_dir)
     latest = [lessons(run_dir, number) for number in (1, 2, 3)]
-    result = harness.run(recipe, run_dir, *judge_set("repeat.traces", "all"), *judge_set("repeat.train_from", "base"))
+    result = harness.run(recipe, run_dir, *setting("repeat.traces", "all"), *setting("repeat.train_from", "base"))
     tap.check("repeat.traces" in result.stderr and "iteration 1: train" not in result.stderr and "iteration 2: judge" not in result.stderr
               and "iteration 2: train" in result.stderr, "other traces: training runs again from the second iteration on", result.stderr)
     tap.check(sorted(lessons(run_dir, 2)) == sorted(latest[0] + latest[1]), "which sees the traces of the iterations before")
@@ -259,10 +308,10 @@ def test_generator(tap, top):
     chosen = {row["iteration"]: row["chosen"] for row in records(run_dir, "pairs")}
     tap.check(result.returncode == 0 and "small" in chosen[1] and "roses" not in chosen[1] and "roses" in chosen[2], "the judge generates",
               (chosen, result.stderr))
-    fixed = harness.run(recipe, run_dir, *judge_set("repeat.generator", "fixed"))
+    fixed = harness.run(recipe, run_dir, *setting("repeat.generator", "fixed"))
     tap.check("repeat.generator (removed)" in fixed.stderr and "roses" not in str(records(run_dir, "pairs")), "fixed, the base does", fixed.stderr)
     elsewhere = harness.loop_copy(os.path.join(top, "generator-base"), [])
-    apart = harness.run(recipe, os.path.join(top, "generator-apart"), *judge_set("models.base.path", os.path.dirname(elsewhere)))
+    apart = harness.run(recipe, os.path.join(top, "generator-apart"), *setting("models.base.path", os.path.dirname(elsewhere)))
     tap.check(apart.returncode == 3 and "nothing would follow the judge" in apart.stderr, "a generator that follows nothing is a slip", apart.stderr)
 
 
@@ -287,7 +336,7 @@ def test_controls(tap, top):
     tap.check(truth and all(right == agrees for right, agrees in truth.values()), "by construction, right is what agrees with it")
     for name, group in (("shuffled-presentations", lambda key: key[:2]), ("shuffled-pairs", lambda key: key[:1])):
         run_dir = os.path.join(top, name)
-        result = harness.run(recipe, run_dir, *judge_set("iteration.labels", name))
+        result = harness.run(recipe, run_dir, *setting("iteration.labels", name))
         shuffled, other = labels(run_dir)
         tap.check(other == rest and len(rest) > 20, f"{name} changes nothing that a judge says", result.stderr)
         coins = {}
@@ -341,6 +390,9 @@ def main():
     test_better(tap, top)
     test_no_candidate(tap, top)
     test_disjoint(tap, top)
+    test_changed_gate(tap, top)
+    test_check(tap, top)
+    test_lost_judge(tap, top)
     test_reuse(tap, top)
     test_traces(tap, top)
     test_generator(tap, top)
