@@ -8,8 +8,10 @@
 #include "record/request.h"
 #include "report/gate.h"
 
+enum { JUDGE, CANDIDATE, FIRST, N_SIDES };
+
 typedef struct {
-  VjAnswer by[2][2]; /* [current, candidate][chosen first, second] */
+  VjAnswer by[N_SIDES][2]; /* [.][chosen first, second] */
 } Answers;
 
 typedef struct {
@@ -21,14 +23,14 @@ typedef struct {
   VjGateFigures figures;
   GPtrArray *pairs; /* ids (char *, owned) */
   GArray *answers;  /* of Answers, by pair */
-  guint side;       /* 0: the judge, 1: the candidate */
+  guint side;       /* JUDGE or CANDIDATE: who judges now */
   guint at, settled;
 } Stage;
 
 static VjGateSide *
 side_of (Stage *stage)
 {
-  return stage->side == 0 ? &stage->figures.current : &stage->figures.candidate;
+  return stage->side == JUDGE ? &stage->figures.current : &stage->figures.candidate;
 }
 
 static VjGateRule
@@ -52,6 +54,13 @@ item_free (VjUnit *unit)
   g_free (unit);
 }
 
+/* Of a pair's judgments by one side, without order and sample: "g.0.000007.p.2candidate". */
+static char *
+name_of (const char *pair, guint iteration, guint side)
+{
+  return g_strdup_printf ("%s.%u%s", pair, iteration, side == JUDGE ? "judge" : "candidate");
+}
+
 static gboolean
 next_pair (gpointer self, VjUnit **ret_unit, GError **error)
 {
@@ -67,7 +76,7 @@ next_pair (gpointer self, VjUnit **ret_unit, GError **error)
   }
   item->unit.model = stage->model;
   /* Both judges and all iterations draw from the pair's one stream: they differ by the model alone. */
-  item->name = g_strdup_printf ("%s.%u%s", item->unit.id, stage->step->iteration, stage->side == 0 ? "judge" : "candidate");
+  item->name = name_of (item->unit.id, stage->step->iteration, stage->side);
   *ret_unit = &item->unit;
   return TRUE;
 }
@@ -143,17 +152,64 @@ judge_both (Stage *stage, const char *candidate, GError **error)
     return FALSE;
   stage->judging = (VjJudging){.judge = judge, .samples = 1, .both = TRUE, .greedy = !stage->rule.sampled,
                                .seed = stage->context->recipe->seed};
-  gboolean good = judge_all (stage, 0, error);
+  gboolean good = judge_all (stage, JUDGE, error);
   if (good) {
     vj_models_set_path (models, name, candidate);
-    good = judge_all (stage, 1, error);
+    good = judge_all (stage, CANDIDATE, error);
     vj_models_set_path (models, name, standing);
   }
-  for (guint i = 0; good && i < stage->answers->len; i++) {
-    const Answers *answers = &g_array_index (stage->answers, Answers, i);
-    vj_gate_figures_add (&stage->figures, &stage->rule, answers->by[0], answers->by[1]);
-  }
   return good;
+}
+
+/* -- the first judge ------------------------------------------------------------------- */
+
+/* The gate that promoted first: its judge was the run's first. 0: the first judge stands still. */
+static gboolean
+first_promotion (VjStore *store, guint iteration, guint *ret_iteration, GError **error)
+{
+  *ret_iteration = 0;
+  for (guint i = 1; i < iteration && *ret_iteration == 0; i++) {
+    VjGateOutcome outcome;
+    gboolean known;
+    guint refused;
+    if (!vj_gate_outcome (store, i, &known, &outcome, &refused, error))
+      return FALSE;
+    if (known && outcome == VJ_GATE_PROMOTED)
+      *ret_iteration = i;
+  }
+  return TRUE;
+}
+
+/* What was said of one pair at a gate before; an order that was never answered has no record. */
+static gboolean
+recall (Stage *stage, guint iteration, guint side, guint index, VjAnswer answers[2], GError **error)
+{
+  g_autofree char *name = name_of (stage->pairs->pdata[index], iteration, side);
+  for (guint order = 0; order < 2; order++) {
+    g_autofree char *id = g_strdup_printf ("%s.%c0", name, order == 0 ? 'a' : 'b');
+    g_autoptr (VjStored) stored = NULL;
+    if (!vj_store_record_get (stage->context->store, id, &stored, error))
+      return FALSE;
+    if (stored != NULL && g_strcmp0 (vj_record_text (stored->record, "verdict"), "unparsed") != 0)
+      answers[order] = vj_record_flag (stored->record, "right") ? VJ_ANSWER_RIGHT : VJ_ANSWER_WRONG;
+  }
+  return TRUE;
+}
+
+static gboolean
+count_all (Stage *stage, GError **error)
+{
+  guint first;
+
+  if (!first_promotion (stage->context->store, stage->step->iteration, &first, error))
+    return FALSE;
+  for (guint i = 0; i < stage->answers->len; i++) {
+    Answers *answers = &g_array_index (stage->answers, Answers, i);
+    if (first > 0 && !recall (stage, first, JUDGE, i, answers->by[FIRST], error))
+      return FALSE;
+    vj_gate_figures_add (&stage->figures, &stage->rule, answers->by[JUDGE], answers->by[CANDIDATE], first > 0 ? answers->by[FIRST] : NULL);
+  }
+  return TRUE;
 }
 
 /* -- the decision ------------------------------------------------------------------------ */
@@ -245,7 +301,7 @@ vj_work_gate (VjContext *context, const VjStep *step, GError **error)
   stage.pairs = g_ptr_array_new_with_free_func (g_free);
   stage.answers = g_array_new (FALSE, TRUE, sizeof (Answers));
   gboolean good = find_pairs (&stage, error) && vj_step_begin (context, step, stage.pairs->len, error)
-                  && (!exists || judge_both (&stage, candidate, error)) && decide (&stage, error)
+                  && (!exists || (judge_both (&stage, candidate, error) && count_all (&stage, error))) && decide (&stage, error)
                   && vj_step_end (context, step, stage.pairs->len, stage.pairs->len, error);
   g_ptr_array_unref (stage.pairs);
   g_array_unref (stage.answers);

@@ -41,13 +41,16 @@ worth (const VjGateRule *rule, const VjAnswer answers[2])
 }
 
 void
-vj_gate_figures_add (VjGateFigures *figures, const VjGateRule *rule, const VjAnswer current[2], const VjAnswer candidate[2])
+vj_gate_figures_add (VjGateFigures *figures, const VjGateRule *rule, const VjAnswer current[2], const VjAnswer candidate[2],
+                     const VjAnswer *first)
 {
-  guint before = worth (rule, current), after = worth (rule, candidate);
+  guint before = worth (rule, current), after = worth (rule, candidate), start = first != NULL ? worth (rule, first) : after;
   vj_pair_counts_add (&figures->current.counts, current[0], current[1]);
   vj_pair_counts_add (&figures->candidate.counts, candidate[0], candidate[1]);
   figures->gained += after > before;
   figures->lost += after < before;
+  figures->first_gained += after > start;
+  figures->first_lost += after < start;
 }
 
 static const char *
@@ -86,6 +89,9 @@ weigh (const VjGateRule *rule, const VjGateFigures *figures, double p, GString *
 
   g_string_append_printf (rule->better ? (better ? for_it : against) : (worse ? against : for_it), "%s at alpha %g", verdict,
                           rule->alpha);
+  if (figures->first_lost > figures->first_gained
+      && vj_statistics_mcnemar (figures->first_lost, figures->first_gained) <= rule->alpha)
+    g_string_append_printf (against, "%ssignificantly worse than the first judge", against->len > 0 ? "; " : "");
   add_floor (against, "consistency", share (counts->consistent, counts->pairs), "min_consistency", rule->min_consistency);
   add_floor (against, "the share of parsed answers", parsed_share (counts), "min_parsed", rule->min_parsed);
 }
@@ -144,6 +150,9 @@ vj_gate_put (VjStore *store, guint iteration, const VjGateRule *rule, const VjGa
   if (figures->candidate.model != NULL) {
     json_object_set_new (record, "current", side_json (&figures->current));
     json_object_set_new (record, "candidate", side_json (&figures->candidate));
+    json_object_set_new (record, "first", json_pack ("{s:I, s:I, s:f}", "gained", (json_int_t) figures->first_gained, "lost",
+                                                     (json_int_t) figures->first_lost, "p",
+                                                     vj_statistics_mcnemar (figures->first_lost, figures->first_gained)));
   }
   g_autofree char *key = key_of (iteration), *text = vj_json_canonical (record);
   json_decref (record);
@@ -249,6 +258,11 @@ append_sides (GString *out, const json_t *record)
                           count_of (record, "lost"), pairs, json_real_value (json_object_get (record, "p")));
   g_string_append_printf (out, INDENT "consistent %.3f -> %.3f, parsed %.3f -> %.3f\n", consistent[0], consistent[1], parsed[0],
                           parsed[1]);
+  const json_t *first = json_object_get (record, "first");
+  if (count_of (first, "gained") + count_of (first, "lost") > 0)
+    g_string_append_printf (out, INDENT "against the first judge: %" G_GINT64_FORMAT " pairs gained, %" G_GINT64_FORMAT
+                            " lost; exact McNemar p = %.3g\n", count_of (first, "gained"), count_of (first, "lost"),
+                            json_real_value (json_object_get (first, "p")));
   if (count_of (sides[0], "unanswered") + count_of (sides[1], "unanswered") > 0)
     g_string_append_printf (out, INDENT "never answered, and counted as unparsed: %" G_GINT64_FORMAT " -> %" G_GINT64_FORMAT "\n",
                             count_of (sides[0], "unanswered"), count_of (sides[1], "unanswered"));

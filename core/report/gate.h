@@ -29,6 +29,7 @@ typedef struct {
 typedef struct {
   VjGateSide current, candidate; /* candidate.model NULL: there is none               */
   guint64 gained, lost;          /* pairs that the candidate judges better, and worse */
+  guint64 first_gained, first_lost; /* the same against the first judge, where another has taken its place */
 } VjGateFigures;
 
 VJ_API void vj_gate_figures_clear (VjGateFigures *figures);
@@ -51,11 +52,14 @@ VJ_API void vj_gate_decision_clear (VjGateDecision *decision);
 /* "promoted", "rolled back", "stopped". Static. */
 VJ_API const char *vj_gate_outcome_name (VjGateOutcome outcome);
 
-/* Adds one pair, as each judge answered it when the chosen one stood first and when it stood second. */
+/* Adds one pair, as each judge answered it when the chosen one stood first and when it stood second. `first` is the first
+ * judge's, or NULL: where that is `current` still. */
 VJ_API void vj_gate_figures_add (VjGateFigures *figures, const VjGateRule *rule, const VjAnswer current[2],
-                                 const VjAnswer candidate[2]);
+                                 const VjAnswer candidate[2], const VjAnswer *first);
 
-/* `refused`: of the iterations before. Never fails; fills every member. */
+/* Whether the candidate is promoted: it is, or is not worse than, what the rule asks of it against the judge; it is not
+ * significantly worse than the first judge, so that steps too small to be seen do not add up; and it keeps the floors.
+ * `refused`: of the iterations before. Never fails; fills every member. */
 VJ_API void vj_gate_decide (const VjGateRule *rule, const VjGateFigures *figures, guint refused, VjGateDecision *ret_decision);
 
 /* Keeps the record of `iteration`; an earlier one is replaced. `judge` names the model that stands afterwards. */

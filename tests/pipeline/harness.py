@@ -64,6 +64,11 @@ JUDGES = {  # how a judge of the loop answers; the worse answer is the one with 
     "bad": [{"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": "JUDGE", "reply": "so [[B]]"}],
     "mute": [{"when": "JUDGE", "reply": "no idea"}],
     "letter": [{"when": "JUDGE", "reply": "always [[A]]"}],
+    "slip": [{"when": ["JUDGE", "green"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "green"], "reply": "so [[B]]"},
+             {"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[B]]"}, {"when": "JUDGE", "reply": "so [[A]]"}],
+    "slide": [{"when": ["JUDGE", "green"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "green"], "reply": "so [[B]]"},
+              {"when": ["JUDGE", "red"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "red"], "reply": "so [[B]]"},
+              {"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[B]]"}, {"when": "JUDGE", "reply": "so [[A]]"}],
     "poet": [{"when": "describe the image", "reply": "a small garden of roses"}],
 }
 

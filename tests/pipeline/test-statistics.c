@@ -87,7 +87,7 @@ add_pairs (VjGateFigures *figures, const VjGateRule *rule, guint n, VjAnswer a, 
 {
   const VjAnswer current[] = {a, b}, candidate[] = {c, d};
   for (guint i = 0; i < n; i++)
-    vj_gate_figures_add (figures, rule, current, candidate);
+    vj_gate_figures_add (figures, rule, current, candidate, NULL);
 }
 
 /* 3 against 12 has p = 0.035, 10 against 20 has 0.099 (see test_mcnemar). Pairs beside the gained and lost ones are alike. */
@@ -161,6 +161,25 @@ test_gate_pairs (void)
   vj_gate_figures_clear (&by_strict);
 }
 
+/* Steps that no test can see add up to one that it sees. */
+static void
+test_gate_drift (void)
+{
+  static const VjAnswer right[] = {R, R}, wrong[] = {W, W};
+  VjGateRule rule = {.alpha = 0.05};
+  g_auto (VjGateFigures) figures = {.candidate.model = g_strdup ("models/iteration-3")};
+  g_auto (VjGateDecision) refused = {0}, promoted = {0};
+
+  for (guint i = 0; i < 5; i++)
+    vj_gate_figures_add (&figures, &rule, right, wrong, right); /* lost now: p = 0.0625 */
+  vj_gate_decide (&rule, &figures, 0, &promoted);
+  g_assert_cmpint (promoted.outcome, ==, VJ_GATE_PROMOTED);
+  vj_gate_figures_add (&figures, &rule, wrong, wrong, right); /* lost before: with the others, p = 0.03125 */
+  vj_gate_decide (&rule, &figures, 0, &refused);
+  g_assert_cmpint (refused.outcome, ==, VJ_GATE_ROLLED_BACK);
+  g_assert_cmpstr (refused.reason, ==, "significantly worse than the first judge");
+}
+
 static void
 test_bar (void)
 {
@@ -187,6 +206,7 @@ main (int argc, char **argv)
   g_test_add_func ("/statistics/pairs", test_pairs);
   g_test_add_func ("/gate/decision", test_gate);
   g_test_add_func ("/gate/pairs", test_gate_pairs);
+  g_test_add_func ("/gate/drift", test_gate_drift);
   g_test_add_func ("/report/bar", test_bar);
   return g_test_run ();
 }
