@@ -141,9 +141,13 @@ vj_lineage_is_evaluation (const char *what)
   return g_str_has_prefix (what, KIND) || strstr (what, ": " KIND) != NULL;
 }
 
+/* The label of an evaluation's scores. */
 static char *
-label_of (guint iteration)
+label_of (const GPtrArray *stages, guint iteration)
 {
+  for (guint i = 0; i < stages->len; i++)
+    if (strcmp (((const VjStage *) stages->pdata[i])->name, "course") == 0)
+      return g_strdup ("pretrained");
   return iteration == 0 ? g_strdup ("before") : g_strdup_printf ("iteration %u", iteration);
 }
 
@@ -156,7 +160,7 @@ find_evaluation (const GPtrArray *stages, const char *what, GError **error)
 
   for (guint i = 0; i < stages->len; i++) {
     const VjStage *stage = stages->pdata[i];
-    g_autofree char *label = label_of (stage->iteration), *title = g_strconcat (label, ": ", stage->name, NULL);
+    g_autofree char *label = label_of (stages, stage->iteration), *title = g_strconcat (label, ": ", stage->name, NULL);
     if (!g_str_has_prefix (stage->name, KIND) || stage->state != VJ_STAGE_DONE)
       continue;
     if (strcmp (what, title) == 0 || strcmp (what, stage->name) == 0)
@@ -177,7 +181,7 @@ vj_lineage_print_evaluation (VjStore *store, const char *what, GError **error)
   if (!vj_store_stages (store, &stages, error))
     return FALSE;
   const VjStage *stage = find_evaluation (stages, what, error);
-  g_autofree char *label = stage != NULL ? label_of (stage->iteration) : NULL;
+  g_autofree char *label = stage != NULL ? label_of (stages, stage->iteration) : NULL;
   if (stage == NULL || !vj_store_scores (store, label, &scores, error))
     return FALSE;
   g_print ("%s: %s  (%" G_GINT64_FORMAT " cases)\n", label, stage->name, stage->n_kept);

@@ -214,7 +214,7 @@ count_all (Stage *stage, GError **error)
 
 /* -- the decision ------------------------------------------------------------------------ */
 
-/* A gate decided otherwise than before: what was built on its old outcome is undone. */
+/* A gate decided otherwise than before: the later iterations, built on its old outcome, are undone. */
 static gboolean
 undo_followers (Stage *stage, GError **error)
 {
@@ -227,9 +227,7 @@ undo_followers (Stage *stage, GError **error)
     return FALSE;
   for (guint i = stages->len; i > 0; i--) {
     const VjStage *later = stages->pdata[i - 1];
-    gboolean follows = later->iteration > iteration
-                       || (later->iteration == iteration && g_str_has_prefix (later->name, "evaluate:"));
-    if (!follows)
+    if (later->iteration <= iteration)
       continue;
     if (!vj_store_stage_forget (context->store, later->iteration, later->name, error)
         || (g_strcmp0 (later->name, "train") == 0 && !vj_context_forget_training (context, later->iteration, error)))
@@ -237,8 +235,8 @@ undo_followers (Stage *stage, GError **error)
     undone++;
   }
   if (undone > 0)
-    vj_log_write (context->log, VJ_LOG_WARNING, "gate", "%s: it decides otherwise than before, so %" G_GINT64_FORMAT " stages behind "
-                  "it run again; replies already received are kept", stage->step->title, undone);
+    vj_log_write (context->log, VJ_LOG_WARNING, "gate", "%s: it decides otherwise than before, so %" G_GINT64_FORMAT " stages of "
+                  "later iterations are undone; replies already received are kept", stage->step->title, undone);
   return TRUE;
 }
 
@@ -261,7 +259,7 @@ decide (Stage *stage, GError **error)
   if (!vj_store_in_group (context->store) && !vj_store_begin (context->store, error))
     return FALSE;
   if (!vj_gate_outcome (context->store, iteration, &known, &before, &refused, error)
-      || (known && (before == VJ_GATE_PROMOTED) != promoted && !undo_followers (stage, error))
+      || (known && decision.outcome != before && !undo_followers (stage, error))
       || !vj_gate_put (context->store, iteration, &stage->rule, &stage->figures, &decision, judge, error))
     return FALSE;
   vj_log_write (context->log, promoted ? VJ_LOG_INFO : VJ_LOG_WARNING, "gate", "%s: %s: %s; the judge is %s", stage->step->title,

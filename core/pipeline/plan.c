@@ -2,7 +2,7 @@
  *
  * A stage's digest chains over the stages before it, so a change in the recipe changes the digests from the first
  * stage it touches on, and of no stage before. Evaluations hang off the chain: nothing depends on them. So do gates:
- * what depends on them depends on their outcome alone. Options of `repeat` are part where they differ from the default,
+ * but for the evaluation behind it, what depends on one depends on its outcome alone. Options of `repeat` are part where they differ from the default,
  * so that a run without them is the same as before there were any. */
 #include "pipeline/context.h"
 
@@ -124,8 +124,9 @@ entry_name (const char *kind, const VjRecipePlugin *entries, gsize index)
                      : g_strdup_printf ("%s:%s#%u", kind, entries[index].name, before + 1);
 }
 
+/* `gate`: the step that says who is measured; NULL: there is none. */
 static void
-add_evaluations (Plan *plan, guint iteration, const char *label)
+add_evaluations (Plan *plan, guint iteration, const char *label, const VjStep *gate)
 {
   const VjRecipe *recipe = plan->recipe;
   for (gsize i = 0; i < recipe->n_evaluators; i++) {
@@ -133,6 +134,8 @@ add_evaluations (Plan *plan, guint iteration, const char *label)
     part_plugin (plan, &recipe->evaluators[i]);
     if (recipe->judge.plugin != NULL)
       part_plugin (plan, &recipe->judge);
+    if (gate != NULL)
+      part (plan, "repeat.gate", gate->digest);
     VjStep *step = add (plan, iteration, name, g_strdup_printf ("%s: %s", label, name), FALSE, vj_work_evaluate);
     step->index = (guint) i;
   }
@@ -199,7 +202,8 @@ add_filters (Plan *plan, guint iteration)
   }
 }
 
-static void
+/* Gives the gate's step; NULL: there is none. */
+static const VjStep *
 add_training (Plan *plan, guint iteration)
 {
   const VjRecipe *recipe = plan->recipe;
@@ -211,11 +215,12 @@ add_training (Plan *plan, guint iteration)
     part (plan, "repeat.traces", "all");
   add_of_iteration (plan, iteration, "train", vj_work_train);
   if (!recipe->gate.present)
-    return;
+    return NULL;
   part_plugin (plan, &recipe->judge);
   vj_recipe_repeat_options (recipe, TRUE, part_gate_option, plan);
-  /* Not chained: what follows depends on the outcome alone, and vj_work_gate undoes it when that changes. */
-  add (plan, iteration, g_strdup (VJ_STORE_STAGE_GATE), g_strdup_printf ("iteration %u: " VJ_STORE_STAGE_GATE, iteration), FALSE, vj_work_gate);
+  /* Not chained: later iterations depend on the outcome alone, and vj_work_gate undoes them when that changes. */
+  return add (plan, iteration, g_strdup (VJ_STORE_STAGE_GATE), g_strdup_printf ("iteration %u: " VJ_STORE_STAGE_GATE, iteration), FALSE,
+              vj_work_gate);
 }
 
 static void
@@ -223,6 +228,7 @@ add_iteration (Plan *plan, guint iteration)
 {
   const VjRecipe *recipe = plan->recipe;
   g_autofree char *label = g_strdup_printf ("iteration %u", iteration);
+  const VjStep *gate = NULL;
 
   if (iteration > 1 && recipe->repeat.pairs == VJ_PAIRS_REUSE) {
     part (plan, "repeat.pairs", "reuse");
@@ -237,9 +243,9 @@ add_iteration (Plan *plan, guint iteration)
     add_of_iteration (plan, iteration, "judge", vj_work_judge);
     add_filters (plan, iteration);
     if (recipe->trainer.plugin != NULL)
-      add_training (plan, iteration);
+      gate = add_training (plan, iteration);
   }
-  add_evaluations (plan, iteration, label);
+  add_evaluations (plan, iteration, label, gate);
 }
 
 static void
@@ -266,9 +272,9 @@ vj_plan_new (const VjRecipe *recipe)
   if (recipe->pretrain_init != NULL) {
     for (gsize i = 0; i < recipe->n_courses; i++)
       add_course (&plan, i);
-    add_evaluations (&plan, (guint) recipe->n_courses, "pretrained");
+    add_evaluations (&plan, (guint) recipe->n_courses, "pretrained", NULL);
   } else {
-    add_evaluations (&plan, 0, "before");
+    add_evaluations (&plan, 0, "before", NULL);
     if (recipe->iterates && recipe->gate.present)
       add_pairs (&plan, 0);
     for (gint64 i = 1; recipe->iterates && i <= recipe->repeat.iterations; i++)

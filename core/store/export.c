@@ -259,14 +259,15 @@ static const FileRow files[] = {
   {VJ_EXPORT_TRL, "preference.jsonl", FALSE, VJ_RECORD_PAIR, FALSE, FALSE, write_preference},
 };
 
-/* What a gate chooses by is no training data; nor is a copy of a pair a second preference. */
+/* What a gate chooses by is no training data; nor, where all iterations are exported, is a copy of a pair a second
+ * preference. */
 static gboolean
 is_left_out (const Exporting *e, const VjStored *stored)
 {
   gboolean judgment = stored->record->kind == VJ_RECORD_JUDGMENT;
   gboolean held_out = judgment ? strcmp (stored->stage, VJ_STORE_STAGE_GATE) == 0 : stored->record->iteration == 0;
   gboolean copy = stored->record->kind == VJ_RECORD_PAIR && strcmp (stored->stage, VJ_STORE_STAGE_REUSE) == 0;
-  return held_out || (copy && e->layout != VJ_EXPORT_JSONL);
+  return held_out || (copy && e->layout != VJ_EXPORT_JSONL && e->iteration == VJ_ANY);
 }
 
 static gboolean

@@ -64,7 +64,8 @@ VJ_API gboolean vj_store_stage_get (VjStore *store, guint iteration, const char 
 /* All, VjStage *, by iteration, then in the order first put. */
 VJ_API gboolean vj_store_stages (VjStore *store, GPtrArray **ret_stages, GError **error);
 /* Undoes a stage: its row, the records it made (their children must be forgotten first or be of the same stage: whatever
- * descends from a removed record goes too), their gold, and the fates it decided. Replies and images stay. */
+ * descends from a removed record goes too), their gold, the fates it decided, an evaluation's scores and a training's steps.
+ * Replies and images stay. */
 VJ_API gboolean vj_store_stage_forget (VjStore *store, guint iteration, const char *name, GError **error);
 VJ_API void vj_stage_free (VjStage *stage);
 

@@ -121,6 +121,7 @@ def test_stop(tap, top):
     tap.check("repeat.gate.patience" in more.stderr and "iteration 1: train" not in more.stderr, "and runs no training again", more.stderr)
     less = harness.run(recipe, run_dir)
     tap.check(outcomes(run_dir)[0] == "stopped" and less.returncode == 0 and "model    " not in less.stdout, "less stops where it did", less.stdout)
+    tap.check(less.stdout == stopped.stdout and stages(run_dir, 2) == [], "and leaves nothing behind it", less.stdout)
 
 
 def test_changed_outcome(tap, top, recipe, run_dir, patient):
