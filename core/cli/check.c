@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 #include "pipeline/run.h"
 
+#include <string.h>
+
 static void
 print_head (const char *label)
 {
@@ -63,8 +65,38 @@ print_iteration (const VjRecipe *recipe)
   print_entries ("inject", recipe->injectors, recipe->n_injectors);
   print_entries ("sample", &recipe->sampler, 1);
   print_entries ("judge", &recipe->judge, 1);
+  if (recipe->labels != VJ_LABELS_CONSTRUCTION) {
+    print_head ("labels");
+    g_print ("%s: an ABLATION, no judge worth having comes of it\n", vj_recipe_labels_name (recipe->labels));
+  }
   print_entries ("filters", recipe->filters, recipe->n_filters);
   print_entries ("train", &recipe->trainer, 1);
+}
+
+static void
+print_option (gpointer data, const char *name, const char *value)
+{
+  (void) data;
+  if (strcmp (name, "iterations") != 0)
+    g_print (", %s: %s", name, value);
+}
+
+static void
+print_repeat (const VjRecipe *recipe)
+{
+  const VjRecipeGate *gate = &recipe->gate;
+
+  print_head ("repeat");
+  g_print ("%" G_GINT64_FORMAT " iteration%s", recipe->repeat.iterations, recipe->repeat.iterations == 1 ? "" : "s");
+  vj_recipe_repeat_options (recipe, FALSE, print_option, NULL);
+  g_print ("\n");
+  if (!gate->present)
+    return;
+  print_head ("gate");
+  g_print ("held-out pairs of at most %" G_GINT64_FORMAT " questions of each source choose", gate->count);
+  vj_recipe_repeat_options (recipe, TRUE, print_option, NULL);
+  g_print ("\n");
+  print_entries ("", gate->questions, gate->n_questions);
 }
 
 static void
@@ -88,13 +120,8 @@ print_plan (const VjRecipe *recipe)
   if (recipe->iterates)
     print_iteration (recipe);
   print_entries ("evaluate", recipe->evaluators, recipe->n_evaluators);
-  if (recipe->iterates) {
-    print_head ("repeat");
-    g_print ("%" G_GINT64_FORMAT " iteration%s", recipe->iterations, recipe->iterations == 1 ? "" : "s");
-    if (recipe->gate.metric != NULL)
-      g_print (", while %s improves, patience %" G_GINT64_FORMAT, recipe->gate.metric, recipe->gate.patience);
-    g_print ("\n");
-  }
+  if (recipe->iterates)
+    print_repeat (recipe);
 }
 
 /* -- what the run will need ---------------------------------------------------- */
@@ -124,6 +151,7 @@ warn_of_all_paths (VjCli *cli, const VjRecipe *recipe)
   for (gsize i = 0; i < recipe->n_courses; i++)
     warn_of_paths (cli, recipe->courses[i].lessons, recipe->courses[i].n_lessons);
   warn_of_paths (cli, recipe->questions, recipe->n_questions);
+  warn_of_paths (cli, recipe->gate.questions, recipe->gate.n_questions);
   warn_of_paths (cli, recipe->injectors, recipe->n_injectors);
   warn_of_paths (cli, recipe->filters, recipe->n_filters);
   warn_of_paths (cli, recipe->evaluators, recipe->n_evaluators);

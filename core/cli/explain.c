@@ -1,4 +1,5 @@
-/* vjrun explain: one record's whole life, from its image to its fate. */
+/* vjrun explain: one record's whole life, from its image to its fate; of what was measured, also what it measures. */
+#include "cli/lineage.h"
 #include "cli/rundir.h"
 
 #include <string.h>
@@ -101,6 +102,8 @@ print_record (VjStore *store, const VjStored *stored, GError **error)
     else if (strcmp (key, "images") != 0)
       print_value (key, value);
   }
+  if (record->kind == VJ_RECORD_JUDGMENT && !vj_lineage_print_model (store, record->iteration, stored->stage, error))
+    return FALSE;
   return print_images (store, record, error) && print_fate (store, stored, error) && print_draws (store, record->id, error);
 }
 
@@ -147,6 +150,17 @@ print_children (VjStore *store, const char *id, GHashTable *seen, guint depth, g
   }
 }
 
+/* Behind a case, and behind what was answered to it, stands the judge that it measures. */
+static gboolean
+print_measured (VjStore *store, const VjStored *stored, GError **error)
+{
+  if (!vj_lineage_is_evaluation (stored->stage))
+    return TRUE;
+  g_print ("\nwhat it measures\n");
+  return vj_lineage_print_model (store, stored->record->iteration, stored->stage, error)
+         && vj_lineage_print_trainings (store, stored->record->iteration, stored->stage, error);
+}
+
 static gboolean
 explain (VjStore *store, const char *id, GError **error)
 {
@@ -168,7 +182,7 @@ explain (VjStore *store, const char *id, GError **error)
     g_print ("  nothing was made of it\n");
   else if (listed > CHILDREN)
     g_print ("  and %u more\n", listed - CHILDREN);
-  return TRUE;
+  return print_measured (store, stored, error);
 }
 
 int
@@ -177,14 +191,17 @@ vj_cli_explain (VjCli *cli, int argc, char **argv)
   GError *error = NULL;
   int code = VJ_EXIT_DONE;
 
-  if (!vj_cli_options (cli, NULL, "ID [RUNDIR|RECIPE]", "Tells one record's whole life: its image, its parents, what was asked "
-                       "for it, its fate, what became of it.", &argc, &argv, &code))
+  if (!vj_cli_options (cli, NULL, "ID|EVALUATION [RUNDIR|RECIPE]", "Tells one record's whole life: its image, its parents, what was asked "
+                       "for it, its fate, what became of it. Of a case or an EVALUATION, as \"iteration 2: evaluate:pairs\": which judge "
+                       "it measures, and the trainings, traces and pixels behind that.", &argc, &argv, &code))
     return code;
   if (argc < 2 || argc > 3)
     return vj_cli_usage (cli, "explain", argc < 2 ? "a record's id is missing" : "one record at a time");
   g_autoptr (VjRegistry) registry = vj_cli_registry (cli, &error);
   g_autoptr (VjStore) store = registry != NULL ? vj_cli_open_run (cli, registry, argc > 2 ? argv[2] : NULL, NULL, &error) : NULL;
-  if (store == NULL || !explain (store, argv[1], &error))
+  if (store == NULL)
+    return vj_cli_fail (cli, error);
+  if (!(vj_lineage_is_evaluation (argv[1]) ? vj_lineage_print_evaluation (store, argv[1], &error) : explain (store, argv[1], &error)))
     return vj_cli_fail (cli, error);
   return VJ_EXIT_DONE;
 }

@@ -1,5 +1,5 @@
 bin_PROGRAMS += vjrun
-vjrun_SOURCES = core/cli/main.c core/cli/cli.h core/cli/crash.c core/cli/options.c core/cli/check.c core/cli/plugins.c core/cli/describe.c core/cli/run.c core/cli/status.c core/cli/explain.c core/cli/export.c core/cli/judge.c core/cli/rundir.c core/cli/rundir.h core/cli/progress.c core/cli/progress.h
+vjrun_SOURCES = core/cli/main.c core/cli/cli.h core/cli/crash.c core/cli/options.c core/cli/check.c core/cli/plugins.c core/cli/describe.c core/cli/run.c core/cli/status.c core/cli/explain.c core/cli/lineage.c core/cli/lineage.h core/cli/export.c core/cli/judge.c core/cli/rundir.c core/cli/rundir.h core/cli/progress.c core/cli/progress.h
 vjrun_LDFLAGS = $(WHOLE_LINK_FLAGS)
 vjrun_LDADD = $(CORE_LDADD)
 vjrun_DEPENDENCIES = libvjcore.a

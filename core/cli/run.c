@@ -68,7 +68,7 @@ finish (VjCli *cli, const VjRecipe *recipe, VjStore *store, const VjRunResult *r
   gboolean json = vj_log_format (cli->log) == VJ_LOG_JSON;
 
   /* A run killed between its last stage and its export has the export still to make. */
-  gboolean exported = result->done_before == result->stages && vj_checkpoint_validate (out, FALSE, NULL);
+  gboolean exported = result->done_before + result->not_run == result->stages && vj_checkpoint_validate (out, FALSE, NULL);
   if (recipe->iterates && !exported
       && !vj_export (store, VJ_EXPORT_JSONL, VJ_ANY, out, NULL, error))
     return FALSE;
@@ -94,9 +94,9 @@ work (VjCli *cli, const VjRecipe *recipe, const char *dir, VjRunResult *ret_resu
   vj_log_write (config.log, VJ_LOG_INFO, NULL, "%s: running in %s", recipe->name, vj_store_dir (store));
   gboolean good = vj_pipeline_run (&config, ret_result, error);
   vj_renderer_free (renderer);
-  if (good && ret_result->done_before == ret_result->stages)
+  if (good && ret_result->done_before + ret_result->not_run == ret_result->stages)
     vj_log_write (cli->log, VJ_LOG_INFO, NULL, "%s: all %u stages were done before; nothing to do", recipe->name,
-                  ret_result->stages);
+                  ret_result->done_before);
   return good && finish (cli, recipe, store, ret_result, error);
 }
 

@@ -8,16 +8,20 @@ static gboolean
 print_stages (const VjRecipe *recipe, VjStore *store, GError **error)
 {
   g_autoptr (GPtrArray) stages = NULL;
-  guint done = 0;
+  guint done = 0, stopped = 0;
 
   if (!vj_pipeline_stages (recipe, store, &stages, error))
     return FALSE;
   for (guint i = 0; i < stages->len; i++)
-    done += ((const VjRunStage *) stages->pdata[i])->done;
+    stopped += ((const VjRunStage *) stages->pdata[i])->stopped;
+  for (guint i = 0; i < stages->len; i++)
+    done += ((const VjRunStage *) stages->pdata[i])->done && !((const VjRunStage *) stages->pdata[i])->stopped;
   g_print ("%u of %u stages done\n", done, stages->len);
+  if (stopped > 0)
+    g_print ("  %u are not run: they lie behind the iteration at which the gate stopped\n", stopped);
   for (guint i = 0; i < stages->len; i++) {
     const VjRunStage *stage = stages->pdata[i];
-    if (stage->stale)
+    if (stage->stale && !stage->stopped)
       g_print ("  %s will run again: the recipe changed\n", stage->title);
   }
   g_print ("\n");

@@ -31,6 +31,7 @@ struct VjStep {
   char *parts;      /* canonical JSON: key path -> digest, of what this stage reads itself */
   guint index;      /* of its entry: filter, evaluator, course                         */
   gboolean last_filter;
+  gboolean held_out; /* makes the gate's held-out pairs: its records are of iteration 0 */
   gboolean (*work) (VjContext *context, const VjStep *step, GError **error);
 };
 
@@ -61,6 +62,9 @@ gboolean vj_step_drop (VjContext *context, const VjStep *step, const VjUnit *uni
 VjScheduler vj_context_scheduler (const VjContext *context);
 void vj_context_progress (const VjContext *context, const VjStep *step, VjProgressKind kind, const char *unit, guint64 done,
                           guint64 total, const char *note);
+
+/* Whether `path` is `dir` or lies below it. */
+gboolean vj_path_lies_in (const char *path, const char *dir);
 
 /* The model of that name, opened. One whose identity is another than when this run first opened that directory with that
  * entry of the recipe is refused (VJ_EXIT_DATA): half a run on one model and half on another would look like one result. */
@@ -118,9 +122,11 @@ gboolean vj_work_questions (VjContext *context, const VjStep *step, GError **err
 gboolean vj_work_respond (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_inject (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_sample (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_reuse (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_judge (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_filter (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_train (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_gate (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_evaluate (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_course (VjContext *context, const VjStep *step, GError **error);
 
@@ -142,8 +148,21 @@ typedef gboolean (*VjCourseFill) (VjContext *context, const VjStep *step, gpoint
 gboolean vj_context_train (VjContext *context, const VjStep *step, const VjRecipePlugin *entry, const VjCourseConfig *config,
                            VjCourseFill fill, gpointer data, GError **error);
 
-/* Points the models at what the done stages have trained, as the run goes past them. */
-void vj_step_adopt (VjContext *context, const VjStep *step);
+/* Points the models at what the done stages have trained, as the run goes past them; with a gate, at what it promoted. */
+gboolean vj_step_adopt (VjContext *context, const VjStep *step, GError **error);
+
+/* -- gate.c -------------------------------------------------------------------------------- */
+
+/* Of a gate stage that is done: whether its candidate became the judge; whether the run stops behind this iteration. */
+gboolean vj_step_promoted (VjStore *store, const VjStep *step, gboolean *ret_promoted, GError **error);
+gboolean vj_step_stops (VjStore *store, const VjStep *step, gboolean *ret_stops, GError **error);
+
+/* -- lineage.c ----------------------------------------------------------------------------- */
+
+/* The model of that name as it stands: "models.judge" of the recipe, "models/iteration-1" of the run. Owned. */
+char *vj_context_model_label (const VjContext *context, const char *name);
+/* Notes that the stage asks this model. */
+gboolean vj_step_note_model (VjContext *context, const VjStep *step, const char *name, const VjModel *model, GError **error);
 
 /* -- trial.c ----------------------------------------------------------------------------- */
 

@@ -301,7 +301,7 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
                                  .seed = context->recipe->seed};
   }
   stage->model = vj_context_model (context, model, error);
-  return stage->model != NULL;
+  return stage->model != NULL && vj_step_note_model (context, stage->step, model, stage->model, error);
 }
 
 /* How many cases to expect: what the recipe says, else what the same evaluator yielded before the first iteration. Only

@@ -27,14 +27,11 @@ next_pair (gpointer self, VjUnit **ret_unit, GError **error)
     return TRUE;
   }
   VjJudgingItem *item = vj_judging_item_new (stage->inputs.open->pdata[stage->at++]);
-  g_autoptr (VjStored) pair = vj_load_stored (stage->context->store, item->unit.id, error);
-  if (pair == NULL || !vj_loaded_init (&item->question, stage->context->store, pair->record->parents[0], error)) {
+  if (!vj_judging_item_load (item, stage->context->store, error)) {
     item_free (&item->unit);
     return FALSE;
   }
   item->unit.model = stage->model;
-  item->chosen = g_strdup (vj_record_text (pair->record, "chosen"));
-  item->rejected = g_strdup (vj_record_text (pair->record, "rejected"));
   *ret_unit = &item->unit;
   return TRUE;
 }
@@ -88,11 +85,12 @@ vj_work_judge (VjContext *context, const VjStep *step, GError **error)
       || !vj_inputs_init (&stage.inputs, context, step, VJ_RECORD_PAIR, NULL, NULL, error))
     return FALSE;
   stage.judging = (VjJudging){.judge = judge, .samples = (guint) entry->samples, .both = entry->orders == VJ_ORDERS_BOTH,
-                              .seed = context->recipe->seed};
+                              .seed = context->recipe->seed, .labels = context->recipe->labels};
   VjWork work = {.stage = "judge", .title = step->title, .unit = "pairs", .total = (guint64) stage.inputs.in,
                  .done = (guint64) stage.inputs.in - stage.inputs.open->len, .self = &stage, .next = next_pair,
                  .ask = judge_ask, .tell = judge_tell, .settle = judge_settle, .unit_free = item_free};
-  gboolean good = vj_step_begin (context, step, stage.inputs.in, error) && vj_scheduler_run (&scheduler, &work, error)
+  gboolean good = vj_step_begin (context, step, stage.inputs.in, error)
+                  && vj_step_note_model (context, step, entry->model, stage.model, error) && vj_scheduler_run (&scheduler, &work, error)
                   && vj_step_end (context, step, stage.inputs.in, stage.inputs.kept + stage.kept, error);
   vj_inputs_clear (&stage.inputs);
   return good;

@@ -20,11 +20,26 @@ vj_judging_item_new (const char *id)
   return item;
 }
 
+gboolean
+vj_judging_item_load (VjJudgingItem *item, VjStore *store, GError **error)
+{
+  g_autoptr (VjStored) pair = vj_load_stored (store, item->unit.id, error);
+  if (pair == NULL || !vj_loaded_init (&item->question, store, pair->record->parents[0], error))
+    return FALSE;
+  item->chosen = g_strdup (vj_record_text (pair->record, "chosen"));
+  item->rejected = g_strdup (vj_record_text (pair->record, "rejected"));
+  if (strcmp (pair->stage, VJ_STORE_STAGE_REUSE) == 0)
+    item->origin = g_strdup (pair->record->parents[1]);
+  return TRUE;
+}
+
 void
 vj_judging_item_done (VjJudgingItem *item)
 {
   vj_unit_clear (&item->unit);
   vj_loaded_clear (&item->question);
+  g_free (item->name);
+  g_free (item->origin);
   g_free (item->chosen);
   g_free (item->rejected);
   for (guint order = 0; order < 2; order++)
@@ -90,6 +105,21 @@ vj_judging_ask (const VjJudging *judging, VjRun *run, VjJudgingItem *item, VjAsk
   return VJ_FLOW_OK;
 }
 
+/* The verdict that counts as right. The controls toss a coin for each pair, or for each of its orders, that no sample and
+ * no iteration tosses again. */
+static VjVerdict
+right_verdict (const VjJudging *judging, const VjJudgingItem *item, guint order)
+{
+  VjVerdict true_one = order == 0 ? VJ_VERDICT_A : VJ_VERDICT_B, other = order == 0 ? VJ_VERDICT_B : VJ_VERDICT_A;
+  guint64 draw = judging->labels == VJ_LABELS_SHUFFLED_PRESENTATIONS ? 1 + order : 0;
+  VjRandom random;
+
+  if (judging->labels == VJ_LABELS_CONSTRUCTION)
+    return true_one;
+  vj_random_init_named (&random, judging->seed, "judge/labels", item->origin != NULL ? item->origin : item->unit.id, draw);
+  return vj_random_below (&random, 2) == 0 ? true_one : other;
+}
+
 static gboolean
 tell_draw (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint order, guint sample, const char *reply,
            VjFinish finish, GError **error)
@@ -109,7 +139,7 @@ tell_draw (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint orde
   }
   VjJudged judged = {.order = order, .sample = sample, .finish = finish};
   judged.verdict = flow == VJ_FLOW_OK ? judgment.verdict : VJ_VERDICT_UNPARSED;
-  judged.right = judged.verdict == (order == 0 ? VJ_VERDICT_A : VJ_VERDICT_B);
+  judged.right = judged.verdict == right_verdict (judging, item, order);
   judged.text = judgment.trace != NULL ? judgment.trace : g_strdup (reply);
   g_array_append_val (item->judged, judged);
   return TRUE;
@@ -147,7 +177,7 @@ vj_judging_record (const VjJudgingItem *item, guint index, guint iteration, gboo
 {
   static const char *const verdicts[] = {"unparsed", "A", "B"};
   const VjJudged *judged = &g_array_index (item->judged, VjJudged, index);
-  g_autofree char *id = g_strdup_printf ("%s.%c%u", item->unit.id, judged->order == 0 ? 'a' : 'b', judged->sample);
+  g_autofree char *id = g_strdup_printf ("%s.%c%u", item->name != NULL ? item->name : item->unit.id, judged->order == 0 ? 'a' : 'b', judged->sample);
   VjRecord *record = vj_record_new (VJ_RECORD_JUDGMENT, iteration, id);
 
   vj_record_add_parent (record, item->unit.id);

@@ -14,6 +14,7 @@ typedef struct {
   gboolean both;   /* both orders; else one, drawn per pair                */
   gboolean greedy; /* temperature 0 and one draw, whatever the judge asks  */
   guint64 seed;    /* of the run                                           */
+  VjRecipeLabels labels; /* which verdict counts as right: by construction unless set */
 } VjJudging;
 
 /* One draw, read. */
@@ -29,6 +30,8 @@ typedef struct {
 typedef struct {
   VjUnit unit;
   VjLoaded question; /* of the pair, or the case itself */
+  char *name;        /* of its judgments; NULL: unit.id */
+  char *origin;      /* the pair that unit.id copies, which names its shuffled labels; NULL: unit.id */
   char *chosen, *rejected;
   VjMessage *messages[2]; /* what the judge is shown, by order; NULL: order not asked */
   gsize n_messages[2];
@@ -36,6 +39,8 @@ typedef struct {
 } VjJudgingItem;
 
 VjJudgingItem *vj_judging_item_new (const char *id);
+/* Fills in the stored pair `unit.id`, with its question. */
+gboolean vj_judging_item_load (VjJudgingItem *item, VjStore *store, GError **error);
 void vj_judging_item_done (VjJudgingItem *item); /* frees the members, not the struct */
 
 VjFlow vj_judging_ask (const VjJudging *judging, VjRun *run, VjJudgingItem *item, VjAsk *ask, GError **error);

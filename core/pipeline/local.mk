@@ -4,13 +4,16 @@ libvjcore_a_SOURCES += \
 	core/pipeline/drafts.c \
 	core/pipeline/evaluate.c \
 	core/pipeline/filter.c \
+	core/pipeline/gate.c \
 	core/pipeline/judge.c \
 	core/pipeline/judging.c core/pipeline/judging.h \
+	core/pipeline/lineage.c \
 	core/pipeline/load.c \
 	core/pipeline/models.c core/pipeline/models.h \
 	core/pipeline/pairs.c \
 	core/pipeline/plan.c \
 	core/pipeline/questions.c \
+	core/pipeline/reuse.c \
 	core/pipeline/run.c core/pipeline/run.h \
 	core/pipeline/scheduler.c core/pipeline/scheduler.h \
 	core/pipeline/stages.c \

@@ -13,8 +13,8 @@ typedef struct {
 /* One key of the recipe's `models`. */
 typedef struct {
   const VjRecipeModel *entry;
-  char *path;       /* NULL: the backend has none */
-  gboolean replaced; /* `path` overrides the recipe's */
+  char *own;  /* the recipe's directory; NULL: the backend has none */
+  char *path; /* the one that counts                                */
 } NamedModel;
 
 struct VjModels {
@@ -33,15 +33,6 @@ open_model_free (gpointer data)
   g_free (open);
 }
 
-static char *
-entry_path (const VjRecipePlugin *entry)
-{
-  const VjNode *node = vj_node_get (entry->node, "path");
-  if (node == NULL || node->text == NULL)
-    return NULL;
-  return g_canonicalize_filename (node->text, node->origin->directory);
-}
-
 VjModels *
 vj_models_new (const VjRecipe *recipe, VjRun *run)
 {
@@ -52,7 +43,8 @@ vj_models_new (const VjRecipe *recipe, VjRun *run)
   models->named = g_new0 (NamedModel, recipe->n_models);
   for (gsize i = 0; i < recipe->n_models; i++) {
     models->named[i].entry = &recipe->models[i];
-    models->named[i].path = entry_path (&recipe->models[i].backend);
+    models->named[i].own = vj_recipe_model_path (recipe, recipe->models[i].name);
+    models->named[i].path = g_strdup (models->named[i].own);
   }
   return models;
 }
@@ -63,8 +55,10 @@ vj_models_free (VjModels *models)
   if (models == NULL)
     return;
   g_ptr_array_unref (models->open);
-  for (gsize i = 0; i < models->n_named; i++)
+  for (gsize i = 0; i < models->n_named; i++) {
+    g_free (models->named[i].own);
     g_free (models->named[i].path);
+  }
   g_free (models->named);
   g_free (models);
 }
@@ -78,10 +72,17 @@ find_named (const VjModels *models, const char *name)
   return NULL;
 }
 
+/* A model that a refused candidate has left again is the recipe's as before, and shared as before. */
+static gboolean
+is_replaced (const NamedModel *named)
+{
+  return g_strcmp0 (named->path, named->own) != 0;
+}
+
 static char *
 key_of (const NamedModel *named)
 {
-  return g_strconcat (named->entry->backend.digest, " ", named->replaced ? named->path : "", NULL);
+  return g_strconcat (named->entry->backend.digest, " ", is_replaced (named) ? named->path : "", NULL);
 }
 
 static OpenModel *
@@ -112,7 +113,7 @@ vj_models_open (VjModels *models, const char *name, GError **error)
   const VjRecipePlugin *entry = &named->entry->backend;
   vj_run_aim (models->run, "models", name, 0, 0, 0);
   g_autoptr (VjInstance) instance
-      = vj_instance_new (entry->plugin, entry->node, named->replaced ? overrides : NULL, models->run, error);
+      = vj_instance_new (entry->plugin, entry->node, is_replaced (named) ? overrides : NULL, models->run, error);
   if (instance == NULL)
     return NULL;
   open = g_new0 (OpenModel, 1);
@@ -142,7 +143,6 @@ vj_models_set_path (VjModels *models, const char *name, const char *path)
   g_autofree char *old = key_of (named);
   g_free (named->path);
   named->path = g_strdup (path);
-  named->replaced = TRUE;
 
   OpenModel *open = find_open (models, old);
   for (gsize i = 0; open != NULL && i < models->n_named; i++) {

@@ -108,6 +108,13 @@ run_stage (Stage *stage, const VjWork *verbs, VjRecordKind kind, const char *mad
          && vj_step_end (stage->context, stage->step, stage->inputs.in, stage->inputs.kept + stage->kept, error);
 }
 
+/* The model that makes pairs where an entry names `name`. */
+static VjModel *
+generator_model (VjContext *context, const char *name, GError **error)
+{
+  return vj_context_model (context, vj_recipe_generator (context->recipe, name), error);
+}
+
 /* -- respond --------------------------------------------------------------------- */
 
 static VjFlow
@@ -144,7 +151,7 @@ respond_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
 
   vj_record_add_parent (record, unit->id);
   vj_record_set_text (record, "text", item->text);
-  vj_record_set_text (record, "model", stage->context->recipe->respond.model);
+  vj_record_set_text (record, "model", vj_recipe_generator (stage->context->recipe, stage->context->recipe->respond.model));
   vj_record_set_text (record, "finish", vj_finish_name (item->finish));
   return settle (stage, unit, flow, record, error);
 }
@@ -156,7 +163,7 @@ vj_work_respond (VjContext *context, const VjStep *step, GError **error)
                                .tell = respond_tell, .settle = respond_settle, .unit_free = item_free};
   Stage stage = {.context = context, .step = step};
 
-  stage.model = vj_context_model (context, context->recipe->respond.model, error);
+  stage.model = generator_model (context, context->recipe->respond.model, error);
   gboolean good = stage.model != NULL && run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_open_form, error);
   vj_inputs_clear (&stage.inputs);
   return good;
@@ -269,7 +276,7 @@ inject_open (Stage *stage, GError **error)
     if (stage->instances[i] == NULL)
       return FALSE;
     if (entry->model != NULL
-        && (stage->models[i] = vj_context_model (stage->context, entry->model, error)) == NULL)
+        && (stage->models[i] = generator_model (stage->context, entry->model, error)) == NULL)
       return FALSE;
     stage->weight += entry->weight;
   }
@@ -353,7 +360,7 @@ vj_work_sample (VjContext *context, const VjStep *step, GError **error)
   vj_run_aim (context->run, "sample", "start", 0, 0, 0);
   instance = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (instance == NULL
-      || (entry->model != NULL && (stage.model = vj_context_model (context, entry->model, error)) == NULL))
+      || (entry->model != NULL && (stage.model = generator_model (context, entry->model, error)) == NULL))
     return FALSE;
   gboolean good = run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_closed_form, error);
   vj_inputs_clear (&stage.inputs);

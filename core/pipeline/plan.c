@@ -1,11 +1,14 @@
 /* The stages a recipe asks for, in order, each with the digest of all that decides its result.
  *
  * A stage's digest chains over the stages before it, so a change in the recipe changes the digests from the first
- * stage it touches on, and of no stage before. Evaluations hang off the chain: nothing depends on them. */
+ * stage it touches on, and of no stage before. Evaluations hang off the chain: nothing depends on them. So do gates:
+ * but for the evaluation behind it, what depends on one depends on its outcome alone. Options of `repeat` are part where they differ from the default,
+ * so that a run without them is the same as before there were any. */
 #include "pipeline/context.h"
 
 #include <jansson.h>
 #include <string.h>
+#include "report/gate.h"
 
 typedef struct {
   const VjRecipe *recipe;
@@ -48,6 +51,25 @@ part_plugin (Plan *plan, const VjRecipePlugin *entry)
   part_model (plan, entry->model);
 }
 
+/* The model of a generating role. */
+static void
+part_generator (Plan *plan, const char *name)
+{
+  const char *asked = name != NULL ? vj_recipe_generator (plan->recipe, name) : NULL;
+  if (asked != NULL && asked != name) {
+    part (plan, "repeat.generator", "judge");
+    part_model (plan, asked);
+  }
+}
+
+static void
+part_gate_option (gpointer data, const char *name, const char *value)
+{
+  g_autofree char *path = g_strconcat ("repeat.gate.", name, NULL);
+  if (strcmp (name, "count") != 0) /* which decides the set, not the comparison */
+    part (data, path, value);
+}
+
 /* Adds a step of the parts gathered since the last one. Takes `name` and `title`. */
 static VjStep *
 add (Plan *plan, guint iteration, char *name, char *title, gboolean chained,
@@ -80,6 +102,17 @@ add_of_iteration (Plan *plan, guint iteration, const char *name, gboolean (*work
   return add (plan, iteration, g_strdup (name), g_strdup_printf ("iteration %u: %s", iteration, name), TRUE, work);
 }
 
+/* A stage that makes pairs: of an iteration, or (0) of the gate's held-out set. */
+static VjStep *
+add_of_pairs (Plan *plan, guint iteration, const char *name, gboolean (*work) (VjContext *, const VjStep *, GError **))
+{
+  if (iteration > 0)
+    return add_of_iteration (plan, iteration, name, work);
+  VjStep *step = add (plan, 0, g_strconcat (VJ_STORE_STAGE_GATE_SET, name, NULL), g_strdup_printf ("gate: %s", name), TRUE, work);
+  step->held_out = TRUE;
+  return step;
+}
+
 /* "filter:dedup", and "filter:dedup#2" where the recipe names the plugin again. */
 static char *
 entry_name (const char *kind, const VjRecipePlugin *entries, gsize index)
@@ -91,8 +124,9 @@ entry_name (const char *kind, const VjRecipePlugin *entries, gsize index)
                      : g_strdup_printf ("%s:%s#%u", kind, entries[index].name, before + 1);
 }
 
+/* `gate`: the step that says who is measured; NULL: there is none. */
 static void
-add_evaluations (Plan *plan, guint iteration, const char *label)
+add_evaluations (Plan *plan, guint iteration, const char *label, const VjStep *gate)
 {
   const VjRecipe *recipe = plan->recipe;
   for (gsize i = 0; i < recipe->n_evaluators; i++) {
@@ -100,33 +134,93 @@ add_evaluations (Plan *plan, guint iteration, const char *label)
     part_plugin (plan, &recipe->evaluators[i]);
     if (recipe->judge.plugin != NULL)
       part_plugin (plan, &recipe->judge);
+    if (gate != NULL)
+      part (plan, "repeat.gate", gate->digest);
     VjStep *step = add (plan, iteration, name, g_strdup_printf ("%s: %s", label, name), FALSE, vj_work_evaluate);
     step->index = (guint) i;
   }
 }
 
 static void
+part_sources (Plan *plan, gboolean held_out)
+{
+  const VjRecipe *recipe = plan->recipe;
+  const VjRecipeGate *gate = &recipe->gate;
+  gboolean own = held_out && gate->n_questions > 0;
+  g_autofree char *count = g_strdup_printf ("%" G_GINT64_FORMAT, gate->count);
+
+  for (gsize i = 0; i < (own ? gate->n_questions : recipe->n_questions); i++)
+    part_plugin (plan, own ? &gate->questions[i] : &recipe->questions[i]);
+  if (held_out)
+    part (plan, "repeat.gate.count", count);
+  else if (gate->present) /* questions that it holds out are left out */
+    part (plan, "repeat.gate", "present");
+  part (plan, "iteration.open_ended", recipe->respond.model != NULL ? "present" : "absent");
+  part (plan, "iteration.closed_form", recipe->sampler.plugin != NULL ? "present" : "absent");
+}
+
+/* Of an iteration, or (0) of the gate's held-out set. */
+static void
 add_pairs (Plan *plan, guint iteration)
 {
   const VjRecipe *recipe = plan->recipe;
 
-  for (gsize i = 0; i < recipe->n_questions; i++)
-    part_plugin (plan, &recipe->questions[i]);
-  part (plan, "iteration.open_ended", recipe->respond.model != NULL ? "present" : "absent");
-  part (plan, "iteration.closed_form", recipe->sampler.plugin != NULL ? "present" : "absent");
-  add_of_iteration (plan, iteration, "questions", vj_work_questions);
+  part_sources (plan, iteration == 0);
+  add_of_pairs (plan, iteration, "questions", vj_work_questions);
   if (recipe->respond.model != NULL) {
     part (plan, "iteration.open_ended.respond", recipe->respond.digest);
     part_model (plan, recipe->respond.model);
-    add_of_iteration (plan, iteration, "respond", vj_work_respond);
-    for (gsize i = 0; i < recipe->n_injectors; i++)
+    part_generator (plan, recipe->respond.model);
+    add_of_pairs (plan, iteration, "respond", vj_work_respond);
+    for (gsize i = 0; i < recipe->n_injectors; i++) {
       part_plugin (plan, &recipe->injectors[i]);
-    add_of_iteration (plan, iteration, "inject", vj_work_inject);
+      part_generator (plan, recipe->injectors[i].model);
+    }
+    add_of_pairs (plan, iteration, "inject", vj_work_inject);
   }
   if (recipe->sampler.plugin != NULL) {
     part_plugin (plan, &recipe->sampler);
-    add_of_iteration (plan, iteration, "sample", vj_work_sample);
+    part_generator (plan, recipe->sampler.model);
+    add_of_pairs (plan, iteration, "sample", vj_work_sample);
   }
+}
+
+static void
+add_filters (Plan *plan, guint iteration)
+{
+  const VjRecipe *recipe = plan->recipe;
+
+  for (gsize i = 0; i < recipe->n_filters; i++) {
+    g_autofree char *name = entry_name ("filter", recipe->filters, i);
+    part_plugin (plan, &recipe->filters[i]);
+    /* The last one keeps what the others only let pass. */
+    if (i + 1 == recipe->n_filters)
+      part (plan, "iteration.filters.last", "yes");
+    VjStep *step = add_of_iteration (plan, iteration, name, vj_work_filter);
+    step->index = (guint) i;
+    step->last_filter = i + 1 == recipe->n_filters;
+  }
+}
+
+/* Gives the gate's step; NULL: there is none. */
+static const VjStep *
+add_training (Plan *plan, guint iteration)
+{
+  const VjRecipe *recipe = plan->recipe;
+
+  part_plugin (plan, &recipe->trainer);
+  if (iteration > 1 && recipe->repeat.train_from == VJ_TRAIN_FROM_BASE)
+    part (plan, "repeat.train_from", "base");
+  if (iteration > 1 && recipe->repeat.traces == VJ_TRACES_ALL)
+    part (plan, "repeat.traces", "all");
+  add_of_iteration (plan, iteration, "train", vj_work_train);
+  if (!recipe->gate.present)
+    return NULL;
+  part_plugin (plan, &recipe->judge);
+  vj_recipe_repeat_options (recipe, TRUE, part_gate_option, plan);
+  /* Not chained: later iterations depend on the outcome alone, and vj_work_gate undoes them when that changes. */
+  return add (plan, iteration, g_strdup (VJ_STORE_STAGE_GATE), g_strdup_printf ("iteration %u: " VJ_STORE_STAGE_GATE, iteration), FALSE,
+              vj_work_gate);
 }
 
 static void
@@ -134,28 +228,24 @@ add_iteration (Plan *plan, guint iteration)
 {
   const VjRecipe *recipe = plan->recipe;
   g_autofree char *label = g_strdup_printf ("iteration %u", iteration);
+  const VjStep *gate = NULL;
 
-  add_pairs (plan, iteration);
+  if (iteration > 1 && recipe->repeat.pairs == VJ_PAIRS_REUSE) {
+    part (plan, "repeat.pairs", "reuse");
+    add_of_iteration (plan, iteration, VJ_STORE_STAGE_REUSE, vj_work_reuse);
+  } else
+    add_pairs (plan, iteration);
   if (recipe->judge.plugin != NULL) {
     part_plugin (plan, &recipe->judge);
     part (plan, "iteration.filters", recipe->n_filters > 0 ? "present" : "absent");
+    if (recipe->labels != VJ_LABELS_CONSTRUCTION)
+      part (plan, "iteration.labels", vj_recipe_labels_name (recipe->labels));
     add_of_iteration (plan, iteration, "judge", vj_work_judge);
-    for (gsize i = 0; i < recipe->n_filters; i++) {
-      g_autofree char *name = entry_name ("filter", recipe->filters, i);
-      part_plugin (plan, &recipe->filters[i]);
-      /* The last one keeps what the others only let pass. */
-      if (i + 1 == recipe->n_filters)
-        part (plan, "iteration.filters.last", "yes");
-      VjStep *step = add_of_iteration (plan, iteration, name, vj_work_filter);
-      step->index = (guint) i;
-      step->last_filter = i + 1 == recipe->n_filters;
-    }
-    if (recipe->trainer.plugin != NULL) {
-      part_plugin (plan, &recipe->trainer);
-      add_of_iteration (plan, iteration, "train", vj_work_train);
-    }
+    add_filters (plan, iteration);
+    if (recipe->trainer.plugin != NULL)
+      gate = add_training (plan, iteration);
   }
-  add_evaluations (plan, iteration, label);
+  add_evaluations (plan, iteration, label, gate);
 }
 
 static void
@@ -182,10 +272,12 @@ vj_plan_new (const VjRecipe *recipe)
   if (recipe->pretrain_init != NULL) {
     for (gsize i = 0; i < recipe->n_courses; i++)
       add_course (&plan, i);
-    add_evaluations (&plan, (guint) recipe->n_courses, "pretrained");
+    add_evaluations (&plan, (guint) recipe->n_courses, "pretrained", NULL);
   } else {
-    add_evaluations (&plan, 0, "before");
-    for (gint64 i = 1; recipe->iterates && i <= recipe->iterations; i++)
+    add_evaluations (&plan, 0, "before", NULL);
+    if (recipe->iterates && recipe->gate.present)
+      add_pairs (&plan, 0);
+    for (gint64 i = 1; recipe->iterates && i <= recipe->repeat.iterations; i++)
       add_iteration (&plan, (guint) i);
   }
   json_decref (plan.parts);
@@ -201,16 +293,27 @@ vj_step_label (const VjContext *context, const VjStep *step)
   return step->iteration == 0 ? g_strdup ("before") : g_strdup_printf ("iteration %u", step->iteration);
 }
 
-void
-vj_step_adopt (VjContext *context, const VjStep *step)
+static gboolean
+adopt_trained (VjContext *context, const VjStep *step)
+{
+  g_autofree char *dir = vj_context_model_dir (context, step->iteration, FALSE);
+  if (g_file_test (dir, G_FILE_TEST_IS_DIR)) /* else nothing was kept to train on */
+    vj_models_set_path (context->models, context->recipe->trainer.model, dir);
+  return TRUE;
+}
+
+gboolean
+vj_step_adopt (VjContext *context, const VjStep *step, GError **error)
 {
   const VjRecipe *recipe = context->recipe;
 
-  if (step->work == vj_work_train) {
-    g_autofree char *dir = vj_context_model_dir (context, step->iteration, FALSE);
-    if (g_file_test (dir, G_FILE_TEST_IS_DIR)) /* else nothing was kept to train on */
-      vj_models_set_path (context->models, recipe->trainer.model, dir);
-  } else if (step->work == vj_work_course && step->index + 1 == recipe->n_courses) {
+  if (step->work == vj_work_train && !recipe->gate.present)
+    return adopt_trained (context, step);
+  if (step->work == vj_work_gate) {
+    gboolean promoted;
+    return vj_step_promoted (context->store, step, &promoted, error) && (!promoted || adopt_trained (context, step));
+  }
+  if (step->work == vj_work_course && step->index + 1 == recipe->n_courses) {
     g_autofree char *dir = vj_context_model_dir (context, step->iteration, TRUE);
     if (recipe->judge.model != NULL)
       vj_models_set_path (context->models, recipe->judge.model, dir);
@@ -218,4 +321,5 @@ vj_step_adopt (VjContext *context, const VjStep *step)
       if (recipe->evaluators[i].model != NULL)
         vj_models_set_path (context->models, recipe->evaluators[i].model, dir);
   }
+  return TRUE;
 }

@@ -5,8 +5,70 @@
 
 typedef struct {
   gint64 in, kept;
-  char *fault; /* the first record's that is not usable */
+  char *fault;          /* the first record's that is not usable                */
+  GHashTable *held_out; /* what no iteration may train on; NULL: nothing is held out */
 } Counts;
+
+/* -- what the gate holds out ------------------------------------------------------ */
+
+/* A question is held out with every image it shows; one without images by its words. */
+static void
+hold_out (GHashTable *held_out, const VjRecord *question)
+{
+  gsize n = vj_record_n_images (question);
+  for (gsize i = 0; i < n; i++)
+    g_hash_table_add (held_out, g_strconcat ("image ", vj_record_image (question, i), NULL));
+  if (n == 0)
+    g_hash_table_add (held_out, g_strconcat ("words ", vj_record_text (question, "prompt"), NULL));
+}
+
+static gboolean
+holds (GHashTable *held_out, const VjDraft *draft)
+{
+  gboolean found = FALSE;
+  for (guint i = 0; held_out != NULL && i < draft->images->len; i++) {
+    g_autofree char *image = g_strconcat ("image ", vj_image_digest (draft->images->pdata[i]), NULL);
+    found |= g_hash_table_contains (held_out, image);
+  }
+  g_autofree char *words = g_strconcat ("words ", draft->prompt, NULL);
+  return found || (held_out != NULL && draft->images->len == 0 && g_hash_table_contains (held_out, words));
+}
+
+/* The questions of the gate's pairs. */
+static gboolean
+read_held_out (VjContext *context, GHashTable *held_out, GError **error)
+{
+  VjStoreQuery query = VJ_STORE_QUERY_ALL;
+
+  query.iteration = 0;
+  query.kind = VJ_RECORD_PAIR;
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (context->store, &query);
+  for (;;) {
+    g_autoptr (VjStored) pair = NULL, question = NULL;
+    if (!vj_store_walk_next (cursor, &pair, error))
+      return FALSE;
+    if (pair == NULL)
+      return TRUE;
+    question = vj_load_stored (context->store, pair->record->parents[0], error);
+    if (question == NULL)
+      return FALSE;
+    hold_out (held_out, question->record);
+  }
+}
+
+/* -- taking --------------------------------------------------------------------------- */
+
+/* Why this stage has no use for a sound draft; NULL: it has. Static. */
+static const char *
+no_use (const VjRecipe *recipe, const VjDraft *draft, const Counts *counts)
+{
+  gboolean closed = draft->form == VJ_FORM_CLOSED;
+  if (closed && recipe->sampler.plugin == NULL)
+    return "the recipe has no `closed_form`";
+  if (!closed && recipe->respond.model == NULL)
+    return "the recipe has no `open_ended`";
+  return holds (counts->held_out, draft) ? "the gate holds out its image or question" : NULL;
+}
 
 static gboolean
 take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char *plugin, Counts *counts, gboolean *ret_end,
@@ -25,21 +87,34 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
     *ret_end = TRUE;
     return TRUE;
   }
-  gboolean closed = drafter->draft->form == VJ_FORM_CLOSED;
-  gboolean taken_up = closed ? context->recipe->sampler.plugin != NULL : context->recipe->respond.model != NULL;
-  gboolean unused = flow == VJ_FLOW_OK && !taken_up;
+  const char *why = flow == VJ_FLOW_OK ? no_use (context->recipe, drafter->draft, counts) : NULL;
   if (!vj_draft_store (drafter->draft, context, step, VJ_RECORD_QUESTION, id, plugin, flow, error))
     return FALSE;
   /* A question that no stage would take up must not vanish from the books. */
-  const char *why = closed ? "the recipe has no `closed_form`" : "the recipe has no `open_ended`";
-  if (unused && !vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name, why, error))
+  if (why != NULL && !vj_store_record_fate (context->store, id, VJ_FATE_DROPPED, step->name, why, error))
     return FALSE;
-  if (counts->fault == NULL && (unused || flow != VJ_FLOW_OK))
-    counts->fault = unused ? g_strdup (why) : vj_draft_problem (drafter->draft);
+  if (counts->fault == NULL && (why != NULL || flow != VJ_FLOW_OK))
+    counts->fault = why != NULL ? g_strdup (why) : vj_draft_problem (drafter->draft);
   counts->in++;
-  counts->kept += flow == VJ_FLOW_OK && !unused;
+  counts->kept += flow == VJ_FLOW_OK && why == NULL;
   /* Nothing is kept of sources that yield nothing usable, so that they can be mended. */
   return counts->in % GROUP != 0 || counts->kept == 0 || vj_store_commit (context->store, error);
+}
+
+/* The gate's own sources, else the iteration's: for the gate these are drawn from other streams. */
+static const VjRecipePlugin *
+sources_of (const VjRecipe *recipe, const VjStep *step, gsize *ret_n)
+{
+  gboolean own = step->held_out && recipe->gate.n_questions > 0;
+  *ret_n = own ? recipe->gate.n_questions : recipe->n_questions;
+  return own ? recipe->gate.questions : recipe->questions;
+}
+
+/* The count of an iteration's source says how many questions an iteration has, not how many the gate has. */
+static gint64
+held_out_limit (const VjRecipeGate *gate, const VjRecipePlugin *entry)
+{
+  return gate->n_questions > 0 && entry->count > 0 ? MIN (entry->count, gate->count) : gate->count;
 }
 
 /* A source starts anew each time: what it yielded before an interruption it yields again, and storing the same record
@@ -47,15 +122,20 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
 static gboolean
 drain (VjContext *context, const VjStep *step, gsize source, Counts *counts, GError **error)
 {
-  const VjRecipePlugin *entry = &context->recipe->questions[source];
-  g_autofree char *stream = g_strdup_printf ("iteration %u/questions.%zu", step->iteration, source);
-  g_autofree char *prefix = g_strdup_printf ("q%u.%zu.", step->iteration, source);
+  gsize n;
+  const VjRecipePlugin *entry = &sources_of (context->recipe, step, &n)[source];
+  g_autofree char *stream = step->held_out ? g_strdup_printf ("gate/questions.%zu", source)
+                                           : g_strdup_printf ("iteration %u/questions.%zu", step->iteration, source);
+  g_autofree char *prefix = step->held_out ? g_strdup_printf ("g.%zu.", source)
+                                           : g_strdup_printf ("q%u.%zu.", step->iteration, source);
   g_auto (VjDrafter) drafter = {0};
-  guint64 total = entry->count > 0 ? (guint64) (counts->in + entry->count) : 0;
   gboolean end = FALSE;
 
   if (!vj_drafter_init (&drafter, context, entry, stream, prefix, error))
     return FALSE;
+  if (step->held_out)
+    drafter.limit = held_out_limit (&context->recipe->gate, entry);
+  guint64 total = drafter.limit > 0 ? (guint64) (counts->in + drafter.limit) : 0;
   while (!end) {
     if (!take_one (&drafter, context, step, entry->name, counts, &end, error))
       return FALSE;
@@ -68,13 +148,17 @@ drain (VjContext *context, const VjStep *step, gsize source, Counts *counts, GEr
 static gboolean
 drain_all (VjContext *context, const VjStep *step, Counts *counts, GError **error)
 {
-  for (gsize i = 0; i < context->recipe->n_questions; i++)
+  gsize n;
+
+  sources_of (context->recipe, step, &n);
+  for (gsize i = 0; i < n; i++)
     if (!drain (context, step, i, counts, error))
       return FALSE;
   return counts->kept > 0
          || vj_fail (error, VJ_EXIT_DATA, "%s: the sources yielded %" G_GINT64_FORMAT " records, none of them usable%s%s; mend the data "
-                     "or the sources' options", step->title, counts->in, counts->fault ? "; the first: " : "",
-                     counts->fault ? counts->fault : "");
+                     "or the sources' options%s", step->title, counts->in, counts->fault ? "; the first: " : "",
+                     counts->fault ? counts->fault : "",
+                     counts->held_out != NULL ? ", or let the gate hold out less by repeat.gate.count or sources of its own" : "");
 }
 
 gboolean
@@ -85,7 +169,11 @@ vj_work_questions (VjContext *context, const VjStep *step, GError **error)
   if (!vj_step_begin (context, step, 0, error))
     return FALSE;
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "questions", 0, 0, NULL);
-  gboolean good = drain_all (context, step, &counts, error);
+  if (context->recipe->gate.present && !step->held_out)
+    counts.held_out = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  gboolean good = (counts.held_out == NULL || read_held_out (context, counts.held_out, error))
+                  && drain_all (context, step, &counts, error);
+  g_clear_pointer (&counts.held_out, g_hash_table_unref);
   g_free (counts.fault);
   if (!good)
     return FALSE;

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <string.h>
 #include "pipeline/context.h"
+#include "report/summary.h"
 
 void
 vj_run_result_clear (VjRunResult *result)
@@ -41,18 +42,22 @@ append_once (GString *list, const char *path, const char *mark)
     g_string_append_printf (list, "%s%s%s", list->len > 0 ? ", " : "", path, mark);
 }
 
+/* What a stage was run with: key path -> digest. New reference; NULL: that is not known. */
+static json_t *
+old_parts (VjContext *context, const VjStage *stage)
+{
+  g_autofree char *key = g_strdup_printf ("parts %u %s", stage->iteration, stage->name), *text = NULL;
+  return vj_store_meta_get (context->store, key, &text, NULL) && text != NULL ? json_loads (text, 0, NULL) : NULL;
+}
+
 /* The key paths whose digests differ between what a stage was run with and what the recipe says now: "why". */
 static void
-explain_change (VjContext *context, const VjStep *step, GString *why)
+explain_change (VjContext *context, const VjStage *stage, const VjStep *step, GString *why)
 {
-  g_autofree char *key = g_strdup_printf ("parts %u %s", step->iteration, step->name), *text = NULL;
+  json_t *old = old_parts (context, stage), *now = json_loads (step->parts, 0, NULL), *value;
   const char *path;
-  json_t *value;
 
-  if (!vj_store_meta_get (context->store, key, &text, NULL) || text == NULL)
-    return;
-  json_t *old = json_loads (text, 0, NULL), *now = json_loads (step->parts, 0, NULL);
-  json_object_foreach (now, path, value)
+  json_object_foreach (old != NULL ? now : NULL, path, value)
     if (!json_equal (json_object_get (old, path), value))
       append_once (why, path, "");
   json_object_foreach (old, path, value)
@@ -60,6 +65,24 @@ explain_change (VjContext *context, const VjStep *step, GString *why)
       append_once (why, path, " (removed)");
   json_decref (old);
   json_decref (now);
+}
+
+/* The same for a stage that the recipe no longer has: what no stage reads any more. */
+static void
+explain_removal (VjContext *context, const GPtrArray *plan, const VjStage *stage, GString *why)
+{
+  json_t *old = old_parts (context, stage), *value;
+  const char *path;
+
+  for (guint i = 0; i < plan->len; i++) {
+    json_t *now = json_loads (((const VjStep *) plan->pdata[i])->parts, 0, NULL);
+    json_object_foreach (now, path, value)
+      json_object_del (old, path);
+    json_decref (now);
+  }
+  json_object_foreach (old, path, value)
+    append_once (why, path, " (removed)");
+  json_decref (old);
 }
 
 /* Stages done under another recipe are forgotten, the last first; so are stages the recipe no longer has, unless they
@@ -76,9 +99,10 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
     const VjStage *stage = stages->pdata[i];
     const VjStep *step = find_step (plan, stage->iteration, stage->name);
     if (step != NULL && strcmp (step->digest, stage->digest) != 0) {
-      explain_change (context, step, why);
+      explain_change (context, stage, step, why);
       g_string_append_printf (what, "%s%s", what->len > 0 ? ", " : "", step->title);
-    }
+    } else if (step == NULL && stage->iteration <= last_iteration (plan))
+      explain_removal (context, plan, stage, why);
   }
   for (guint i = stages->len; i > 0; i--) {
     const VjStage *stage = stages->pdata[i - 1];
@@ -120,9 +144,12 @@ note_recipe (VjContext *context, GError **error)
 {
   g_autofree char *seed = g_strdup_printf ("%" G_GUINT64_FORMAT, context->recipe->seed);
   g_autofree char *file = g_canonicalize_filename (context->recipe->file, NULL);
+  VjRecipeLabels labels = context->recipe->labels;
+  const char *ablation = labels != VJ_LABELS_CONSTRUCTION ? vj_recipe_labels_name (labels) : NULL;
   return vj_store_begin (context->store, error) && vj_store_meta_set (context->store, "recipe.name", context->recipe->name, error)
          && vj_store_meta_set (context->store, "recipe.file", file, error)
          && vj_store_meta_set (context->store, "recipe.digest", context->recipe->digest, error)
+         && vj_store_meta_set (context->store, VJ_SUMMARY_ABLATION, ablation, error)
          && vj_store_meta_set (context->store, "seed", seed, error) && vj_store_commit (context->store, error);
 }
 
@@ -143,24 +170,51 @@ run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GEr
   /* A run killed right behind a training has its state still. A course's is what the next one goes on from. */
   if (*ret_done_before && step->work == vj_work_train && !vj_context_forget_training (context, step->iteration, error))
     return FALSE;
-  vj_step_adopt (context, step);
+  return vj_step_adopt (context, step, error);
+}
+
+/* What pretraining made, or the judge as it stands: an iteration that kept no trace made none, and a gate may have refused
+ * the last. NULL: it is the recipe's. */
+static char *
+last_model (const VjContext *context)
+{
+  const VjRecipe *recipe = context->recipe;
+  if (recipe->n_courses > 0)
+    return vj_context_model_dir (context, (guint) recipe->n_courses, TRUE);
+  const char *path = recipe->iterates ? vj_models_path (context->models, recipe->trainer.model) : NULL;
+  return path != NULL && vj_path_lies_in (path, vj_store_dir (context->store)) ? g_strdup (path) : NULL;
+}
+
+/* All stages in turn, up to where the gate stops. */
+static gboolean
+run_all (VjContext *context, const GPtrArray *plan, VjRunResult *result, GError **error)
+{
+  for (guint i = 0; i < plan->len; i++) {
+    const VjStep *step = plan->pdata[i];
+    gboolean done_before = FALSE, stops = FALSE;
+    if (result->stopped > 0 && step->iteration > result->stopped) {
+      result->not_run++;
+      continue;
+    }
+    if (!run_step (context, step, &done_before, error)
+        || (step->work == vj_work_gate && !vj_step_stops (context->store, step, &stops, error)))
+      return FALSE;
+    result->done_before += done_before;
+    if (stops)
+      result->stopped = step->iteration;
+  }
+  if (result->not_run > 0)
+    vj_log_write (context->log, VJ_LOG_WARNING, "run", "the gate stopped the run at iteration %u: the %u stages of later iterations "
+                  "are not run; a larger repeat.gate.patience goes on from there", result->stopped, result->not_run);
   return TRUE;
 }
 
-/* An iteration that kept no trace made no model. */
-static char *
-last_model (const VjContext *context, const GPtrArray *plan)
+static void
+warn_of_labels (const VjContext *context)
 {
-  for (guint i = plan->len; i > 0; i--) {
-    const VjStep *step = plan->pdata[i - 1];
-    if (step->work != vj_work_train && step->work != vj_work_course)
-      continue;
-    gboolean last = step->work == vj_work_course && step->index + 1 == context->recipe->n_courses;
-    g_autofree char *dir = vj_context_model_dir (context, step->iteration, last);
-    if (g_file_test (dir, G_FILE_TEST_IS_DIR))
-      return g_steal_pointer (&dir);
-  }
-  return NULL;
+  if (context->recipe->labels != VJ_LABELS_CONSTRUCTION)
+    vj_log_write (context->log, VJ_LOG_WARNING, "run", "ABLATION: iteration.labels is %s, so which verdict counts as right is a coin: this "
+                  "run is a control, and its judge has learned nothing true", vj_recipe_labels_name (context->recipe->labels));
 }
 
 gboolean
@@ -178,15 +232,12 @@ vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **er
     return FALSE;
   if (!forget_stale (&context, plan, error) || !note_recipe (&context, error))
     return FALSE;
-  for (guint i = 0; i < plan->len; i++) {
-    gboolean done_before = FALSE;
-    if (!run_step (&context, plan->pdata[i], &done_before, error))
-      return FALSE;
-    result.done_before += done_before;
-  }
+  warn_of_labels (&context);
+  if (!run_all (&context, plan, &result, error))
+    return FALSE;
   if (!vj_store_balance (config->store, VJ_ANY, error) || !vj_store_quarantine_count (config->store, &result.failed, error))
     return FALSE;
-  result.model = last_model (&context, plan);
+  result.model = last_model (&context);
   *ret_result = result;
   return TRUE;
 }
@@ -198,21 +249,36 @@ run_stage_free (gpointer data)
   g_free (data);
 }
 
+/* Whether the stage is done as the recipe wants it, and its gate stops the run. */
+static gboolean
+stage_stops (VjStore *store, const VjStep *step, const VjRunStage *stage, gboolean *ret_stops, GError **error)
+{
+  *ret_stops = FALSE;
+  return step->work != vj_work_gate || !stage->done || vj_step_stops (store, step, ret_stops, error);
+}
+
 gboolean
 vj_pipeline_stages (const VjRecipe *recipe, VjStore *store, GPtrArray **ret_stages, GError **error)
 {
   g_autoptr (GPtrArray) plan = vj_plan_new (recipe), stages = g_ptr_array_new_with_free_func (run_stage_free);
+  guint stopped = 0;
 
   for (guint i = 0; i < plan->len; i++) {
     const VjStep *step = plan->pdata[i];
     g_autoptr (VjStage) known = NULL;
+    gboolean stops;
     if (!vj_store_stage_get (store, step->iteration, step->name, &known, error))
       return FALSE;
     VjRunStage *stage = g_new0 (VjRunStage, 1);
+    g_ptr_array_add (stages, stage);
     stage->title = g_strdup (step->title);
     stage->stale = known != NULL && strcmp (known->digest, step->digest) != 0;
     stage->done = known != NULL && known->state == VJ_STAGE_DONE && !stage->stale;
-    g_ptr_array_add (stages, stage);
+    stage->stopped = stopped > 0 && step->iteration > stopped;
+    if (!stage_stops (store, step, stage, &stops, error))
+      return FALSE;
+    if (stops && stopped == 0)
+      stopped = step->iteration;
   }
   *ret_stages = g_steal_pointer (&stages);
   return TRUE;

@@ -19,8 +19,9 @@ typedef struct {
 
 typedef struct {
   guint stages, done_before; /* of the plan; of them finished by runs before                            */
+  guint stopped, not_run;    /* iteration at which the gate stopped the run, 0: it did not; stages behind it */
   gint64 failed;             /* records quarantined by a source or left without an answer by a backend  */
-  char *model;               /* owned: directory of the last model trained; NULL: none                  */
+  char *model;               /* owned: directory of the judge as it stands; NULL: it is the recipe's    */
 } VjRunResult;
 
 VJ_API void vj_run_result_clear (VjRunResult *result);
@@ -38,6 +39,7 @@ VJ_API gboolean vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_res
 typedef struct {
   char *title;
   gboolean done, stale; /* stale: it was done, or begun, under another recipe */
+  gboolean stopped;     /* lies behind the iteration at which the gate stopped: it is not run */
 } VjRunStage;
 
 /* What is done and what is left: VjRunStage *, in order. Works on a store open for reading. */

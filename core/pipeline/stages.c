@@ -74,9 +74,8 @@ vj_inputs_clear (VjInputs *inputs)
   g_clear_pointer (&inputs->open, g_ptr_array_unref);
 }
 
-/* Whether `path` is `dir` or lies below it. */
-static gboolean
-lies_in (const char *path, const char *dir)
+gboolean
+vj_path_lies_in (const char *path, const char *dir)
 {
   g_autofree char *inner = g_canonicalize_filename (path, NULL), *outer = g_canonicalize_filename (dir, NULL);
   gsize length = strlen (outer);
@@ -91,7 +90,7 @@ vj_context_model (VjContext *context, const char *name, GError **error)
   g_autofree char *key = NULL, *known = NULL;
 
   /* What this run trains itself changes when its stage is done anew. */
-  if (path == NULL || lies_in (path, vj_store_dir (context->store)))
+  if (path == NULL || vj_path_lies_in (path, vj_store_dir (context->store)))
     return model;
   /* Options are part of an identity. A changed entry has its stages run again, so it may begin with another one. */
   key = g_strdup_printf ("identity %s %s", vj_recipe_model (context->recipe, name)->backend.digest, path);

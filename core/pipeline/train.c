@@ -5,7 +5,9 @@
 #include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+#include "base/file.h"
 #include "record/request.h"
+#include "report/lineage.h"
 
 char *
 vj_context_model_dir (const VjContext *context, guint number, gboolean last)
@@ -238,13 +240,13 @@ fill_course (VjContext *context, const VjStep *step, gpointer data, VjCourse *co
   return good;
 }
 
+/* Adds the ids of the iteration's kept traces. */
 static gboolean
-kept_traces (VjContext *context, const VjStep *step, GPtrArray **ret_ids, GError **error)
+kept_traces (VjContext *context, guint iteration, GPtrArray *ids, GError **error)
 {
   VjStoreQuery query = VJ_STORE_QUERY_ALL;
-  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
 
-  query.iteration = (int) step->iteration;
+  query.iteration = (int) iteration;
   query.kind = VJ_RECORD_JUDGMENT;
   query.fate = VJ_FATE_KEPT;
   query.stage = "judge";
@@ -254,22 +256,63 @@ kept_traces (VjContext *context, const VjStep *step, GPtrArray **ret_ids, GError
     if (!vj_store_walk_next (cursor, &stored, error))
       return FALSE;
     if (stored == NULL)
-      break;
+      return TRUE;
     g_ptr_array_add (ids, g_strdup (stored->record->id));
   }
-  *ret_ids = g_steal_pointer (&ids);
+}
+
+/* What is trained on: this iteration's traces, or with `traces: all` those of the ones before as well. */
+static gboolean
+all_traces (VjContext *context, const VjStep *step, guint *ret_first, GPtrArray *ids, GError **error)
+{
+  *ret_first = context->recipe->repeat.traces == VJ_TRACES_ALL ? 1 : step->iteration;
+  for (guint i = *ret_first; i <= step->iteration; i++)
+    if (!kept_traces (context, i, ids, error))
+      return FALSE;
   return TRUE;
+}
+
+/* Beside the weights: which stage made them, out of what. */
+static gboolean
+note_lineage (VjContext *context, const VjStep *step, const char *output, const VjLineageTraining *lineage, GError **error)
+{
+  g_autofree char *path = g_build_filename (output, VJ_LINEAGE_NAME, NULL), *text = NULL;
+  return vj_lineage_put_training (context->store, step->iteration, step->name, lineage, &text, error)
+         && vj_file_write (path, text, strlen (text), 0600, error);
+}
+
+/* Trains the model that stands under the trained name. */
+static gboolean
+train_from (VjContext *context, const VjStep *step, const char *output, GPtrArray *ids, guint first, GError **error)
+{
+  const VjRecipePlugin *entry = &context->recipe->trainer;
+  g_autofree char *state = vj_context_state_file (context, step->iteration), *identity = NULL;
+  g_autofree char *label = vj_context_model_label (context, entry->model);
+  g_autofree char *from = g_strdup (vj_models_path (context->models, entry->model));
+  VjCourseConfig config = {.model = from, .output = output, .checkpoint = state, .dtype = entry->dtype,
+                           .seed = context->recipe->seed};
+  /* The trainer reads the directory itself, so it is asked here whether that is still the model it was. */
+  VjModel *model = vj_context_model (context, entry->model, error);
+  if (model == NULL)
+    return FALSE;
+  identity = g_strdup (model->identity);
+  VjLineageTraining lineage = {.parent = {label, identity}, .first = first, .last = step->iteration, .traces = ids->len};
+  vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
+  return vj_context_train (context, step, entry, &config, fill_course, ids, error)
+         && note_lineage (context, step, output, &lineage, error);
 }
 
 gboolean
 vj_work_train (VjContext *context, const VjStep *step, GError **error)
 {
-  const VjRecipePlugin *entry = &context->recipe->trainer;
-  g_autofree char *output = vj_context_model_dir (context, step->iteration, FALSE);
-  g_autofree char *state = vj_context_state_file (context, step->iteration);
-  g_autoptr (GPtrArray) ids = NULL;
+  const VjRecipe *recipe = context->recipe;
+  const char *name = recipe->trainer.model;
+  g_autofree char *output = vj_context_model_dir (context, step->iteration, FALSE), *base = vj_recipe_model_path (recipe, name);
+  g_autofree char *standing = g_strdup (vj_models_path (context->models, name));
+  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  guint first;
 
-  if (!kept_traces (context, step, &ids, error) || !vj_step_begin (context, step, ids->len, error))
+  if (!all_traces (context, step, &first, ids, error) || !vj_step_begin (context, step, ids->len, error))
     return FALSE;
   if (ids->len == 0) {
     /* The judge stays as it is; evaluation and later iterations go on with it. */
@@ -277,14 +320,10 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
                   "is; ask more questions or loosen the filters", step->title);
     return remove_dir (output, error) && vj_step_end (context, step, 0, 0, error);
   }
-  VjCourseConfig config = {.model = vj_models_path (context->models, entry->model), .output = output, .checkpoint = state,
-                           .dtype = entry->dtype, .seed = context->recipe->seed};
-  /* The trainer reads the directory itself, so it is asked here whether that is still the model it was. */
-  if (vj_context_model (context, entry->model, error) == NULL)
-    return FALSE;
-  vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
-  if (!vj_context_train (context, step, entry, &config, fill_course, ids, error))
-    return FALSE;
-  return vj_step_end (context, step, ids->len, ids->len, error)
+  if (recipe->repeat.train_from == VJ_TRAIN_FROM_BASE)
+    vj_models_set_path (context->models, name, base);
+  gboolean good = train_from (context, step, output, ids, first, error);
+  vj_models_set_path (context->models, name, standing);
+  return good && vj_step_end (context, step, ids->len, ids->len, error)
          && vj_context_forget_training (context, step->iteration, error);
 }

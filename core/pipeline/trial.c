@@ -13,7 +13,9 @@ typedef struct {
   VjProblems problems;
   GHashTable *tried;  /* key paths and directories that were looked at: each is told once */
   GHashTable *paths;  /* model name -> directory as of this stage; "": one that is not made yet */
-  char *made, *maker; /* directory of the last training that is done, and its stage's title */
+  char *made, *maker; /* directory of the model that a done training made and that stands, and its stage's title */
+  char *candidate;    /* directory of the last training that is done, for its gate; NULL: none */
+  char *candidate_maker;
 } Trial;
 
 static void
@@ -117,6 +119,30 @@ try_course (Trial *trial, const VjStep *step)
     need_made (trial, trial->made, trial->maker);
 }
 
+static void
+try_questions (Trial *trial, const VjStep *step)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+  gboolean own = step->held_out && recipe->gate.n_questions > 0;
+  for (gsize i = 0; i < (own ? recipe->gate.n_questions : recipe->n_questions); i++)
+    try_plugin (trial, own ? &recipe->gate.questions[i] : &recipe->questions[i]);
+}
+
+static void
+need_generator (Trial *trial, const char *name)
+{
+  need_model (trial, name != NULL ? vj_recipe_generator (trial->context->recipe, name) : NULL);
+}
+
+static void
+try_gate (Trial *trial)
+{
+  try_plugin (trial, &trial->context->recipe->judge);
+  need_model (trial, trial->context->recipe->trainer.model);
+  if (trial->candidate != NULL)
+    need_made (trial, trial->candidate, trial->candidate_maker);
+}
+
 /* All that one stage will need. */
 static void
 try_step (Trial *trial, const VjStep *step)
@@ -124,23 +150,26 @@ try_step (Trial *trial, const VjStep *step)
   const VjRecipe *recipe = trial->context->recipe;
 
   if (step->work == vj_work_questions) {
-    for (gsize i = 0; i < recipe->n_questions; i++)
-      try_plugin (trial, &recipe->questions[i]);
+    try_questions (trial, step);
   } else if (step->work == vj_work_respond) {
-    need_model (trial, recipe->respond.model);
+    need_generator (trial, recipe->respond.model);
   } else if (step->work == vj_work_inject) {
     for (gsize i = 0; i < recipe->n_injectors; i++) {
       try_plugin (trial, &recipe->injectors[i]);
-      need_model (trial, recipe->injectors[i].model);
+      need_generator (trial, recipe->injectors[i].model);
     }
-  } else if (step->work == vj_work_sample || step->work == vj_work_judge) {
-    const VjRecipePlugin *entry = step->work == vj_work_judge ? &recipe->judge : &recipe->sampler;
-    try_plugin (trial, entry);
-    need_model (trial, entry->model);
+  } else if (step->work == vj_work_sample) {
+    try_plugin (trial, &recipe->sampler);
+    need_generator (trial, recipe->sampler.model);
+  } else if (step->work == vj_work_judge) {
+    try_plugin (trial, &recipe->judge);
+    need_model (trial, recipe->judge.model);
   } else if (step->work == vj_work_filter) {
     try_plugin (trial, &recipe->filters[step->index]);
   } else if (step->work == vj_work_train) {
     try_trainer (trial);
+  } else if (step->work == vj_work_gate) {
+    try_gate (trial);
   } else if (step->work == vj_work_course) {
     try_course (trial, step);
   } else if (step->work == vj_work_evaluate) {
@@ -155,6 +184,40 @@ set_path (Trial *trial, const char *name, const char *path)
     g_hash_table_insert (trial->paths, g_strdup (name), g_strdup (path));
 }
 
+/* With a gate a training makes a candidate, if it keeps any trace. */
+static void
+pass_candidate (Trial *trial, const VjStep *step, gboolean made)
+{
+  g_free (trial->candidate);
+  g_free (trial->candidate_maker);
+  trial->candidate = made ? vj_context_model_dir (trial->context, step->iteration, FALSE) : NULL;
+  trial->candidate_maker = made ? g_strdup (step->title) : NULL;
+}
+
+/* Which model the stages behind a gate find: the candidate, the judge as it was, or one that is not known yet. */
+static gboolean
+pass_gate (Trial *trial, const VjStep *step, gboolean done, gboolean *ret_stops, GError **error)
+{
+  const char *name = trial->context->recipe->trainer.model;
+  gboolean promoted = FALSE;
+
+  if (!done) {
+    set_path (trial, name, "");
+    return TRUE;
+  }
+  if (!vj_step_promoted (trial->context->store, step, &promoted, error)
+      || !vj_step_stops (trial->context->store, step, ret_stops, error))
+    return FALSE;
+  if (promoted && trial->candidate != NULL) {
+    g_free (trial->made);
+    g_free (trial->maker);
+    trial->made = g_steal_pointer (&trial->candidate);
+    trial->maker = g_steal_pointer (&trial->candidate_maker);
+    set_path (trial, name, trial->made);
+  }
+  return TRUE;
+}
+
 /* Which model the stages behind a training find: the one it made, or one that is still to come. */
 static void
 pass_training (Trial *trial, const VjStep *step, gboolean done, gint64 kept)
@@ -164,6 +227,10 @@ pass_training (Trial *trial, const VjStep *step, gboolean done, gint64 kept)
 
   if (step->work != vj_work_train && !course)
     return;
+  if (step->work == vj_work_train && recipe->gate.present) {
+    pass_candidate (trial, step, done && kept > 0);
+    return;
+  }
   if (done && kept == 0)
     return; /* no trace was kept: the judge stays as it was */
   g_clear_pointer (&trial->made, g_free);
@@ -184,11 +251,14 @@ pass_training (Trial *trial, const VjStep *step, gboolean done, gint64 kept)
 static gboolean
 try_all (Trial *trial, const GPtrArray *plan, GError **error)
 {
-  gboolean all_done = TRUE;
+  gboolean all_done = TRUE, stops = FALSE;
+  guint stopped = G_MAXUINT;
 
   for (guint i = 0; i < plan->len; i++) {
     const VjStep *step = plan->pdata[i];
     g_autoptr (VjStage) known = NULL;
+    if (step->iteration > stopped)
+      break;
     if (trial->context->store != NULL
         && !vj_store_stage_get (trial->context->store, step->iteration, step->name, &known, error))
       return FALSE;
@@ -197,6 +267,10 @@ try_all (Trial *trial, const GPtrArray *plan, GError **error)
       try_step (trial, step);
     all_done &= done;
     pass_training (trial, step, done, known != NULL ? known->n_kept : 0);
+    if (step->work == vj_work_gate && !pass_gate (trial, step, done, &stops, error))
+      return FALSE;
+    if (stops)
+      stopped = MIN (stopped, step->iteration);
   }
   if (all_done && trial->made != NULL)
     need_made (trial, trial->made, trial->maker);
@@ -217,6 +291,8 @@ vj_context_try (VjContext *context, const GPtrArray *plan, GError **error)
   g_hash_table_unref (trial.paths);
   g_free (trial.made);
   g_free (trial.maker);
+  g_free (trial.candidate);
+  g_free (trial.candidate_maker);
   return good;
 }
 

@@ -7,6 +7,7 @@
 
 const char *const vj_dtype_choices[] = {"bf16", "f32", NULL};
 const char *const vj_order_choices[] = {"both", "one", NULL};
+const char *const vj_label_choices[] = {"construction", "shuffled-presentations", "shuffled-pairs", NULL}; /* as VjRecipeLabels */
 
 const char *
 vj_role_folder (VjRole role)

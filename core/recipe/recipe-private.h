@@ -36,11 +36,17 @@ const char *vj_check_choice (VjChecker *checker, const VjNode *map, const char *
 /* The key `model` of a map: NULL, or the name of a model that exists. */
 const char *vj_check_model (VjChecker *checker, const VjNode *map);
 
+/* repeat.c: the section repeat, after the sections that it speaks of. */
+void vj_check_repeat (VjChecker *checker);
+
 /* Literal secrets anywhere in the tree. */
 void vj_check_secrets (VjChecker *checker, const VjNode *node);
 
 extern const char *const vj_dtype_choices[];
 extern const char *const vj_order_choices[];
+extern const char *const vj_label_choices[];
 extern const VjOption vj_respond_options[];
+extern const VjOption vj_repeat_options[];
+extern const VjOption vj_gate_options[];
 
 #endif

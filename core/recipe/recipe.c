@@ -175,7 +175,7 @@ check_closed_form (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
 static void
 check_iteration (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
 {
-  static const char *const keys[] = {"questions", "open_ended", "closed_form", "judge", "filters", "train", NULL};
+  static const char *const keys[] = {"questions", "open_ended", "closed_form", "judge", "labels", "filters", "train", NULL};
   recipe->iterates = TRUE;
   vj_check_keys (checker, node, keys);
   const VjNode *questions = vj_check_child (checker, node, "questions", VJ_NODE_SEQUENCE, "the sources of questions");
@@ -189,6 +189,10 @@ check_iteration (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
   const VjNode *judge = vj_check_child (checker, node, "judge", VJ_NODE_MAP, "the judge");
   if (judge != NULL)
     vj_check_entry (checker, judge, VJ_ROLE_JUDGE, VJ_ENTRY_PLAIN, &recipe->judge);
+  const char *labels = vj_check_choice (checker, node, "labels", vj_label_choices);
+  for (guint i = 0; labels != NULL && vj_label_choices[i] != NULL; i++)
+    if (strcmp (labels, vj_label_choices[i]) == 0)
+      recipe->labels = (VjRecipeLabels) i;
   recipe->filters = vj_check_entries (checker, vj_check_child (checker, node, "filters", VJ_NODE_SEQUENCE, NULL), VJ_ROLE_FILTER,
                                       VJ_ENTRY_PLAIN, &recipe->n_filters);
   const VjNode *train = vj_check_child (checker, node, "train", VJ_NODE_MAP, "the trainer");
@@ -233,23 +237,6 @@ check_pretrain (VjChecker *checker, Recipe *recipe, const VjNode *node)
   check_courses (checker, &recipe->pub, vj_check_child (checker, node, "courses", VJ_NODE_SEQUENCE, "the courses, in order"));
 }
 
-static void
-check_repeat (VjChecker *checker, VjRecipe *recipe)
-{
-  static const char *const keys[] = {"iterations", "gate", NULL};
-  static const char *const gate_keys[] = {"metric", "patience", NULL};
-  const VjNode *node = vj_check_child (checker, recipe->root, "repeat", VJ_NODE_MAP, NULL);
-  vj_check_keys (checker, node, keys);
-  recipe->iterations = vj_check_integer (checker, node, "iterations", 1, 1000, 1);
-  const VjNode *gate = vj_check_child (checker, node, "gate", VJ_NODE_MAP, NULL);
-  if (gate == NULL)
-    return;
-  vj_check_keys (checker, gate, gate_keys);
-  const VjNode *metric = vj_check_child (checker, gate, "metric", VJ_NODE_STRING, "the figure that must improve, e.g. accuracy");
-  recipe->gate.metric = metric != NULL ? metric->text : NULL;
-  recipe->gate.patience = vj_check_integer (checker, gate, "patience", 0, 1000, 1);
-}
-
 /* Evaluators that ask nothing themselves have their pairs judged. */
 static void
 check_evaluate (VjChecker *checker, VjRecipe *recipe)
@@ -291,7 +278,7 @@ check_all (VjChecker *checker, Recipe *recipe)
            && vj_node_get (pub->root, "pretrain") == NULL)
     vj_problem_at (&checker->problems, pub->root, "the recipe does nothing; expected a section iteration, pretrain or evaluate");
   check_evaluate (checker, pub);
-  check_repeat (checker, pub);
+  vj_check_repeat (checker);
 }
 
 /* -- life ---------------------------------------------------------------------- */
@@ -357,6 +344,7 @@ vj_recipe_free (VjRecipe *pub)
   vj_entries_free (pub->injectors, pub->n_injectors);
   vj_entries_free (pub->filters, pub->n_filters);
   vj_entries_free (pub->evaluators, pub->n_evaluators);
+  vj_entries_free (pub->gate.questions, pub->gate.n_questions);
   vj_entry_done (&pub->sampler);
   vj_entry_done (&pub->judge);
   vj_entry_done (&pub->trainer);
@@ -381,4 +369,12 @@ vj_recipe_model (const VjRecipe *recipe, const char *name)
     if (g_strcmp0 (recipe->models[i].name, name) == 0)
       return &recipe->models[i];
   return NULL;
+}
+
+char *
+vj_recipe_model_path (const VjRecipe *recipe, const char *name)
+{
+  const VjRecipeModel *model = vj_recipe_model (recipe, name);
+  const VjNode *node = model != NULL ? vj_node_get (model->backend.node, "path") : NULL;
+  return node != NULL && node->text != NULL ? g_canonicalize_filename (node->text, node->origin->directory) : NULL;
 }

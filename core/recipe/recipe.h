@@ -52,10 +52,39 @@ typedef struct {
   VjRecipePlugin train;
 } VjRecipeCourse;
 
+/* repeat: how one iteration leads to the next. The members are those of vj_repeat_options (repeat.c). */
+typedef enum { VJ_PAIRS_FRESH, VJ_PAIRS_REUSE } VjRepeatPairs;
+typedef enum { VJ_TRAIN_FROM_PREVIOUS, VJ_TRAIN_FROM_BASE } VjRepeatTrainFrom;
+typedef enum { VJ_TRACES_LATEST, VJ_TRACES_ALL } VjRepeatTraces;
+typedef enum { VJ_GENERATOR_FIXED, VJ_GENERATOR_JUDGE } VjRepeatGenerator;
 typedef struct {
-  const char *metric; /* NULL: no gate; each candidate becomes the judge */
-  int64_t patience;   /* iterations without a better metric before the run ends */
+  int64_t iterations; /* at most; default 1     */
+  int64_t pairs;      /* VjRepeatPairs          */
+  int64_t train_from; /* VjRepeatTrainFrom      */
+  int64_t traces;     /* VjRepeatTraces         */
+  int64_t generator;  /* VjRepeatGenerator      */
+} VjRecipeRepeat;
+
+/* repeat.gate: whether a candidate becomes the judge. The numbers are those of vj_gate_options (repeat.c). */
+typedef enum { VJ_GATE_METRIC_STRICT, VJ_GATE_METRIC_ACCURACY } VjRecipeGateMetric;
+typedef enum { VJ_PROMOTE_NOT_WORSE, VJ_PROMOTE_BETTER } VjRecipeGatePromote;
+typedef enum { VJ_GATE_ANSWERS_GREEDY, VJ_GATE_ANSWERS_SAMPLED } VjRecipeGateAnswers;
+typedef struct {
+  gboolean present;          /* else each candidate becomes the judge                    */
+  VjRecipePlugin *questions; /* [n_questions] sources; none: those of the iteration      */
+  gsize n_questions;
+  int64_t count;             /* questions of each source at most                         */
+  int64_t metric;            /* VjRecipeGateMetric                                       */
+  int64_t promote;           /* VjRecipeGatePromote                                      */
+  int64_t answers;           /* VjRecipeGateAnswers                                      */
+  double alpha;              /* level of the exact test, in [0, 1]                       */
+  double min_consistency;    /* least share of pairs judged alike in both orders         */
+  double min_parsed;         /* least share of answers with a verdict                    */
+  int64_t patience;          /* iterations in a row without promotion that end the run; 0: none do */
 } VjRecipeGate;
+
+/* iteration.labels: which verdict counts as right. All but the first are controls, which teach nothing true. */
+typedef enum { VJ_LABELS_CONSTRUCTION, VJ_LABELS_SHUFFLED_PRESENTATIONS, VJ_LABELS_SHUFFLED_PAIRS } VjRecipeLabels;
 
 typedef struct {
   const char *file; /* as given     */
@@ -72,13 +101,14 @@ typedef struct {
   gsize n_injectors;
   VjRecipePlugin sampler;
   VjRecipePlugin judge;
+  VjRecipeLabels labels;
   VjRecipePlugin *filters; /* [n_filters] */
   gsize n_filters;
   VjRecipePlugin trainer;
 
   VjRecipePlugin *evaluators; /* [n_evaluators] */
   gsize n_evaluators;
-  int64_t iterations; /* repeat.iterations, default 1 */
+  VjRecipeRepeat repeat;
   VjRecipeGate gate;
 
   const char *pretrain_init; /* absolute directory; NULL: no `pretrain` section */
@@ -108,6 +138,22 @@ VJ_API void vj_recipe_free (VjRecipe *recipe);
 
 /* The model of that key; NULL when there is none. Borrowed. */
 VJ_API const VjRecipeModel *vj_recipe_model (const VjRecipe *recipe, const char *name);
+
+/* The directory that the recipe gives the model of that key, made absolute. NULL: it has none, or there is no such model.
+ * Owned. */
+VJ_API char *vj_recipe_model_path (const VjRecipe *recipe, const char *name);
+
+/* The model that a generating role (respond, injector, sampler) asks when its entry names `name`: with `generator: judge`
+ * and one directory for both it is the model that is trained, which follows the judge; else `name`. Borrowed. */
+VJ_API const char *vj_recipe_generator (const VjRecipe *recipe, const char *name);
+
+/* "construction", "shuffled-presentations", "shuffled-pairs". Static. */
+VJ_API const char *vj_recipe_labels_name (VjRecipeLabels labels);
+
+/* The words of the options of repeat and repeat.gate that the recipe sets to something else than the default, as
+ * "name: value" by `each`, in the order of the tables; of `gate` or of repeat itself. */
+typedef void (*VjRecipeOptionFunc) (gpointer data, const char *name, const char *value);
+VJ_API void vj_recipe_repeat_options (const VjRecipe *recipe, gboolean gate, VjRecipeOptionFunc each, gpointer data);
 
 /* Keys of an entry that belong to the host, by role ("use", "model", ...). NULL-terminated, static. */
 VJ_API const char *const *vj_recipe_host_keys (VjRole role);

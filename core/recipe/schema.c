@@ -188,8 +188,11 @@ iteration_schema (void)
   json_t *open_ended = closed (json_pack ("{s:o, s:o}", "respond", respond_schema (), "inject", list_of ("injector", 1)),
                                json_pack ("[s, s]", "respond", "inject"));
   json_t *closed_form = closed (json_pack ("{s:o}", "sample", ref ("sampler")), json_pack ("[s]", "sample"));
-  json_t *properties = json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o}", "questions", list_of ("source", 1), "open_ended", open_ended, "closed_form",
-                                  closed_form, "judge", ref ("judge"), "filters", list_of ("filter", 0), "train", ref ("trainer"));
+  json_t *properties = json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "questions", list_of ("source", 1), "open_ended", open_ended, "closed_form",
+                                  closed_form, "judge", ref ("judge"), "labels",
+                                  choice ("Which verdict counts as right; all but construction are controls for ablation: a seeded coin for each "
+                                          "pair in each order, or for each pair. Default construction.", vj_label_choices),
+                                  "filters", list_of ("filter", 0), "train", ref ("trainer"));
   return closed (properties, json_pack ("[s, s, s]", "questions", "judge", "train"));
 }
 
@@ -204,13 +207,26 @@ pretrain_schema (void)
   return closed (properties, json_pack ("[s, s]", "init", "courses"));
 }
 
+/* A section of the host's whose keys are a table. */
+static json_t *
+table_schema (const VjOption *options)
+{
+  json_t *properties = json_object ();
+  for (; options->name != NULL; options++)
+    json_object_set_new (properties, options->name, option_schema (options));
+  return properties;
+}
+
 static json_t *
 repeat_schema (void)
 {
-  json_t *gate = closed (json_pack ("{s:o, s:o}", "metric", typed ("string", "The figure that must improve."), "patience",
-                                    bounded ("Iterations without a better figure before the run ends; default 1.", 0, 1000)),
-                         json_pack ("[s]", "metric"));
-  return closed (json_pack ("{s:o, s:o}", "iterations", bounded ("How many iterations at most; default 1.", 1, 1000), "gate", gate), json_array ());
+  json_t *repeat = table_schema (vj_repeat_options), *gate = table_schema (vj_gate_options), *section;
+  json_object_set_new (gate, "questions", list_of ("source", 1));
+  section = closed (gate, json_array ());
+  json_object_set_new (section, "description", json_string ("Each candidate is compared with the judge on held-out synthetic pairs, made "
+                                                            "without gold, before it may replace it."));
+  json_object_set_new (repeat, "gate", section);
+  return closed (repeat, json_array ());
 }
 
 static json_t *

@@ -52,7 +52,7 @@ typedef enum {
   X (JUDGMENT, "chosen_is_a", FLAG, 1, "", "The order: whether answer A is the chosen one.")                        \
   X (JUDGMENT, "sample", INTEGER, 1, "", "Number among the samples of this order, from 0.")                         \
   X (JUDGMENT, "verdict", CHOICE, 1, "A|B|unparsed", "What the judge said.")                                        \
-  X (JUDGMENT, "right", FLAG, 1, "", "Whether the verdict agrees with the construction.")                           \
+  X (JUDGMENT, "right", FLAG, 1, "", "Whether the verdict agrees with the construction; in a control, with its coin.")                           \
   X (JUDGMENT, "text", TEXT, 1, "", "The reasoning trace, verdict included.")                                       \
   X (JUDGMENT, "finish", CHOICE, 0, "stop|length", "Why the text ended.")                                           \
   X (JUDGMENT, "messages", MESSAGES, 0, "", "What the judge was shown.")                                            \

@@ -40,6 +40,7 @@ vj_pair_counts_add (VjPairCounts *counts, VjAnswer chosen_first, VjAnswer chosen
   counts->right += (guint64) first + (guint64) second;
   counts->strict += first && second;
   counts->inconsistent += both_parsed && first != second;
+  counts->consistent += both_parsed && first == second;
   counts->unparsed += (guint64) (chosen_first == VJ_ANSWER_UNPARSED) + (guint64) (chosen_second == VJ_ANSWER_UNPARSED);
   /* The chosen answer is A in the first order and B in the second. */
   counts->said_a += (guint64) first + (guint64) (chosen_second == VJ_ANSWER_WRONG);

@@ -40,6 +40,7 @@ typedef struct {
   guint64 right;        /* answers that are right, both orders pooled, of 2 * pairs             */
   guint64 strict;       /* pairs right in both orders                                           */
   guint64 inconsistent; /* pairs whose two parsed answers prefer different sides                */
+  guint64 consistent;   /* pairs whose two parsed answers prefer the same side                  */
   guint64 unparsed;     /* answers without a verdict, of 2 * pairs                              */
   guint64 said_a;       /* parsed answers that named the first answer, of 2 * pairs - unparsed  */
 } VjPairCounts;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "base/log.h"
+#include "report/gate.h"
 
 #define REASONS 4 /* shown per stage; the rest is summed */
 #define COLUMNS 3 /* evaluations side by side */
@@ -103,11 +104,12 @@ append_funnel (GString *out, const GPtrArray *stages, const GPtrArray *drops)
   guint iteration = G_MAXUINT;
   for (guint i = 0; i < stages->len; i++) {
     const VjStage *stage = stages->pdata[i];
+    gboolean held_out = g_str_has_prefix (stage->name, VJ_STORE_STAGE_GATE_SET);
     if (stage->iteration == 0 && g_str_has_prefix (stage->name, "evaluate:"))
       continue;
     if (stage->iteration != iteration) {
-      g_string_append_printf (out, "%s%s %u\n", out->len > 0 ? "\n" : "",
-                              strcmp (stage->name, "course") == 0 ? "course" : "iteration", stage->iteration);
+      g_autofree char *head = g_strdup_printf ("%s %u", strcmp (stage->name, "course") == 0 ? "course" : "iteration", stage->iteration);
+      g_string_append_printf (out, "%s%s\n", out->len > 0 ? "\n" : "", held_out ? "held out for the gate" : head);
       iteration = stage->iteration;
     }
     if (stage->state == VJ_STAGE_RUNNING)
@@ -241,6 +243,30 @@ append_scores (GString *out, VjStore *store, const GPtrArray *scores, GError **e
   return TRUE;
 }
 
+/* Nobody must take a control for a result. */
+static gboolean
+append_ablation (GString *out, VjStore *store, GError **error)
+{
+  g_autofree char *ablation = NULL;
+  if (!vj_store_meta_get (store, VJ_SUMMARY_ABLATION, &ablation, error))
+    return FALSE;
+  if (ablation != NULL)
+    g_string_append_printf (out, "ABLATION: iteration.labels is %s. Which verdict counts as right was a coin;\n"
+                            "this run is a control, and no figure below shows what the method can do.\n", ablation);
+  return TRUE;
+}
+
+static gboolean
+append_gates (GString *out, VjStore *store, GError **error)
+{
+  g_autofree char *text = vj_gate_text (store, error);
+  if (text == NULL)
+    return FALSE;
+  if (*text != '\0')
+    g_string_append_printf (out, "\n%s", text);
+  return TRUE;
+}
+
 char *
 vj_summary_text (VjStore *store, GError **error)
 {
@@ -250,7 +276,11 @@ vj_summary_text (VjStore *store, GError **error)
   if (!vj_store_stages (store, &stages, error) || !vj_store_drops (store, VJ_ANY, &drops, error)
       || !vj_store_scores (store, NULL, &scores, error))
     return NULL;
+  if (!append_ablation (out, store, error))
+    return NULL;
   append_funnel (out, stages, drops);
+  if (!append_gates (out, store, error))
+    return NULL;
   if (scores->len > 0) {
     g_string_append (out, "\nscores: share [95 % Wilson interval]\n");
     if (!append_scores (out, store, scores, error))
@@ -307,12 +337,16 @@ char *
 vj_summary_json (VjStore *store, GError **error)
 {
   g_autoptr (GPtrArray) stages = NULL, drops = NULL, scores = NULL;
+  g_autofree char *ablation = NULL;
+  json_t *gates;
 
   if (!vj_store_stages (store, &stages, error) || !vj_store_drops (store, VJ_ANY, &drops, error)
-      || !vj_store_scores (store, NULL, &scores, error))
+      || !vj_store_scores (store, NULL, &scores, error) || !vj_store_meta_get (store, VJ_SUMMARY_ABLATION, &ablation, error)
+      || (gates = vj_gate_records (store, error)) == NULL)
     return NULL;
   json_t *rows = json_array (), *tests = json_array ();
-  json_t *all = json_pack ("{s:o, s:o, s:o}", "funnel", funnel_json (stages, drops), "scores", rows, "tests", tests);
+  json_t *all = json_pack ("{s:s?, s:o, s:o, s:o, s:o}", "ablation", ablation, "funnel", funnel_json (stages, drops), "gates", gates,
+                           "scores", rows, "tests", tests);
   char *text = scores_json (store, scores, rows, tests, error) ? vj_json_canonical (all) : NULL;
   json_decref (all);
   return text;

@@ -8,10 +8,14 @@
 
 G_BEGIN_DECLS
 
-/* Funnel and accuracies; lines of at most 100 columns, foreign text inert. NULL on error. Caller frees. */
+/* The store's meta key of the control a run is, if it is one: "shuffled-pairs" (iteration.labels). */
+#define VJ_SUMMARY_ABLATION "ablation"
+
+/* Funnel, gates and accuracies; lines of at most 100 columns, foreign text inert. NULL on error. Caller frees. */
 VJ_API char *vj_summary_text (VjStore *store, GError **error);
 
-/* The same as one JSON object: {"funnel": [...], "scores": [...], "tests": [...]}. NULL on error. Caller frees. */
+/* The same as one JSON object: {"ablation": null, "funnel": [...], "gates": [...], "scores": [...],
+ * "tests": [...]}. NULL on error. Caller frees. */
 VJ_API char *vj_summary_json (VjStore *store, GError **error);
 
 /* Pairs right in both orders, before and after, case by case. */

@@ -259,6 +259,17 @@ static const FileRow files[] = {
   {VJ_EXPORT_TRL, "preference.jsonl", FALSE, VJ_RECORD_PAIR, FALSE, FALSE, write_preference},
 };
 
+/* What a gate chooses by is no training data; nor, where all iterations are exported, is a copy of a pair a second
+ * preference. */
+static gboolean
+is_left_out (const Exporting *e, const VjStored *stored)
+{
+  gboolean judgment = stored->record->kind == VJ_RECORD_JUDGMENT;
+  gboolean held_out = judgment ? strcmp (stored->stage, VJ_STORE_STAGE_GATE) == 0 : stored->record->iteration == 0;
+  gboolean copy = stored->record->kind == VJ_RECORD_PAIR && strcmp (stored->stage, VJ_STORE_STAGE_REUSE) == 0;
+  return held_out || (copy && e->layout != VJ_EXPORT_JSONL && e->iteration == VJ_ANY);
+}
+
 static gboolean
 write_records (Exporting *e, const FileRow *row, Out *out, GError **error)
 {
@@ -271,7 +282,7 @@ write_records (Exporting *e, const FileRow *row, Out *out, GError **error)
       return FALSE;
     if (stored == NULL)
       return TRUE;
-    if ((stored->fate != VJ_FATE_DROPPED || row->dropped) && !row->write (e, stored->record, out, error))
+    if (!is_left_out (e, stored) && (stored->fate != VJ_FATE_DROPPED || row->dropped) && !row->write (e, stored->record, out, error))
       return FALSE;
   }
 }
@@ -335,6 +346,28 @@ write_quarantine (Exporting *e, GError **error)
   return out_close (&out, good, error);
 }
 
+/* gate.jsonl, of a run that has passed gates: one line for each decision, as it was kept. */
+static gboolean
+write_gates (Exporting *e, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL;
+  gboolean good = vj_store_stages (e->store, &stages, error), open = FALSE;
+  Out out;
+
+  for (guint i = 0; good && i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    g_autofree char *key = g_strdup_printf (VJ_STORE_META_GATE, stage->iteration), *text = NULL;
+    if (strcmp (stage->name, VJ_STORE_STAGE_GATE) != 0 || stage->state != VJ_STAGE_DONE
+        || (e->iteration != VJ_ANY && (guint) e->iteration != stage->iteration))
+      continue;
+    good = vj_store_meta_get (e->store, key, &text, error);
+    if (good && text != NULL && !open)
+      good = open = out_open (e, "gate.jsonl", FALSE, &out, error);
+    good = good && (text == NULL || out_text (&out, text, error));
+  }
+  return open ? out_close (&out, good, error) : good;
+}
+
 static gboolean
 write_all (Exporting *e, GError **error)
 {
@@ -345,7 +378,7 @@ write_all (Exporting *e, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (files); i++)
     if (files[i].layout == e->layout && !write_file (e, &files[i], error))
       return FALSE;
-  return e->layout == VJ_EXPORT_JSONL ? write_quarantine (e, error)
+  return e->layout == VJ_EXPORT_JSONL ? write_quarantine (e, error) && write_gates (e, error)
                                       : e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
 }
 

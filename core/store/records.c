@@ -302,6 +302,10 @@ forget (VjStore *store, guint iteration, const char *name, GError **error)
     "DELETE FROM quarantine WHERE record IN (SELECT id FROM records WHERE iteration = ?1 AND fate_stage = ?2)",
     DOOMED "DELETE FROM records WHERE id IN doomed",
     "UPDATE records SET fate = 0, fate_stage = NULL, reason = NULL WHERE iteration = ?1 AND fate_stage = ?2",
+    /* An evaluation's and a training's, which carry no number but a label (vj_step_label, VjStep.title). */
+    "DELETE FROM scores WHERE 'evaluate:' || evaluator = ?2"
+    " AND label IN ('iteration ' || ?1, CASE ?1 WHEN 0 THEN 'before' ELSE 'pretrained' END)",
+    "DELETE FROM steps WHERE course IN ('iteration ' || ?1 || ': ' || ?2, ?2 || ' ' || ?1)",
     "DELETE FROM stages WHERE iteration = ?1 AND name = ?2",
   };
 #undef DOOMED

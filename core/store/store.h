@@ -40,6 +40,12 @@ VJ_API gboolean vj_store_in_group (const VjStore *store);
 VJ_API gboolean vj_store_meta_set (VjStore *store, const char *key, const char *value, GError **error); /* NULL removes */
 VJ_API gboolean vj_store_meta_get (VjStore *store, const char *key, char **ret_value, GError **error); /* NULL if absent */
 
+/* Names that the pipeline gives and an export knows: stages, and the meta key of a gate's record (its iteration). */
+#define VJ_STORE_STAGE_GATE "gate"      /* compares a candidate with the judge               */
+#define VJ_STORE_STAGE_GATE_SET "gate:" /* prefix: makes the gate's held-out pairs           */
+#define VJ_STORE_STAGE_REUSE "reuse"    /* copies the first iteration's pairs to judge again */
+#define VJ_STORE_META_GATE "gate %u"
+
 /* -- stages ----------------------------------------------------------------------- */
 
 typedef enum { VJ_STAGE_RUNNING, VJ_STAGE_DONE } VjStageState;
@@ -58,7 +64,8 @@ VJ_API gboolean vj_store_stage_get (VjStore *store, guint iteration, const char 
 /* All, VjStage *, by iteration, then in the order first put. */
 VJ_API gboolean vj_store_stages (VjStore *store, GPtrArray **ret_stages, GError **error);
 /* Undoes a stage: its row, the records it made (their children must be forgotten first or be of the same stage: whatever
- * descends from a removed record goes too), their gold, and the fates it decided. Replies and images stay. */
+ * descends from a removed record goes too), their gold, the fates it decided, an evaluation's scores and a training's steps.
+ * Replies and images stay. */
 VJ_API gboolean vj_store_stage_forget (VjStore *store, guint iteration, const char *name, GError **error);
 VJ_API void vj_stage_free (VjStage *stage);
 

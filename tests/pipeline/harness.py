@@ -1,4 +1,5 @@
 """What the tests of whole runs share: a run directory, the program, TAP lines. Standard library only."""
+import json
 import os
 import shutil
 import signal
@@ -52,6 +53,42 @@ def recipe_copy(folder, name="recipe.yaml", change=lambda text: text):
     with open(os.path.join(CANNED, "recipe.yaml"), encoding="utf-8") as file:
         text = change(file.read())
     path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+JUDGES = {  # how a judge of the loop answers; the worse answer is the one with the word tiny
+    "good": [{"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[B]]"}, {"when": "JUDGE", "reply": "so [[A]]"}],
+    "same": [{"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "and so [[B]]"}, {"when": "JUDGE", "reply": "and so [[A]]"}],
+    "bad": [{"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": "JUDGE", "reply": "so [[B]]"}],
+    "mute": [{"when": "JUDGE", "reply": "no idea"}],
+    "letter": [{"when": "JUDGE", "reply": "always [[A]]"}],
+    "slip": [{"when": ["JUDGE", "green"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "green"], "reply": "so [[B]]"},
+             {"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[B]]"}, {"when": "JUDGE", "reply": "so [[A]]"}],
+    "slide": [{"when": ["JUDGE", "green"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "green"], "reply": "so [[B]]"},
+              {"when": ["JUDGE", "red"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "red"], "reply": "so [[B]]"},
+              {"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[B]]"}, {"when": "JUDGE", "reply": "so [[A]]"}],
+    "poet": [{"when": "describe the image", "reply": "a small garden of roses"}],
+}
+
+
+def loop_copy(folder, judges, base=None, change=lambda text: text):
+    """loop.yaml in `folder`, with the judges that its iterations train, by name; the recipe's path."""
+    os.makedirs(os.path.join(folder, "becomes"), exist_ok=True)
+    with open(os.path.join(CANNED, "loop.json"), encoding="utf-8") as file:
+        rules = json.load(file)["rules"]
+
+    def write(name, judge):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            json.dump({"rules": JUDGES.get(judge, []) + rules}, file)
+
+    write("replies.json", base)
+    for number, judge in enumerate(judges, 1):
+        write(os.path.join("becomes", f"iteration-{number}.json"), judge)
+    with open(os.path.join(CANNED, "loop.yaml"), encoding="utf-8") as file:
+        text = change(file.read())
+    path = os.path.join(folder, "loop.yaml")
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return path

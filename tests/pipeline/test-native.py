@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """recipes/quickstart.yaml with small counts, on the real engine and the embedded model: no stub anywhere. Prints TAP."""
+import json
 import os
 import subprocess
 import sys
@@ -44,12 +45,24 @@ def test_look(tap, run_dir):
                   result.stderr)
 
 
+def test_gate(tap, top):
+    """The engine opens the judge, then the candidate in its place, and both give verdicts."""
+    run_dir = os.path.join(top, "gate")
+    result = harness.run(RECIPE, run_dir, *SMALL, "--set", "iteration.questions.0.count=40", "--set", "evaluate.0.count=5", "--set", "repeat.gate.count=30")
+    gates = [json.loads(line) for line in harness.lines(os.path.join(run_dir, "export", "gate.jsonl"))]
+    sides = [gates[0][side] for side in ("current", "candidate")] if gates else []
+    tap.check(result.returncode == 0 and len(gates) == 1 and gates[0]["pairs"] > 5, "a gate is passed", result.stdout + result.stderr)
+    tap.check(len(sides) == 2 and sides[0]["identity"] != sides[1]["identity"] and all(side["right"] > 0 and side["unanswered"] == 0 for side in sides),
+              "by two judges that answer", gates)
+
+
 def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
     run_dir = test_run(tap, top)
     test_judge(tap, run_dir)
     test_look(tap, run_dir)
+    test_gate(tap, top)
     keep.cleanup()
     tap.done()
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""kill -9 at random moments of a run on canned replies, then the same command: the export is that of an uninterrupted
+"""kill -9 at random moments of runs on canned replies (plain, and with gate and reuse), then the same command: the export is that of an uninterrupted
 run, byte for byte, and nothing that was answered is asked again. Prints TAP.
 
 VJ_KILLS sets the number of kills (default 40), VJ_KILLS_A_RUN how many one run survives (default 3), VJ_KILL_SEED which
 moments, VJ_RECIPE another recipe (tests/faults/kill-quickstart.sh)."""
+import json
 import os
 import random
 import sqlite3
@@ -76,39 +77,57 @@ def trial(recipe, run_dir, rng, span, more):
     return kills, faults
 
 
-def main():
-    tap = harness.Tap()
-    keep, top = harness.scratch()
+def torture(tap, top, recipe, more, wanted):
+    """Runs the recipe whole, then kills it `wanted` times in all; everything lives below `top`."""
     rng = random.Random(int(os.environ.get("VJ_KILL_SEED", "1")))
-    recipe = RECIPE or harness.recipe_copy(os.path.join(top, "recipe"))
-    more = () if RECIPE else ("--set", "models.base.order=shuffled", "--set", "models.judge.order=shuffled")
-
+    name = os.path.basename(top)
     started = time.monotonic()
     first = harness.run(recipe, os.path.join(top, "reference"))
     duration = time.monotonic() - started
     expected = results(os.path.join(top, "reference"))
-    tap.check(first.returncode == 0 and len(expected) > 5, "the uninterrupted run ends well", first.stderr)
-    if not RECIPE:
+    tap.check(first.returncode == 0 and len(expected) > 5, f"{name}: the uninterrupted run ends well", first.stderr)
+    if more:
         other = harness.run(recipe, os.path.join(top, "shuffled"), *more)
         tap.check(results(os.path.join(top, "shuffled")) == expected and other.returncode == 0,
-                  "the order of replies changes nothing", other.stderr)
+                  f"{name}: the order of replies changes nothing", other.stderr)
     # A run goes on from where it was killed: with many kills each must come soon enough for the next to find work.
     span = duration * min(1.0, 4.0 / KILLS_A_RUN)
 
     kills = number = 0
     trial.before = {}
-    while kills < KILLS and number < 4 * KILLS:
+    while kills < wanted and number < 4 * wanted:
         number += 1
         run_dir = os.path.join(top, f"run-{number}")
         survived, faults = trial(recipe, run_dir, rng, span, more)
         kills += survived
         exported = results(run_dir)
-        faults += [f"{name} differs" for name in sorted(exported.keys() | expected.keys())
-                   if exported.get(name) != expected.get(name)]
-        print(f"# run {number}: {survived} kills, {kills} in all", flush=True)
+        faults += [f"{file} differs" for file in sorted(exported.keys() | expected.keys())
+                   if exported.get(file) != expected.get(file)]
+        print(f"# {name}: run {number}: {survived} kills, {kills} in all", flush=True)
         if faults:
-            tap.check(False, f"run {number} survives {survived} kills", "\n".join(faults))
-    tap.check(kills >= KILLS, f"{kills} kills in {number} runs: exports and models alike, nothing answered asked again")
+            tap.check(False, f"{name}: run {number} survives {survived} kills", "\n".join(faults))
+    tap.check(kills >= wanted, f"{name}: {kills} kills in {number} runs: exports and models alike, nothing answered asked again")
+    return expected
+
+
+def loop_recipe(folder):
+    """All that `repeat` has: a promotion, a rollback, a stop, reused pairs and all traces."""
+    return harness.loop_copy(folder, ["good", "bad", "bad", "same"], change=lambda text: text.replace(
+        "repeat: { iterations: 3, gate: { count: 40 } }",
+        "repeat: { iterations: 5, pairs: reuse, traces: all, generator: judge, gate: { count: 40, patience: 2 } }"))
+
+
+def main():
+    tap = harness.Tap()
+    keep, top = harness.scratch()
+    if RECIPE:
+        torture(tap, os.path.join(top, "recipe"), RECIPE, (), KILLS)
+    else:
+        more = ("--set", "models.base.order=shuffled", "--set", "models.judge.order=shuffled")
+        torture(tap, os.path.join(top, "plain"), harness.recipe_copy(os.path.join(top, "plain-recipe")), more, KILLS)
+        expected = torture(tap, os.path.join(top, "loop"), loop_recipe(os.path.join(top, "loop-recipe")), more, KILLS)
+        outcomes = [json.loads(line)["outcome"] for line in expected["gate.jsonl"].splitlines()]
+        tap.check(outcomes == ["promoted", "rolled back", "stopped"], "loop: with every outcome of a gate", outcomes)
     keep.cleanup()
     tap.done()
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Whole runs on canned replies: all stages, the second run, changed recipes, exit codes. Prints TAP."""
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -40,6 +41,8 @@ def test_pretrain(tap, top):
     judged = [line for line in lessons if "so [[" in line]
     tap.check(judged and '"role":"assistant"' in judged[0], "a lesson's gold is the assistant's message", lessons[-1])
     tap.check("scene-skills                  pretrained" in result.stdout, "and the result is evaluated", result.stdout)
+    told = subprocess.run([harness.VJRUN, "explain", "pretrained: evaluate:scene-skills", run_dir], capture_output=True, text=True, check=False)
+    tap.check(told.returncode == 0 and "(9 cases)" in told.stdout and " of " in told.stdout, "which explain tells as well", told.stdout + told.stderr)
 
 
 def main():

@@ -1,8 +1,9 @@
-/* Intervals and tests against values computed elsewhere; lines of progress. */
+/* Intervals and tests against values computed elsewhere; the gate's decision; lines of progress. */
 #include <glib.h>
 #include <string.h>
 
 #include "report/bar.h"
+#include "report/gate.h"
 #include "report/statistics.h"
 
 /* 81 of 263 is example 1 of Newcombe, Statistics in Medicine 17 (1998) 857-872, table I: .2553, .3662. All rows
@@ -65,6 +66,7 @@ test_pairs (void)
   g_assert_cmpuint (counts.right, ==, 4);
   g_assert_cmpuint (counts.strict, ==, 1);
   g_assert_cmpuint (counts.inconsistent, ==, 1);
+  g_assert_cmpuint (counts.consistent, ==, 2);
   g_assert_cmpuint (counts.unparsed, ==, 1);
   g_assert_cmpuint (counts.said_a, ==, 4);
   g_assert_cmpfloat (vj_pair_counts_accuracy (&counts), ==, 0.5);
@@ -73,6 +75,109 @@ test_pairs (void)
   VjPairCounts none = {0};
   g_assert_cmpfloat (vj_pair_counts_accuracy (&none), ==, 0.0);
   g_assert_cmpfloat (vj_pair_counts_position_bias (&none), ==, 0.0);
+}
+
+#define R VJ_ANSWER_RIGHT
+#define W VJ_ANSWER_WRONG
+#define U VJ_ANSWER_UNPARSED
+
+/* `n` pairs that both judges answer as told: the judge in two orders, the candidate in two. */
+static void
+add_pairs (VjGateFigures *figures, const VjGateRule *rule, guint n, VjAnswer a, VjAnswer b, VjAnswer c, VjAnswer d)
+{
+  const VjAnswer current[] = {a, b}, candidate[] = {c, d};
+  for (guint i = 0; i < n; i++)
+    vj_gate_figures_add (figures, rule, current, candidate, NULL);
+}
+
+/* 3 against 12 has p = 0.035, 10 against 20 has 0.099 (see test_mcnemar). Pairs beside the gained and lost ones are alike. */
+static void
+test_gate (void)
+{
+  static const struct {
+    gboolean accuracy, better;
+    double alpha, min_consistency, min_parsed;
+    guint gained, lost, alike;
+    gint64 patience;
+    guint refused;
+    VjGateOutcome outcome;
+    const char *words;
+  } rows[] = {
+    {FALSE, FALSE, 0.05, 0, 0, 12, 3, 5, 1, 0, VJ_GATE_PROMOTED, "significantly better at alpha 0.05"},
+    {FALSE, FALSE, 0.05, 0, 0, 3, 12, 5, 1, 0, VJ_GATE_STOPPED, "significantly worse at alpha 0.05"},
+    {FALSE, FALSE, 0.05, 0, 0, 3, 12, 5, 2, 0, VJ_GATE_ROLLED_BACK, "significantly worse at alpha 0.05"},
+    {FALSE, FALSE, 0.05, 0, 0, 3, 12, 5, 2, 1, VJ_GATE_STOPPED, "2 in a row without promotion, patience is 2"},
+    {FALSE, FALSE, 0.05, 0, 0, 3, 12, 5, 0, 9, VJ_GATE_ROLLED_BACK, "significantly worse at alpha 0.05"},
+    {FALSE, FALSE, 0.05, 0, 0, 10, 20, 5, 1, 0, VJ_GATE_PROMOTED, "neither significantly better nor worse"},
+    {FALSE, FALSE, 0.10, 0, 0, 10, 20, 5, 1, 0, VJ_GATE_STOPPED, "significantly worse at alpha 0.1"},
+    {FALSE, TRUE, 0.05, 0, 0, 20, 10, 5, 1, 0, VJ_GATE_STOPPED, "neither significantly better nor worse"},
+    {FALSE, TRUE, 0.05, 0, 0, 12, 3, 5, 1, 3, VJ_GATE_PROMOTED, "significantly better"},
+    {TRUE, TRUE, 0.05, 0, 0, 12, 3, 5, 1, 0, VJ_GATE_PROMOTED, "significantly better"},
+    /* 12 pairs right in both orders and 5 alike agree, 3 lost ones do not: consistency 17 of 20. */
+    {FALSE, FALSE, 0.05, 0.86, 0, 12, 3, 5, 1, 0, VJ_GATE_STOPPED, "consistency 0.850 is below min_consistency 0.86"},
+    {FALSE, FALSE, 0.05, 0.85, 1, 12, 3, 5, 1, 0, VJ_GATE_PROMOTED, "significantly better"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (rows); i++) {
+    VjGateRule rule = {.accuracy = rows[i].accuracy, .better = rows[i].better, .alpha = rows[i].alpha,
+                       .min_consistency = rows[i].min_consistency, .min_parsed = rows[i].min_parsed, .patience = rows[i].patience};
+    g_auto (VjGateFigures) figures = {.candidate.model = g_strdup ("models/iteration-1")};
+    g_auto (VjGateDecision) decision = {0};
+    add_pairs (&figures, &rule, rows[i].gained, R, W, R, R);
+    add_pairs (&figures, &rule, rows[i].lost, R, R, W, R);
+    add_pairs (&figures, &rule, rows[i].alike, W, W, W, W);
+    vj_gate_decide (&rule, &figures, rows[i].refused, &decision);
+    g_test_message ("row %zu: %s: %s", i, vj_gate_outcome_name (decision.outcome), decision.reason);
+    g_assert_cmpint (decision.outcome, ==, rows[i].outcome);
+    g_assert_nonnull (strstr (decision.reason, rows[i].words));
+    g_assert_cmpuint (decision.refused, ==, decision.outcome == VJ_GATE_PROMOTED ? 0 : rows[i].refused + 1);
+    g_assert_cmpfloat (decision.p, ==, vj_statistics_mcnemar (rows[i].lost, rows[i].gained));
+  }
+}
+
+/* What counts as gained and lost, and what a judge without verdicts or without a candidate comes to. */
+static void
+test_gate_pairs (void)
+{
+  VjGateRule strict = {.alpha = 0, .min_parsed = 0.5}, accuracy = {.accuracy = TRUE};
+  VjGateFigures by_strict = {0}, by_accuracy = {0};
+  g_auto (VjGateDecision) mute = {0}, none = {0};
+
+  add_pairs (&by_accuracy, &accuracy, 1, W, W, W, R);
+  add_pairs (&by_accuracy, &accuracy, 1, R, W, W, R);
+  add_pairs (&by_accuracy, &accuracy, 1, R, R, U, R);
+  g_assert_cmpuint (by_accuracy.gained, ==, 1);
+  g_assert_cmpuint (by_accuracy.lost, ==, 1);
+  add_pairs (&by_strict, &strict, 3, W, W, W, R); /* one order more is right: nothing by strict */
+  g_assert_cmpuint (by_strict.gained + by_strict.lost, ==, 0);
+  add_pairs (&by_strict, &strict, 4, R, R, U, U);
+  g_assert_cmpuint (by_strict.lost, ==, 4);
+  vj_gate_decide (&strict, &by_strict, 0, &none); /* no model: there was no candidate */
+  g_assert_cmpint (none.outcome, ==, VJ_GATE_ROLLED_BACK);
+  g_assert_nonnull (strstr (none.reason, "no trace was kept"));
+  by_strict.candidate.model = g_strdup ("models/iteration-1");
+  vj_gate_decide (&strict, &by_strict, 0, &mute); /* 8 of 14 answers have no verdict */
+  g_assert_cmpint (mute.outcome, ==, VJ_GATE_ROLLED_BACK);
+  g_assert_cmpstr (mute.reason, ==, "the share of parsed answers 0.429 is below min_parsed 0.5");
+  vj_gate_figures_clear (&by_strict);
+}
+
+/* Steps that no test can see add up to one that it sees. */
+static void
+test_gate_drift (void)
+{
+  static const VjAnswer right[] = {R, R}, wrong[] = {W, W};
+  VjGateRule rule = {.alpha = 0.05};
+  g_auto (VjGateFigures) figures = {.candidate.model = g_strdup ("models/iteration-3")};
+  g_auto (VjGateDecision) refused = {0}, promoted = {0};
+
+  for (guint i = 0; i < 5; i++)
+    vj_gate_figures_add (&figures, &rule, right, wrong, right); /* lost now: p = 0.0625 */
+  vj_gate_decide (&rule, &figures, 0, &promoted);
+  g_assert_cmpint (promoted.outcome, ==, VJ_GATE_PROMOTED);
+  vj_gate_figures_add (&figures, &rule, wrong, wrong, right); /* lost before: with the others, p = 0.03125 */
+  vj_gate_decide (&rule, &figures, 0, &refused);
+  g_assert_cmpint (refused.outcome, ==, VJ_GATE_ROLLED_BACK);
+  g_assert_cmpstr (refused.reason, ==, "significantly worse than the first judge");
 }
 
 static void
@@ -99,6 +204,9 @@ main (int argc, char **argv)
   g_test_add_func ("/statistics/wilson", test_wilson);
   g_test_add_func ("/statistics/mcnemar", test_mcnemar);
   g_test_add_func ("/statistics/pairs", test_pairs);
+  g_test_add_func ("/gate/decision", test_gate);
+  g_test_add_func ("/gate/pairs", test_gate_pairs);
+  g_test_add_func ("/gate/drift", test_gate_drift);
   g_test_add_func ("/report/bar", test_bar);
   return g_test_run ();
 }

@@ -99,6 +99,19 @@ static const struct {
   {"weight of zero", HEAD MODELS QUESTIONS "  open_ended: { respond: { model: base }, inject: [ { use: swap-words, weight: 0 } ] }\n" JUDGE TRAIN, "r.yaml:8:80", "above 0"},
   {"both kinds of run", RIGHT "pretrain: { init: x }\n", "r.yaml:11:1: pretrain", "not both"},
   {"compute that is not there", RIGHT "compute: { use: cublaz }\n", "r.yaml:11:17: compute.use", "no compute plugin is called 'cublaz'"},
+  {"unknown key of repeat", RIGHT "repeat: { itrations: 2 }\n", "r.yaml:11:11: repeat.itrations", "did you mean 'iterations'?"},
+  {"iterations out of range", RIGHT "repeat: { iterations: 0 }\n", "r.yaml:11:23: repeat.iterations: '0'", "from 1 to 1000"},
+  {"choice of repeat", RIGHT "repeat: { pairs: reused }\n", "r.yaml:11:18: repeat.pairs: 'reused'", "did you mean 'reuse'?"},
+  {"unknown key of the gate", RIGHT "repeat: { gate: { metrics: strict } }\n", "r.yaml:11:19: repeat.gate.metrics", "did you mean 'metric'?"},
+  {"metric that no gate knows", RIGHT "repeat: { gate: { metric: loss } }\n", "r.yaml:11:27: repeat.gate.metric: 'loss'", "strict, accuracy"},
+  {"level of the gate", RIGHT "repeat: { gate: { alpha: 5 } }\n", "r.yaml:11:26: repeat.gate.alpha: '5'", "from 0 to 1"},
+  {"gate without questions", RIGHT "repeat: { gate: { questions: [] } }\n", "r.yaml:11:30: repeat.gate.questions", "the list is empty"},
+  {"gate without an iteration", HEAD MODELS "judge: { use: pairwise, model: base }\nevaluate: [ { use: pairs } ]\nrepeat: { gate: {} }\n", "r.yaml:7:11: repeat.gate",
+   "there is no candidate; remove this key"},
+  {"gate of another model", HEAD "models: { base: { use: native }, other: { use: native } }\n" QUESTIONS PAIRS JUDGE "  train: { use: sft, model: other }\nrepeat: { gate: {} }\n",
+   "r.yaml:10:11: repeat.gate", "name one model in both"},
+  {"generator that nothing follows", RIGHT "repeat: { generator: judge }\n", "r.yaml:11:22: repeat.generator", "nothing would follow the judge"},
+  {"labels", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  labels: shuffled\n", "r.yaml:11:11: iteration.labels: 'shuffled'", "construction, shuffled-presentations, shuffled-pairs"},
   {"pairs without a judge", HEAD MODELS "evaluate: [ { use: pairs } ]\n", "r.yaml:5:13: evaluate.0", "add a section judge"},
 };
 
@@ -234,10 +247,42 @@ test_recipe_is_typed (void)
   g_assert_cmpint (recipe->judge.samples, ==, 4);
   g_assert_cmpstr (recipe->trainer.dtype, ==, "f32");
   g_assert_cmpint (recipe->evaluators[0].count, ==, 5);
-  g_assert_cmpint (recipe->iterations, ==, 4);
-  g_assert_cmpstr (recipe->gate.metric, ==, "accuracy");
+  g_assert_cmpint (recipe->repeat.iterations, ==, 4);
+  g_assert_cmpint (recipe->repeat.pairs, ==, VJ_PAIRS_FRESH);
+  g_assert_cmpint (recipe->labels, ==, VJ_LABELS_CONSTRUCTION);
+  g_assert_true (recipe->gate.present);
+  g_assert_cmpint (recipe->gate.metric, ==, VJ_GATE_METRIC_ACCURACY);
+  g_assert_cmpint (recipe->gate.patience, ==, 2);
+  g_assert_cmpint (recipe->gate.promote, ==, VJ_PROMOTE_NOT_WORSE);
+  g_assert_cmpfloat (recipe->gate.alpha, ==, 0.05);
   g_assert_nonnull (vj_recipe_model (recipe, "base"));
   g_assert_null (vj_recipe_model (recipe, "other"));
+}
+
+static void
+note_option (gpointer data, const char *name, const char *value)
+{
+  g_string_append_printf (data, "%s=%s ", name, value);
+}
+
+/* Options are told where they differ from their presets: digests of stages hold those. */
+static void
+test_repeat_options (void)
+{
+  static const char text[] = HEAD "models: { base: { use: native, path: a/../m }, judge: { use: native, path: m }, far: { use: native, path: n } }\n" QUESTIONS
+    PAIRS "  judge: { use: pairwise, model: judge }\n  train: { use: sft, model: judge }\n  labels: shuffled-pairs\n"
+    "repeat: { iterations: 1, pairs: reuse, generator: judge, train_from: previous, gate: { alpha: 0.2, patience: 1, min_parsed: 0.30 } }\n";
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjRecipe) recipe = parse (text, &error);
+  g_autoptr (GString) told = g_string_new (NULL);
+
+  g_assert_no_error (error);
+  vj_recipe_repeat_options (recipe, FALSE, note_option, told);
+  vj_recipe_repeat_options (recipe, TRUE, note_option, told);
+  g_assert_cmpstr (told->str, ==, "pairs=reuse generator=judge alpha=0.20000000000000001 min_parsed=0.29999999999999999 ");
+  g_assert_cmpstr (vj_recipe_labels_name (recipe->labels), ==, "shuffled-pairs");
+  g_assert_cmpstr (vj_recipe_generator (recipe, "base"), ==, "judge"); /* one directory, spelled in two ways */
+  g_assert_cmpstr (vj_recipe_generator (recipe, "far"), ==, "far");
 }
 
 static void
@@ -305,7 +350,7 @@ test_set_overrides (void)
   g_assert_cmpuint (recipe->seed, ==, 5);
   g_assert_cmpint (recipe->questions[0].count, ==, 2);
   g_assert_cmpuint (recipe->n_filters, ==, 1);
-  g_assert_cmpint (recipe->iterations, ==, 3);
+  g_assert_cmpint (recipe->repeat.iterations, ==, 3);
 }
 
 static void
@@ -397,6 +442,7 @@ main (int argc, char **argv)
   g_test_add_func ("/recipe/hostile-sizes-stop-at-the-limits", test_hostile_sizes_stop_at_the_limits);
   g_test_add_func ("/recipe/core-schema-types", test_core_schema_types);
   g_test_add_func ("/recipe/is-typed", test_recipe_is_typed);
+  g_test_add_func ("/recipe/repeat-options", test_repeat_options);
   g_test_add_func ("/recipe/pretrain-is-typed", test_pretrain_is_typed);
   g_test_add_func ("/recipe/options-fill-the-instance", test_options_fill_the_instance);
   g_test_add_func ("/recipe/set-overrides", test_set_overrides);

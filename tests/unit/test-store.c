@@ -205,6 +205,45 @@ test_forget (Place *place, gconstpointer unused G_GNUC_UNUSED)
   g_assert_null (gold);
 }
 
+/* Scores and steps go with the stage they are of, and with no other. */
+static void
+test_forget_figures (Place *place, gconstpointer unused G_GNUC_UNUSED)
+{
+  static const struct {
+    const char *label, *evaluator;
+    gboolean stays;
+  } rows[] = {{"before", "pairs", TRUE}, {"iteration 1", "pairs", FALSE}, {"iteration 11", "pairs", TRUE}, {"iteration 1", "pairs#2", TRUE}};
+  g_autoptr (VjStore) store = open_store (place->dir, VJ_STORE_WRITE);
+  g_autoptr (GPtrArray) scores = NULL, none = NULL;
+  g_autoptr (GArray) gone = NULL, kept = NULL, course = NULL;
+  VjTrainStep step = {1, 1, 0.5, 1e-5, 1};
+
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    VjStoredScore score = {(char *) rows[i].label, (char *) rows[i].evaluator, (char *) "strict", 1, 2};
+    assert_ok (vj_store_score_put (store, &score, &error_));
+  }
+  assert_ok (vj_store_stage_forget (store, 1, "evaluate:pairs", &error_));
+  assert_ok (vj_store_scores (store, NULL, &scores, &error_));
+  g_assert_cmpuint (scores->len, ==, 3);
+  for (guint i = 0, at = 0; i < G_N_ELEMENTS (rows); i++)
+    if (rows[i].stays)
+      g_assert_cmpstr (((const VjStoredScore *) scores->pdata[at++])->label, ==, rows[i].label);
+  assert_ok (vj_store_stage_forget (store, 0, "evaluate:pairs", &error_));
+  assert_ok (vj_store_scores (store, "before", &none, &error_));
+  g_assert_cmpuint (none->len, ==, 0);
+
+  assert_ok (vj_store_step_put (store, "iteration 1: train", &step, &error_));
+  assert_ok (vj_store_step_put (store, "iteration 2: train", &step, &error_));
+  assert_ok (vj_store_step_put (store, "course 1", &step, &error_));
+  assert_ok (vj_store_stage_forget (store, 1, "train", &error_));
+  assert_ok (vj_store_stage_forget (store, 1, "course", &error_));
+  assert_ok (vj_store_steps (store, "iteration 1: train", &gone, &error_));
+  assert_ok (vj_store_steps (store, "iteration 2: train", &kept, &error_));
+  assert_ok (vj_store_steps (store, "course 1", &course, &error_));
+  g_assert_cmpuint (gone->len + course->len, ==, 0);
+  g_assert_cmpuint (kept->len, ==, 1);
+}
+
 static void
 test_replies (Place *place, gconstpointer unused G_GNUC_UNUSED)
 {
@@ -308,6 +347,7 @@ main (int argc, char **argv)
   ADD ("books", test_books);
   ADD ("/store/quarantine", test_quarantine);
   ADD ("forget", test_forget);
+  ADD ("forget-figures", test_forget_figures);
   ADD ("replies", test_replies);
   ADD ("images", test_images);
   ADD ("scores-and-steps", test_scores_and_steps);

@@ -1,5 +1,6 @@
 /* canned: a trainer for tests. It learns nothing: the new "model" is a copy of the old one's
- * replies.json and, in lessons.jsonl, what it was shown. Not installed. */
+ * replies.json and, in lessons.jsonl, what it was shown; or, where `becomes` has a file named
+ * after the new directory (iteration-2.json), that file's replies. Not installed. */
 #include <vj/plugin.h>
 
 #include <errno.h>
@@ -8,10 +9,12 @@
 
 typedef struct {
   gboolean fail;
+  char *becomes;
 } Canned;
 
 static const VjOption options[] = {
   VJ_OPTION_BOOL (Canned, fail, "false", "Stop as if the loss had become infinite."),
+  VJ_OPTION_PATH_OPTIONAL (Canned, becomes, "Directory of replies that new models get, each file named after the model's directory."),
   VJ_OPTION_END
 };
 
@@ -42,6 +45,19 @@ copy_into (const char *from, const char *to, const char *name, GError **error)
 }
 
 static gboolean
+make_replies (const Canned *self, VjCourse *course, GError **error)
+{
+  const char *output = vj_course_output (course);
+  g_autofree char *own = g_path_get_basename (output), *name = g_strconcat (own, ".json", NULL);
+  g_autofree char *file = self->becomes ? g_build_filename (self->becomes, name, NULL) : NULL;
+  g_autofree char *target = g_build_filename (output, "replies.json", NULL), *text = NULL;
+  gsize length;
+  if (!file || !g_file_test (file, G_FILE_TEST_EXISTS))
+    return copy_into (vj_course_model (course), output, "replies.json", error);
+  return g_file_get_contents (file, &text, &length, error) && g_file_set_contents (target, text, (gssize) length, error);
+}
+
+static gboolean
 canned_train (void *instance, VjRun *run, VjCourse *course, GError **error)
 {
   const Canned *self = instance;
@@ -60,7 +76,7 @@ canned_train (void *instance, VjRun *run, VjCourse *course, GError **error)
   if (g_mkdir (output, 0700) != 0)
     return vj_fail (error, VJ_EXIT_STORE, "canned: '%s': cannot make the directory: %s", output, g_strerror (errno));
   g_autofree char *lessons = g_build_filename (output, "lessons.jsonl", NULL);
-  return copy_into (vj_course_model (course), output, "replies.json", error)
+  return make_replies (self, course, error)
          && g_file_set_contents (lessons, lines->str, (gssize) lines->len, error)
          && g_file_set_contents (vj_course_checkpoint (course), lines->str, (gssize) lines->len, error);
 }
