@@ -31,6 +31,9 @@ typedef struct {
 /* "better at naming colors" prefers it in one respect only. */
 #define OVERALL "\\b(?!\\s+(?:at|in|on|for|with|about|regarding)\\b)"
 
+/* Longest quotation, clause and sentence, in bytes: what keeps the time linear in the length of a trace. */
+#define REACH 2000
+
 /* What follows a quotation, from its closing mark on: "two dogs" in answer B; "two dogs" (answer B). */
 #define AFTER "^[^\\w\\s]?(?:,?\\s+(?:in|from|by|of|according\\s+to)\\s+(?:the\\s+)?{answer}|\\s*\\(\\s*{answer}\\s*\\))"
 
@@ -74,7 +77,7 @@ static GRegex *
 compile (const char *option, const char *pattern, GError **error)
 {
   g_autoptr (GError) cause = NULL;
-  GRegex *regex = g_regex_new (pattern, G_REGEX_CASELESS | G_REGEX_DUPNAMES, 0, &cause);
+  GRegex *regex = g_regex_new (pattern, G_REGEX_CASELESS | G_REGEX_DUPNAMES | G_REGEX_OPTIMIZE, 0, &cause);
   if (!regex)
     vj_fail (error, VJ_EXIT_RECIPE, "consistent: '%s': not a regular expression: %s; mend it", option, cause->message);
   return regex;
@@ -211,7 +214,7 @@ quotation_at (const char *text, const char *at, Span *ret_span)
   if (!mark || g_unichar_isspace (g_utf8_get_char (inside))
       || (at > text && is_word_char (g_utf8_find_prev_char (text, at))))
     return FALSE;
-  for (const char *end = inside; *end && *end != '\n'; end = g_utf8_next_char (end))
+  for (const char *end = inside; *end && *end != '\n' && end - inside < REACH; end = g_utf8_next_char (end))
     if (g_utf8_get_char (end) == mark && end > inside && !is_word_char (g_utf8_next_char (end))
         && !g_unichar_isspace (g_utf8_get_char (g_utf8_find_prev_char (text, end)))) {
       *ret_span = (Span){(gsize) (inside - text), (gsize) (end - text)};
@@ -245,16 +248,19 @@ holds (const GRegex *regex, const char *text, gsize from, gsize end)
   return g_regex_match (regex, part, 0, NULL);
 }
 
-/* Where the last match of `regex` in bytes [0, end) ends; 0: there is none. */
+/* The beginning of the clause that reaches to byte `end`. */
 static gsize
-last_end (const GRegex *regex, const char *text, gsize end)
+clause_start (const Check *check, gsize end)
 {
-  g_autofree char *part = g_strndup (text, end);
+  gsize start = end > REACH ? end - REACH : 0;
+  while (start < end && (check->own[start] & 0xc0) == 0x80) /* amid a character */
+    start++;
+  g_autofree char *part = g_strndup (check->own + start, end - start);
   g_autoptr (GMatchInfo) match = NULL;
   int from, to = 0;
-  for (g_regex_match (regex, part, 0, &match); g_match_info_matches (match); g_match_info_next (match, NULL))
+  for (g_regex_match (check->self->clause_regex, part, 0, &match); g_match_info_matches (match); g_match_info_next (match, NULL))
     g_match_info_fetch_pos (match, 0, &from, &to);
-  return (gsize) to;
+  return start + (gsize) to;
 }
 
 /* 0: answer A, 1: B. */
@@ -279,7 +285,7 @@ consider (const Check *check, GMatchInfo *match, gboolean rejects, Preference *l
 {
   int from = 0, end = 0;
   g_match_info_fetch_pos (match, 0, &from, &end);
-  gsize clause = last_end (check->self->clause_regex, check->own, (gsize) from);
+  gsize clause = clause_start (check, (gsize) from);
   if (holds (check->self->unless_regex, check->own, clause, (gsize) from))
     return;
   if (last->found && (gsize) end <= last->span.end)
@@ -335,8 +341,8 @@ attributed_to (const Check *check, const Span *quote)
   const char *sentence = check->own + quote->from;
   if (g_regex_match (self->after_regex, check->own + quote->end, 0, &behind))
     return answer_named (behind);
-  while (sentence > check->own && !strchr (".!?\n", sentence[-1]))
-    sentence--;
+  while (sentence > check->own && check->own + quote->from - sentence < REACH && !strchr (".!?\n", sentence[-1]))
+    sentence = g_utf8_find_prev_char (check->own, sentence);
   g_autofree char *part = g_strndup (sentence, quote->from - (gsize) (sentence - check->own));
   guint answer = 2;
   int from, end = 0;

@@ -139,14 +139,19 @@ test_hostile_answers (void)
 static void
 test_long_texts (void)
 {
+  static const char *const repeated[] = {
+    "Answer A is clearly much far slightly \"a\" 'b ' \xe2\x80\x9c a better the the the ",
+    "B is better. ", "B is better \xc3\xbc ", "\"a ", "Answer A has \"a brown dog\" ", "Answer A is the the the the ", "the best answer "};
   g_autoptr (Bench) bench = bench_new (VJ_ROLE_FILTER, "consistent", NULL);
-  g_autoptr (GString) text = g_string_new (NULL);
-  for (guint i = 0; i < 2000; i++)
-    g_string_append (text, "Answer A is clearly much far slightly \"a\" 'b ' \xe2\x80\x9c a better the the the ");
-  g_string_append (text, "\nAnswer A is better. [[B]]");
-  VjTrace trace = TRACE ("1", "p", TRUE, B);
-  trace.text = text->str;
-  g_assert_cmpstr (bench_filter (bench, &trace, 1)[0], ==, CONTRADICTS);
+  for (size_t i = 0; i < G_N_ELEMENTS (repeated); i++) {
+    g_autoptr (GString) text = g_string_new (NULL);
+    while (text->len < 50000)
+      g_string_append (text, repeated[i]);
+    g_string_append (text, "\nAnswer A is better. [[B]]");
+    VjTrace trace = TRACE ("1", "p", TRUE, B);
+    trace.text = text->str;
+    g_assert_cmpstr (bench_filter (bench, &trace, 1)[0], ==, CONTRADICTS);
+  }
 }
 
 static void
