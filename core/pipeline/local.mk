@@ -4,6 +4,7 @@ libvjcore_a_SOURCES += \
 	core/pipeline/drafts.c \
 	core/pipeline/evaluate.c \
 	core/pipeline/filter.c \
+	core/pipeline/gold.c \
 	core/pipeline/judge.c \
 	core/pipeline/judging.c core/pipeline/judging.h \
 	core/pipeline/load.c \
@@ -11,6 +12,7 @@ libvjcore_a_SOURCES += \
 	core/pipeline/pairs.c \
 	core/pipeline/plan.c \
 	core/pipeline/questions.c \
+	core/pipeline/replay.c \
 	core/pipeline/run.c core/pipeline/run.h \
 	core/pipeline/scheduler.c core/pipeline/scheduler.h \
 	core/pipeline/stages.c \

@@ -125,6 +125,8 @@ add_pairs (Plan *plan, guint iteration)
   }
   if (recipe->sampler.plugin != NULL) {
     part_plugin (plan, &recipe->sampler);
+    if (recipe->gold_filter)
+      part (plan, "iteration.closed_form.gold", "filter");
     add_of_iteration (plan, iteration, "sample", vj_work_sample);
   }
 }

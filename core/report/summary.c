@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "base/log.h"
+#include "report/notes.h"
 
 #define REASONS 4 /* shown per stage; the rest is summed */
 #define COLUMNS 3 /* evaluations side by side */
@@ -251,6 +252,8 @@ vj_summary_text (VjStore *store, GError **error)
       || !vj_store_scores (store, NULL, &scores, error))
     return NULL;
   append_funnel (out, stages, drops);
+  if (!vj_notes_text (store, stages, out, error))
+    return NULL;
   if (scores->len > 0) {
     g_string_append (out, "\nscores: share [95 % Wilson interval]\n");
     if (!append_scores (out, store, scores, error))
@@ -313,7 +316,8 @@ vj_summary_json (VjStore *store, GError **error)
     return NULL;
   json_t *rows = json_array (), *tests = json_array ();
   json_t *all = json_pack ("{s:o, s:o, s:o}", "funnel", funnel_json (stages, drops), "scores", rows, "tests", tests);
-  char *text = scores_json (store, scores, rows, tests, error) ? vj_json_canonical (all) : NULL;
+  gboolean good = vj_notes_json (store, stages, all, error) && scores_json (store, scores, rows, tests, error);
+  char *text = good ? vj_json_canonical (all) : NULL;
   json_decref (all);
   return text;
 }

@@ -124,7 +124,7 @@ typedef struct {
 } VjInjection;
 
 typedef struct {
-  char *chosen, *rejected; /* owned                                     */
+  char *chosen, *rejected; /* owned. With SKIP `chosen` may be given: the draws settled on it, but no pair came of it */
   char *how;               /* owned: e.g. "majority 11 of 16, against 3" */
   char *reason;            /* owned                                     */
 } VjSampledPair;
