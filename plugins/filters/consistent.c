@@ -22,20 +22,21 @@ typedef struct {
   GRegex *mention_regex, *after_regex, *unless_regex, *elsewhere_regex, *clause_regex, *gap_regex;
 } Consistent;
 
-#define LETTER "(?:(?:the\\s+)?{answer}|\\b(?<letter>(?-i:[AB]))\\b)"
+/* Fragments that patterns may name, beside {mention}: an answer or its bare letter; a verb with what may follow it; what
+ * an answer can be more or less of; that it holds without restriction: "better at naming colors" does not. */
+#define ANSWER "(?:(?:the\\s+)?{mention}|\\b(?<letter>(?-i:[AB]))\\b)"
 #define IS                                                                                                             \
   "(?:'s|\\s+(?:is|was|seems|appears|looks|remains|provides|gives|offers|has))(?:\\s+(?:to|be|the|a|an|clearly|much|far|" \
   "slightly|somewhat|overall|definitely|significantly|generally|considerably|also|still|thus|therefore|both|simply|bit|" \
   "lot))*\\s+"
 #define GOOD "(?:accurate|correct|precise|faithful|truthful|reliable|helpful|appropriate|convincing|consistent)"
-/* "better at naming colors" prefers it in one respect only. */
 #define OVERALL "\\b(?!\\s+(?:at|in|on|for|with|about|regarding)\\b)"
 
 /* Longest quotation, clause and sentence, in bytes: what keeps the time linear in the length of a trace. */
 #define REACH 2000
 
 /* What follows a quotation, from its closing mark on: "two dogs" in answer B; "two dogs" (answer B). */
-#define AFTER "^[^\\w\\s]?(?:,?\\s+(?:in|from|by|of|according\\s+to)\\s+(?:the\\s+)?{answer}|\\s*\\(\\s*{answer}\\s*\\))"
+#define AFTER "^[^\\w\\s]?(?:,?\\s+(?:in|from|by|of|according\\s+to)\\s+(?:the\\s+)?{mention}|\\s*\\(\\s*{mention}\\s*\\))"
 
 /* Patterns of a list cannot hold a comma. */
 static const VjOption options[] = {
@@ -44,18 +45,19 @@ static const VjOption options[] = {
                     "|\\b(?<letter>first|second)\\s+(?:answer|response|assistant)\\b",
                     "Regular expression of how a trace names an answer; group letter is A, 1 or first, or else B."),
   VJ_OPTION_LIST (Consistent, prefers,
-                  LETTER IS "(?:better|best|superior|preferable|preferred|stronger|winner|more\\s+" GOOD ")" OVERALL ","
-                  LETTER "\\s+(?:clearly\\s+)?(?:wins|prevails|outperforms)\\b,"
-                  LETTER "\\s+(?:should|must|is\\s+to)\\s+be\\s+(?:preferred|chosen|selected)\\b,"
-                  "\\b(?:prefer|choose|chose|pick|favou?r|select)\\s+" LETTER ","
-                  "\\b(?:better|best|superior|preferable|stronger|winning|winner|preferred|more\\s+" GOOD ")"
-                  "(?:\\s+(?:answer|response|assistant|one|choice))?(?:\\s+overall)?(?:\\s+(?:is|was|remains)|\\s*:)\\s+" LETTER,
+                  "{answer}{is}(?:better|best|superior|preferable|preferred|stronger|winner|more\\s+{good}){overall},"
+                  "{answer}\\s+(?:clearly\\s+)?(?:wins|prevails|outperforms)\\b,"
+                  "{answer}\\s+(?:should|must|is\\s+to)\\s+be\\s+(?:preferred|chosen|selected)\\b,"
+                  "\\b(?:prefer|choose|chose|pick|favou?r|select)\\s+{answer},"
+                  "\\b(?:better|best|superior|preferable|stronger|winning|winner|preferred|more\\s+{good})"
+                  "(?:\\s+(?:answer|response|assistant|one|choice))?(?:\\s+overall)?(?:\\s+(?:is|was|remains)|\\s*:)\\s+{answer}",
                   NULL,
-                  "Regular expressions of a statement that prefers an answer; {answer} stands for `mention`, and group letter "
-                  "says which."),
+                  "Regular expressions of a statement that prefers an answer. {mention} stands for the option of that name, "
+                  "{answer} for that or a bare letter, {is} for a verb with adverbs, {good} for what an answer can be more of, "
+                  "{overall} for no restriction behind it; group letter, in {answer} and {mention}, says which."),
   VJ_OPTION_LIST (Consistent, rejects,
-                  LETTER IS "(?:worse|worst|inferior|weaker|less\\s+" GOOD ")" OVERALL ","
-                  LETTER "\\s+(?:clearly\\s+)?loses\\b",
+                  "{answer}{is}(?:worse|worst|inferior|weaker|less\\s+{good}){overall},"
+                  "{answer}\\s+(?:clearly\\s+)?loses\\b",
                   NULL, "The same of a statement that prefers the other answer."),
   VJ_OPTION_LIST (Consistent, unless,
                   "not,n't,never,no,cannot,hardly,neither,nor,if,unless,whether,although,though,while,despite,even,once,assuming,"
@@ -83,16 +85,19 @@ compile (const char *option, const char *pattern, GError **error)
   return regex;
 }
 
-/* With {answer} filled in; it must have the group letter. */
+/* With the fragments filled in; it must have the group letter. */
 static GRegex *
 compile_statement (const Consistent *self, const char *option, const char *pattern, GError **error)
 {
   g_autofree char *mention = g_strdup_printf ("(?:%s)", self->mention), *unknown = NULL;
-  VjTextPair values[] = {{"answer", mention}, {NULL, NULL}};
+  VjTextPair only[] = {{"mention", mention}, {NULL, NULL}};
+  g_autofree char *answer = vj_text_fill (ANSWER, vj_text_pair, only, &unknown);
+  VjTextPair values[] = {{"mention", mention}, {"answer", answer}, {"is", IS}, {"good", GOOD}, {"overall", OVERALL}, {NULL, NULL}};
   g_autofree char *filled = vj_text_fill (pattern, vj_text_pair, values, &unknown);
   GRegex *regex = filled ? compile (option, filled, error) : NULL;
   if (!filled)
-    vj_fail (error, VJ_EXIT_RECIPE, "consistent: '%s': no placeholder is called {%s}; the one there is is {answer}", option, unknown);
+    vj_fail (error, VJ_EXIT_RECIPE, "consistent: '%s': no placeholder is called {%s}; there are {mention}, {answer}, {is}, {good} and "
+             "{overall}", option, unknown);
   else if (regex && !strstr (filled, "(?<letter>")) /* GLib finds no number for a name that is given twice */
     vj_fail (error, VJ_EXIT_RECIPE, "consistent: '%s': it needs the group (?<letter>...), by itself or from {answer}; add it", option);
   else
@@ -138,7 +143,7 @@ consistent_start (void *instance, VjRun *run, GError **error)
     return FALSE;
   self->n_prefers = self->statements->len;
   return add_statements (self, "rejects", self->rejects, error)
-         && (self->mention_regex = compile_statement (self, "mention", "{answer}", error))
+         && (self->mention_regex = compile_statement (self, "mention", "{mention}", error))
          && (self->after_regex = compile_statement (self, "mention", AFTER, error))
          && (self->unless_regex = compile_words ("unless", self->unless, error))
          && (self->elsewhere_regex = compile_words ("elsewhere", self->elsewhere, error))

@@ -38,9 +38,9 @@ static const VjOption options[] = {
                     "of one order, question, images and the trace's text."),
   VJ_OPTION_CHOICE (Dedup, method, "exact", methods,
                     "Whether texts must be the same to the letter, or near: MinHash finds them, and their Jaccard similarity decides."),
-  VJ_OPTION_INT (Dedup, shingle, "3", 1, 100, "words", "minhash: length of the word sequences that are compared."),
-  VJ_OPTION_REAL (Dedup, threshold, "0.8", 0.1, 1, "", "minhash: least Jaccard similarity, of the sets of word sequences, that is near."),
-  VJ_OPTION_INT (Dedup, permutations, "128", 1, 4096, "", "minhash: numbers in a signature; more of them miss less and cost more."),
+  VJ_OPTION_INT (Dedup, shingle, "3", 1, 100, "words", "With minhash: length of the word sequences that are compared."),
+  VJ_OPTION_REAL (Dedup, threshold, "0.8", 0.1, 1, "", "With minhash: least Jaccard similarity, of the sets of word sequences, that is near."),
+  VJ_OPTION_INT (Dedup, permutations, "128", 1, 4096, "", "With minhash: numbers in a signature; more of them miss less and cost more."),
   VJ_OPTION_BOOL (Dedup, images, "true", "Whether the images must be the same, to the pixel, too."),
   VJ_OPTION_END
 };

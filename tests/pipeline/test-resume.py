@@ -81,10 +81,12 @@ def main():
     keep, top = harness.scratch()
     rng = random.Random(int(os.environ.get("VJ_KILL_SEED", "1")))
     recipe = RECIPE or harness.recipe_copy(os.path.join(top, "recipe"))
-    more = () if RECIPE else ("--set", "models.base.order=shuffled", "--set", "models.judge.order=shuffled")
+    # With replay, so that a training that is killed also asks the plugins again.
+    replay = () if RECIPE else ("--set", "iteration.train.replay=1", "--set", "iteration.train.replay_rewrites=0.3")
+    more = () if RECIPE else replay + ("--set", "models.base.order=shuffled", "--set", "models.judge.order=shuffled")
 
     started = time.monotonic()
-    first = harness.run(recipe, os.path.join(top, "reference"))
+    first = harness.run(recipe, os.path.join(top, "reference"), *replay)
     duration = time.monotonic() - started
     expected = results(os.path.join(top, "reference"))
     tap.check(first.returncode == 0 and len(expected) > 5, "the uninterrupted run ends well", first.stderr)
