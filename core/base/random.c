@@ -92,3 +92,14 @@ vj_random_normal (VjRandom *random)
   double v = vj_random_real (random);
   return sqrt (-2.0 * log (u)) * cos (2.0 * G_PI * v);
 }
+
+void
+vj_random_shuffle (VjRandom *random, gpointer *items, guint n)
+{
+  for (guint i = n; i > 1; i--) {
+    guint j = vj_random_below (random, i);
+    gpointer other = items[j];
+    items[j] = items[i - 1];
+    items[i - 1] = other;
+  }
+}

@@ -24,6 +24,7 @@ VJ_API guint64 vj_random_seed_named (guint64 seed, const char *stage, const char
 VJ_API guint64 vj_random_next (VjRandom *random);                  /* uniform over 64 bits                    */
 VJ_API guint32 vj_random_below (VjRandom *random, guint32 below);  /* uniform in [0, below); 0 when below is 0 */
 VJ_API double vj_random_real (VjRandom *random);                   /* uniform in [0, 1), 53 bits              */
+VJ_API void vj_random_shuffle (VjRandom *random, gpointer *items, guint n); /* every order alike (Fisher and Yates) */
 VJ_API double vj_random_normal (VjRandom *random);                 /* mean 0, variance 1 (Box-Muller)         */
 
 #endif

@@ -34,6 +34,9 @@ describe_entry (const VjRecipePlugin *entry, double weights)
                                              entry->samples, entry->samples == 1 ? "" : "s"));
   if (entry->role == VJ_ROLE_TRAINER)
     g_ptr_array_add (parts, g_strdup_printf ("weights written as %s", entry->dtype));
+  if (entry->replay > 0)
+    g_ptr_array_add (parts, g_strdup_printf ("replay of %g own answers for each trace, %.0f%% closed, %.0f%% rewrites", entry->replay,
+                                             100 * entry->replay_closed, 100 * entry->replay_rewrites));
   g_ptr_array_add (parts, NULL);
   return g_strjoinv (", ", (char **) parts->pdata);
 }

@@ -130,6 +130,43 @@ gboolean vj_work_gate (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_evaluate (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_course (VjContext *context, const VjStep *step, GError **error);
 
+/* pairs.c: which of the recipe's injectors the response of that id gets, drawn by weight from a stream of its own. */
+gsize vj_pairs_injector (const VjRecipe *recipe, const char *response);
+
+/* -- gold.c: the gold filter, an ablation. With `ignore` vj_gold_check is never called. -- */
+
+/* Whether `answer`, chosen for the closed question `id`, is its gold answer: *ret_reason is NULL, or why the pair is dropped
+ * (static). Case, outer punctuation, articles and the form of an option's letter ("(B)", "B. blue") make no difference. */
+gboolean vj_gold_check (VjStore *store, const char *id, const char *answer, const char **ret_reason, GError **error);
+
+/* Warns of the filter and notes it for the summary, or takes the note of an earlier recipe back. */
+gboolean vj_gold_note (VjContext *context, const VjStep *step, GError **error);
+
+/* -- replay.c: the model's own answers as examples, against forgetting ---------------------- */
+
+typedef enum { VJ_REPLAY_OPEN, VJ_REPLAY_CLOSED, VJ_REPLAY_REWRITE, VJ_REPLAY_N_KINDS } VjReplayKind;
+
+/* What one example shows, and what is learned from it. */
+typedef struct {
+  VjMessage *messages; /* [n_messages], owned; vj_messages_free */
+  gsize n_messages;
+  char *answer; /* owned */
+} VjReplay;
+
+typedef struct {
+  GPtrArray *examples; /* of VjReplay */
+  guint wanted[VJ_REPLAY_N_KINDS], found[VJ_REPLAY_N_KINDS];
+} VjReplays;
+
+/* Draws, by the run's seed, the examples that the recipe's trainer wants beside `n_traces` kept traces, from what the models
+ * answered in the step's iteration: open questions and their responses; closed questions and the answer that their draws
+ * settled on, also where all agree and no pair came of it; injectors' requests and the reply that was accepted. Answers are
+ * read from the ledger, by asking the plugins again; gold is never read. With fewer records than wanted `found` is less.
+ * replay 0: none, and nothing is done. */
+gboolean vj_replays_init (VjReplays *replays, VjContext *context, const VjStep *step, guint n_traces, GError **error);
+void vj_replays_clear (VjReplays *replays);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjReplays, vj_replays_clear)
+
 /* Directory of what iteration or course `number` trains (owned); `last`: the last course of pretraining. */
 char *vj_context_model_dir (const VjContext *context, guint number, gboolean last);
 /* File for the exact resume of that training, in a directory of its own. Owned. */

@@ -7,6 +7,7 @@
  * another pair's turn comes. */
 typedef struct {
   VjStore *store;
+  guint samples; /* of each order */
   VjStored *judgment, *pair;
   VjLoaded question;
   VjTrace trace;
@@ -52,6 +53,7 @@ read_trace (Reader *reader, const char *id, GError **error)
     .verdict = strcmp (verdict, "A") == 0 ? VJ_VERDICT_A : strcmp (verdict, "B") == 0 ? VJ_VERDICT_B : VJ_VERDICT_UNPARSED,
     .right = vj_record_flag (judgment, "right"),
     .text = vj_record_text (judgment, "text"),
+    .samples = reader->samples,
   };
   return TRUE;
 }
@@ -114,7 +116,7 @@ vj_work_filter (VjContext *context, const VjStep *step, GError **error)
   const VjRecipePlugin *entry = &context->recipe->filters[step->index];
   g_autoptr (VjInstance) filter = NULL;
   g_auto (VjInputs) inputs = {0};
-  Reader reader = {.store = context->store};
+  Reader reader = {.store = context->store, .samples = (guint) context->recipe->judge.samples};
   gint64 kept = 0;
 
   vj_run_aim (context->run, step->name, "start", 0, 0, 0);

@@ -5,6 +5,7 @@ libvjcore_a_SOURCES += \
 	core/pipeline/evaluate.c \
 	core/pipeline/filter.c \
 	core/pipeline/gate.c \
+	core/pipeline/gold.c \
 	core/pipeline/judge.c \
 	core/pipeline/judging.c core/pipeline/judging.h \
 	core/pipeline/lineage.c \
@@ -14,6 +15,7 @@ libvjcore_a_SOURCES += \
 	core/pipeline/plan.c \
 	core/pipeline/questions.c \
 	core/pipeline/reuse.c \
+	core/pipeline/replay.c \
 	core/pipeline/run.c core/pipeline/run.h \
 	core/pipeline/scheduler.c core/pipeline/scheduler.h \
 	core/pipeline/stages.c \

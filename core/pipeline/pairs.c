@@ -14,7 +14,6 @@ typedef struct {
   VjModel *model;                    /* respond, sample     */
   VjInstance **instances;            /* inject: [n]; sample: [1] */
   VjModel **models;                  /* inject: [n], NULL where none is named */
-  double weight;                     /* inject: sum         */
 } Stage;
 
 /* A record at work. */
@@ -171,14 +170,15 @@ vj_work_respond (VjContext *context, const VjStep *step, GError **error)
 
 /* -- inject ------------------------------------------------------------------------- */
 
-/* Each response gets one injector, drawn by weight from a stream of its own. */
-static gsize
-choose_injector (const Stage *stage, const char *id)
+gsize
+vj_pairs_injector (const VjRecipe *recipe, const char *response)
 {
-  const VjRecipe *recipe = stage->context->recipe;
   VjRandom random;
-  vj_random_init_named (&random, recipe->seed, "inject/choice", id, 0);
-  double left = vj_random_real (&random) * stage->weight;
+  double left = 0;
+  for (gsize i = 0; i < recipe->n_injectors; i++)
+    left += recipe->injectors[i].weight;
+  vj_random_init_named (&random, recipe->seed, "inject/choice", response, 0);
+  left *= vj_random_real (&random);
   for (gsize i = 0; i + 1 < recipe->n_injectors; i++) {
     left -= recipe->injectors[i].weight;
     if (left < 0)
@@ -203,7 +203,7 @@ inject_next (gpointer self, VjUnit **ret_unit, GError **error)
     item_free (&item->unit);
     return FALSE;
   }
-  item->injector = choose_injector (stage, item->unit.id);
+  item->injector = vj_pairs_injector (stage->context->recipe, item->unit.id);
   item->unit.model = stage->models[item->injector];
   *ret_unit = &item->unit;
   return TRUE;
@@ -278,7 +278,6 @@ inject_open (Stage *stage, GError **error)
     if (entry->model != NULL
         && (stage->models[i] = generator_model (stage->context, entry->model, error)) == NULL)
       return FALSE;
-    stage->weight += entry->weight;
   }
   return TRUE;
 }
@@ -329,6 +328,13 @@ sample_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
   }
   if (flow == VJ_FLOW_SKIP)
     unit->reason = g_steal_pointer (&item->pair.reason);
+  if (flow == VJ_FLOW_OK && stage->context->recipe->gold_filter && !stage->step->held_out) {
+    const char *reason = NULL;
+    if (!vj_gold_check (stage->context->store, unit->id, item->pair.chosen, &reason, error))
+      return VJ_FLOW_ERROR;
+    unit->reason = g_strdup (reason);
+    flow = reason != NULL ? VJ_FLOW_SKIP : VJ_FLOW_OK;
+  }
   return flow;
 }
 
@@ -362,7 +368,8 @@ vj_work_sample (VjContext *context, const VjStep *step, GError **error)
   if (instance == NULL
       || (entry->model != NULL && (stage.model = generator_model (context, entry->model, error)) == NULL))
     return FALSE;
-  gboolean good = run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_closed_form, error);
+  gboolean good = (step->held_out || vj_gold_note (context, step, error))
+                  && run_stage (&stage, &verbs, VJ_RECORD_QUESTION, NULL, is_closed_form, error);
   vj_inputs_clear (&stage.inputs);
   return good;
 }

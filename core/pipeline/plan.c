@@ -181,6 +181,8 @@ add_pairs (Plan *plan, guint iteration)
   if (recipe->sampler.plugin != NULL) {
     part_plugin (plan, &recipe->sampler);
     part_generator (plan, recipe->sampler.model);
+    if (recipe->gold_filter && iteration > 0) /* the gate's pairs are made without gold, whatever is trained on */
+      part (plan, "iteration.closed_form.gold", "filter");
     add_of_pairs (plan, iteration, "sample", vj_work_sample);
   }
 }

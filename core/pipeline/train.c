@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "record/request.h"
 #include "report/lineage.h"
+#include "report/notes.h"
 
 char *
 vj_context_model_dir (const VjContext *context, guint number, gboolean last)
@@ -217,25 +218,54 @@ unref_image (gpointer image)
   vj_image_unref (image);
 }
 
-/* The kept traces in an order drawn from the run's seed: neighbours in the store show the same image. */
+static void
+add_replay (const VjReplay *replay, VjCourse *course)
+{
+  g_autofree VjMessage *messages = g_new (VjMessage, replay->n_messages + 1);
+  for (gsize i = 0; i < replay->n_messages; i++)
+    messages[i] = replay->messages[i];
+  messages[replay->n_messages] = (VjMessage){.speaker = VJ_SPEAKER_ASSISTANT, .text = replay->answer};
+  vj_course_add (course, messages, replay->n_messages + 1);
+}
+
+/* What a judge is trained on. */
+typedef struct {
+  GPtrArray *ids; /* of kept traces: char *, owned */
+  VjReplays replays;
+} Lessons;
+
+static void
+lessons_clear (Lessons *lessons)
+{
+  g_clear_pointer (&lessons->ids, g_ptr_array_unref);
+  vj_replays_clear (&lessons->replays);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Lessons, lessons_clear)
+
+/* Traces and replay in an order drawn from the run's seed: neighbours in the store show the same image. */
 static gboolean
 fill_course (VjContext *context, const VjStep *step, gpointer data, VjCourse *course, GError **error)
 {
-  GPtrArray *ids = data;
+  Lessons *lessons = data;
+  guint n = lessons->ids->len, total = n + lessons->replays.examples->len;
+  g_autofree gpointer *order = g_new (gpointer, total);
   Builder builder = {.store = context->store};
   VjRandom random;
   gboolean good = TRUE;
 
+  for (guint i = 0; i < total; i++)
+    order[i] = GUINT_TO_POINTER (i);
   vj_random_init_named (&random, context->recipe->seed, "train/order", step->title, 0);
-  for (guint i = ids->len; i > 1; i--) {
-    guint j = vj_random_below (&random, i);
-    gpointer other = ids->pdata[j];
-    ids->pdata[j] = ids->pdata[i - 1];
-    ids->pdata[i - 1] = other;
-  }
+  vj_random_shuffle (&random, order, total);
   builder.images = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, unref_image);
-  for (guint i = 0; good && i < ids->len; i++)
-    good = add_example (&builder, ids->pdata[i], course, error);
+  for (guint i = 0; good && i < total; i++) {
+    guint at = GPOINTER_TO_UINT (order[i]);
+    if (at < n)
+      good = add_example (&builder, lessons->ids->pdata[at], course, error);
+    else
+      add_replay (lessons->replays.examples->pdata[at - n], course);
+  }
   g_hash_table_unref (builder.images);
   return good;
 }
@@ -281,9 +311,19 @@ note_lineage (VjContext *context, const VjStep *step, const char *output, const 
          && vj_file_write (path, text, strlen (text), 0600, error);
 }
 
+/* For the summary; without replay there is nothing to tell that the funnel does not. */
+static gboolean
+note_course (VjContext *context, const VjStep *step, const Lessons *lessons, GError **error)
+{
+  const guint *found = lessons->replays.found;
+  VjNotesCourse course = {.traces = lessons->ids->len, .open = found[VJ_REPLAY_OPEN], .closed = found[VJ_REPLAY_CLOSED],
+                          .rewrites = found[VJ_REPLAY_REWRITE]};
+  return vj_notes_put_course (context->store, step->iteration, context->recipe->trainer.replay > 0 ? &course : NULL, error);
+}
+
 /* Trains the model that stands under the trained name. */
 static gboolean
-train_from (VjContext *context, const VjStep *step, const char *output, GPtrArray *ids, guint first, GError **error)
+train_from (VjContext *context, const VjStep *step, const char *output, Lessons *lessons, guint first, GError **error)
 {
   const VjRecipePlugin *entry = &context->recipe->trainer;
   g_autofree char *state = vj_context_state_file (context, step->iteration), *identity = NULL;
@@ -296,9 +336,9 @@ train_from (VjContext *context, const VjStep *step, const char *output, GPtrArra
   if (model == NULL)
     return FALSE;
   identity = g_strdup (model->identity);
-  VjLineageTraining lineage = {.parent = {label, identity}, .first = first, .last = step->iteration, .traces = ids->len};
+  VjLineageTraining lineage = {.parent = {label, identity}, .first = first, .last = step->iteration, .traces = lessons->ids->len};
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
-  return vj_context_train (context, step, entry, &config, fill_course, ids, error)
+  return vj_context_train (context, step, entry, &config, fill_course, lessons, error)
          && note_lineage (context, step, output, &lineage, error);
 }
 
@@ -309,21 +349,25 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
   const char *name = recipe->trainer.model;
   g_autofree char *output = vj_context_model_dir (context, step->iteration, FALSE), *base = vj_recipe_model_path (recipe, name);
   g_autofree char *standing = g_strdup (vj_models_path (context->models, name));
-  g_autoptr (GPtrArray) ids = g_ptr_array_new_with_free_func (g_free);
+  g_auto (Lessons) lessons = {.ids = g_ptr_array_new_with_free_func (g_free)};
   guint first;
 
-  if (!all_traces (context, step, &first, ids, error) || !vj_step_begin (context, step, ids->len, error))
+  if (!all_traces (context, step, &first, lessons.ids, error) || !vj_step_begin (context, step, lessons.ids->len, error))
     return FALSE;
-  if (ids->len == 0) {
+  guint n = lessons.ids->len;
+  if (n == 0) {
     /* The judge stays as it is; evaluation and later iterations go on with it. */
     vj_log_write (context->log, VJ_LOG_WARNING, "train", "%s: no trace was kept, so nothing is trained and the judge stays as it "
                   "is; ask more questions or loosen the filters", step->title);
-    return remove_dir (output, error) && vj_step_end (context, step, 0, 0, error);
+    return vj_notes_put_course (context->store, step->iteration, NULL, error) && remove_dir (output, error)
+           && vj_step_end (context, step, 0, 0, error);
   }
+  /* Replay asks the judge that stands, whatever is trained. */
+  if (!vj_replays_init (&lessons.replays, context, step, n, error) || !note_course (context, step, &lessons, error))
+    return FALSE;
   if (recipe->repeat.train_from == VJ_TRAIN_FROM_BASE)
     vj_models_set_path (context->models, name, base);
-  gboolean good = train_from (context, step, output, ids, first, error);
+  gboolean good = train_from (context, step, output, &lessons, first, error);
   vj_models_set_path (context->models, name, standing);
-  return good && vj_step_end (context, step, ids->len, ids->len, error)
-         && vj_context_forget_training (context, step->iteration, error);
+  return good && vj_step_end (context, step, n, n, error) && vj_context_forget_training (context, step->iteration, error);
 }

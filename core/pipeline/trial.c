@@ -94,6 +94,19 @@ try_evaluator (Trial *trial, const VjStep *step)
   need_model (trial, model);
 }
 
+/* Replay asks again what made the pairs. */
+static void
+try_replay (Trial *trial)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+  try_plugin (trial, &recipe->sampler);
+  need_model (trial, recipe->sampler.model);
+  for (gsize i = 0; i < recipe->n_injectors; i++) {
+    try_plugin (trial, &recipe->injectors[i]);
+    need_model (trial, recipe->injectors[i].model);
+  }
+}
+
 static void
 try_trainer (Trial *trial)
 {
@@ -102,6 +115,8 @@ try_trainer (Trial *trial)
     problem (trial, VJ_EXIT_RECIPE, entry->node, "model '%s' has no `path`, so it cannot be trained; name one that has",
              entry->model ? entry->model : "(none)");
   need_model (trial, entry->model);
+  if (entry->replay > 0)
+    try_replay (trial);
 }
 
 static void

@@ -8,6 +8,7 @@
 const char *const vj_dtype_choices[] = {"bf16", "f32", NULL};
 const char *const vj_order_choices[] = {"both", "one", NULL};
 const char *const vj_label_choices[] = {"construction", "shuffled-presentations", "shuffled-pairs", NULL}; /* as VjRecipeLabels */
+const char *const vj_gold_choices[] = {"ignore", "filter", NULL};
 
 const char *
 vj_role_folder (VjRole role)
@@ -32,13 +33,13 @@ vj_role_name (VjRole role)
 const char *const *
 vj_recipe_host_keys (VjRole role)
 {
-  static const char *const keys[VJ_N_ROLES][6] = {
+  static const char *const keys[VJ_N_ROLES][8] = {
     [VJ_ROLE_SOURCE] = {"use", "count", NULL},
     [VJ_ROLE_INJECTOR] = {"use", "model", "weight", NULL},
     [VJ_ROLE_SAMPLER] = {"use", "model", NULL},
     [VJ_ROLE_JUDGE] = {"use", "model", "orders", "samples", NULL},
     [VJ_ROLE_FILTER] = {"use", NULL},
-    [VJ_ROLE_TRAINER] = {"use", "model", "dtype", NULL},
+    [VJ_ROLE_TRAINER] = {"use", "model", "dtype", "replay", "replay_closed", "replay_rewrites", NULL},
     [VJ_ROLE_EVALUATOR] = {"use", "model", "count", NULL},
     [VJ_ROLE_BACKEND] = {"use", NULL},
     [VJ_ROLE_COMPUTE] = {"use", NULL},
@@ -176,6 +177,33 @@ option_named (const VjPlugin *plugin, const char *name)
   return NULL;
 }
 
+static double
+check_real (VjChecker *checker, const VjNode *map, const char *key, double most, double preset)
+{
+  const VjNode *node = vj_node_get (map, key);
+  if (node == NULL)
+    return preset;
+  if ((node->kind == VJ_NODE_INT || node->kind == VJ_NODE_REAL) && node->real >= 0 && node->real <= most)
+    return node->real;
+  g_autofree char *shown = vj_problem_value (node);
+  vj_problem_at (&checker->problems, node, "%s; expected a number from 0 to %g", shown, most);
+  return preset;
+}
+
+static void
+check_replay (VjChecker *checker, const VjNode *node, VjEntryFlags flags, VjRecipePlugin *entry)
+{
+  const VjNode *given = vj_node_get (node, "replay");
+  entry->replay = check_real (checker, node, "replay", 100, 0);
+  entry->replay_closed = check_real (checker, node, "replay_closed", 1, 0.5);
+  entry->replay_rewrites = check_real (checker, node, "replay_rewrites", 1, 0);
+  if (given != NULL && (flags & VJ_ENTRY_NO_MODEL))
+    vj_problem_at_key (&checker->problems, given, "a course has no answers of its model's own to replay; remove this key");
+  if (entry->replay_closed + entry->replay_rewrites > 1)
+    vj_problem_at (&checker->problems, node, "replay_closed (%g) and replay_rewrites (%g) are shares of one whole, but make more than 1; "
+                   "lower one", entry->replay_closed, entry->replay_rewrites);
+}
+
 static void
 check_host_keys (VjChecker *checker, const VjNode *node, VjEntryFlags flags, VjRecipePlugin *entry)
 {
@@ -191,6 +219,8 @@ check_host_keys (VjChecker *checker, const VjNode *node, VjEntryFlags flags, VjR
                                                                                                          : VJ_ORDERS_BOTH;
   if (g_strv_contains (keys, "dtype"))
     entry->dtype = vj_check_choice (checker, node, "dtype", vj_dtype_choices);
+  if (g_strv_contains (keys, "replay"))
+    check_replay (checker, node, flags, entry);
   const VjNode *weight = g_strv_contains (keys, "weight") ? vj_node_get (node, "weight") : NULL;
   if (weight == NULL)
     return;
@@ -275,7 +305,8 @@ vj_check_compute_name (VjChecker *checker, const VjNode *name)
 void
 vj_check_entry (VjChecker *checker, const VjNode *node, VjRole role, VjEntryFlags flags, VjRecipePlugin *ret_entry)
 {
-  *ret_entry = (VjRecipePlugin) {.role = role, .weight = 1, .count = -1, .samples = 1, .dtype = vj_dtype_choices[0], .node = node};
+  *ret_entry = (VjRecipePlugin) {.role = role, .weight = 1, .count = -1, .samples = 1, .dtype = vj_dtype_choices[0], .replay_closed = 0.5,
+                                 .node = node};
   ret_entry->path = vj_node_path (node);
   if (node->kind != VJ_NODE_MAP) {
     g_autofree char *shown = vj_problem_value (node);

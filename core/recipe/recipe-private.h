@@ -45,6 +45,7 @@ void vj_check_secrets (VjChecker *checker, const VjNode *node);
 extern const char *const vj_dtype_choices[];
 extern const char *const vj_order_choices[];
 extern const char *const vj_label_choices[];
+extern const char *const vj_gold_choices[];
 extern const VjOption vj_respond_options[];
 extern const VjOption vj_repeat_options[];
 extern const VjOption vj_gate_options[];

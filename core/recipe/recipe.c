@@ -163,10 +163,11 @@ check_open_ended (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
 static void
 check_closed_form (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
 {
-  static const char *const keys[] = {"sample", NULL};
+  static const char *const keys[] = {"sample", "gold", NULL};
   if (node == NULL)
     return;
   vj_check_keys (checker, node, keys);
+  recipe->gold_filter = g_strcmp0 (vj_check_choice (checker, node, "gold", vj_gold_choices), "filter") == 0;
   const VjNode *sample = vj_check_child (checker, node, "sample", VJ_NODE_MAP, "the sampler that draws answers");
   if (sample != NULL)
     vj_check_entry (checker, sample, VJ_ROLE_SAMPLER, VJ_ENTRY_PLAIN, &recipe->sampler);

@@ -28,6 +28,9 @@ typedef struct {
   VjOrders orders;        /* judge                                                              */
   int64_t samples;        /* judge: draws per order, default 1                                  */
   const char *dtype;      /* trainer: of the weights to write, "bf16" (default) or "f32"        */
+  double replay;          /* trainer: examples of the model's own answers per kept trace, >= 0, default 0 */
+  double replay_closed;   /* trainer: share of closed questions in them, 0..1, default 0.5      */
+  double replay_rewrites; /* trainer: share of injectors' requests, default 0; the rest is open questions */
   const VjNode *node;     /* the entry: options for vj_instance_new, place for messages         */
   char *path;             /* "iteration.filters.1"                                              */
   char *digest;           /* SHA-256 of plugin name, plugin version and all keys of the entry   */
@@ -100,6 +103,7 @@ typedef struct {
   VjRecipePlugin *injectors; /* [n_injectors] */
   gsize n_injectors;
   VjRecipePlugin sampler;
+  gboolean gold_filter; /* closed_form.gold: filter. Pairs whose chosen answer is not gold are dropped: an ablation */
   VjRecipePlugin judge;
   VjRecipeLabels labels;
   VjRecipePlugin *filters; /* [n_filters] */

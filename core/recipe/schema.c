@@ -105,6 +105,12 @@ option_schema (const VjOption *option)
 }
 
 static json_t *
+share (const char *description, int most)
+{
+  return json_pack ("{s:s, s:s, s:i, s:i}", "type", "number", "description", description, "minimum", 0, "maximum", most);
+}
+
+static json_t *
 host_key_schema (const char *key)
 {
   if (strcmp (key, "model") == 0)
@@ -118,6 +124,12 @@ host_key_schema (const char *key)
     return bounded ("Draws for each order; default 1.", 1, 1024);
   if (strcmp (key, "orders") == 0)
     return choice ("Whether both orders of a pair are judged; default both.", vj_order_choices);
+  if (strcmp (key, "replay") == 0)
+    return share ("Examples of the model's own answers in this iteration for each kept trace, against forgetting; default 0.", 100);
+  if (strcmp (key, "replay_closed") == 0)
+    return share ("Share of closed questions in the replay, answered by their majority; default 0.5.", 1);
+  if (strcmp (key, "replay_rewrites") == 0)
+    return share ("Share of injectors' requests and accepted replies in the replay; default 0. Open questions are the rest.", 1);
   return choice ("Of the weights to write; default bf16.", vj_dtype_choices);
 }
 
@@ -187,7 +199,11 @@ iteration_schema (void)
 {
   json_t *open_ended = closed (json_pack ("{s:o, s:o}", "respond", respond_schema (), "inject", list_of ("injector", 1)),
                                json_pack ("[s, s]", "respond", "inject"));
-  json_t *closed_form = closed (json_pack ("{s:o}", "sample", ref ("sampler")), json_pack ("[s]", "sample"));
+  json_t *closed_form = closed (json_pack ("{s:o, s:o}", "sample", ref ("sampler"), "gold",
+                                           choice ("Whether pairs whose chosen answer is not the question's gold are dropped: an ablation, "
+                                                   "after which the judge is no longer trained without labels; default ignore.",
+                                                   vj_gold_choices)),
+                                json_pack ("[s]", "sample"));
   json_t *properties = json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "questions", list_of ("source", 1), "open_ended", open_ended, "closed_form",
                                   closed_form, "judge", ref ("judge"), "labels",
                                   choice ("Which verdict counts as right; all but construction are controls for ablation: a seeded coin for each "

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/log.h"
 #include "report/gate.h"
+#include "report/notes.h"
 
 #define REASONS 4 /* shown per stage; the rest is summed */
 #define COLUMNS 3 /* evaluations side by side */
@@ -279,7 +280,7 @@ vj_summary_text (VjStore *store, GError **error)
   if (!append_ablation (out, store, error))
     return NULL;
   append_funnel (out, stages, drops);
-  if (!append_gates (out, store, error))
+  if (!vj_notes_text (store, stages, out, error) || !append_gates (out, store, error))
     return NULL;
   if (scores->len > 0) {
     g_string_append (out, "\nscores: share [95 % Wilson interval]\n");
@@ -347,7 +348,8 @@ vj_summary_json (VjStore *store, GError **error)
   json_t *rows = json_array (), *tests = json_array ();
   json_t *all = json_pack ("{s:s?, s:o, s:o, s:o, s:o}", "ablation", ablation, "funnel", funnel_json (stages, drops), "gates", gates,
                            "scores", rows, "tests", tests);
-  char *text = scores_json (store, scores, rows, tests, error) ? vj_json_canonical (all) : NULL;
+  gboolean good = vj_notes_json (store, stages, all, error) && scores_json (store, scores, rows, tests, error);
+  char *text = good ? vj_json_canonical (all) : NULL;
   json_decref (all);
   return text;
 }

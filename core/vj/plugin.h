@@ -20,7 +20,7 @@
 G_BEGIN_DECLS
 
 #define VJ_ABI_MAJOR 2 /* must equal the host's     */
-#define VJ_ABI_MINOR 0 /* must not exceed the host's */
+#define VJ_ABI_MINOR 1 /* must not exceed the host's */
 #define VJ_PLUGIN_MAGIC 0x564a5031u
 
 typedef enum {
@@ -75,6 +75,7 @@ typedef struct {
   VjVerdict verdict;
   gboolean right;       /* the verdict agrees with the construction             */
   const char *text;     /* the reasoning trace, verdict included                */
+  guint samples;        /* drawn for this order in all, also those that an earlier filter dropped (since 2.1) */
 } VjTrace;
 
 /* -- requests and replies ---------------------------------------------------- */
@@ -123,7 +124,7 @@ typedef struct {
 } VjInjection;
 
 typedef struct {
-  char *chosen, *rejected; /* owned                                     */
+  char *chosen, *rejected; /* owned. With SKIP `chosen` may be given: the draws settled on it, but no pair came of it */
   char *how;               /* owned: e.g. "majority 11 of 16, against 3" */
   char *reason;            /* owned                                     */
 } VjSampledPair;

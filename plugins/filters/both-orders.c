@@ -1,6 +1,7 @@
 /* both-orders: keeps a pair only when the judge was right with the better answer first and
- * with it second, so that a judge with a favourite position teaches nothing. Of several right
- * samples of one order it keeps one, chosen by the run's stream, or all. */
+ * with it second, so that a judge with a favourite position teaches nothing; if asked, only when
+ * enough of an order's samples agree with the label (Self-Taught Evaluators, arXiv 2408.02666).
+ * Of several right samples of one order it keeps one, chosen by the run's stream, or all. */
 #include <vj/plugin.h>
 
 #include <string.h>
@@ -10,6 +11,7 @@ static const char *const keeps[] = {"one", "all", NULL};
 
 typedef struct {
   int64_t keep, at_least;
+  double min_agreement;
   GHashTable *pairs; /* pair id -> Pair */
 } BothOrders;
 
@@ -23,6 +25,9 @@ typedef struct {
 static const VjOption options[] = {
   VJ_OPTION_CHOICE (BothOrders, keep, "one", keeps, "Which right samples of an order stay: one chosen at random, or all."),
   VJ_OPTION_INT (BothOrders, at_least, "1", 1, 1000, "samples", "Samples of each order that must be right."),
+  VJ_OPTION_REAL (BothOrders, min_agreement, "0", 0, 1, "",
+                  "Least share of each order's samples that must be right, of all that were drawn: one that is unparsed, or that "
+                  "an earlier filter dropped, does not agree."),
   VJ_OPTION_END
 };
 
@@ -77,6 +82,15 @@ both_orders_observe (void *instance, VjRun *run, const VjTrace *trace, GError **
   return VJ_FLOW_OK;
 }
 
+/* Of the samples the host says were drawn; a host or test that does not say counts as if only these were. */
+static gboolean
+agrees (const BothOrders *self, const VjTrace *trace, guint right)
+{
+  guint drawn = MAX (trace->samples, right);
+  /* Products, not quotients: 3 of 5 is 0.6 also where 3/5 rounds to less. */
+  return right >= self->min_agreement * drawn - 1e-9;
+}
+
 static VjFlow
 both_orders_keep (void *instance, VjRun *run, const VjTrace *trace, char **ret_reason, GError **error)
 {
@@ -89,6 +103,8 @@ both_orders_keep (void *instance, VjRun *run, const VjTrace *trace, char **ret_r
     reason = trace->verdict == VJ_VERDICT_UNPARSED ? "unparsed verdict" : "wrong verdict";
   else if (!pair || pair->right[0] < need || pair->right[1] < need)
     reason = "not right in both orders";
+  else if (!agrees (self, trace, pair->right[0]) || !agrees (self, trace, pair->right[1]))
+    reason = "too few samples agree with the label";
   else if (self->keep == KEEP_ONE && strcmp (trace->id, pair->pick[trace->chosen_is_a ? 1 : 0]) != 0)
     reason = "another sample of this order was kept";
   if (!reason)

@@ -21,10 +21,18 @@ plugins_filters_balance_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 plugins_filters_balance_so_LDADD = $(GLIB_LIBS)
 
 filters_PROGRAMS += plugins/filters/dedup.so
-plugins_filters_dedup_so_SOURCES = plugins/filters/dedup.c
+plugins_filters_dedup_so_SOURCES = plugins/filters/dedup.c $(MINHASH_SOURCES)
+plugins_filters_dedup_so_CPPFLAGS = $(TEXT_CPPFLAGS)
 plugins_filters_dedup_so_CFLAGS = $(PLUGIN_CFLAGS)
 plugins_filters_dedup_so_LDFLAGS = $(SHARED_LINK_FLAGS)
-plugins_filters_dedup_so_LDADD = $(GLIB_LIBS)
+plugins_filters_dedup_so_LDADD = $(GLIB_LIBS) -lm
+
+filters_PROGRAMS += plugins/filters/consistent.so
+plugins_filters_consistent_so_SOURCES = plugins/filters/consistent.c $(TEXT_SOURCES)
+plugins_filters_consistent_so_CPPFLAGS = $(TEXT_CPPFLAGS)
+plugins_filters_consistent_so_CFLAGS = $(PLUGIN_CFLAGS)
+plugins_filters_consistent_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+plugins_filters_consistent_so_LDADD = $(GLIB_LIBS)
 
 filters_PROGRAMS += plugins/filters/quote.so
 plugins_filters_quote_so_SOURCES = plugins/filters/quote.c $(TEXT_SOURCES)
@@ -32,3 +40,9 @@ plugins_filters_quote_so_CPPFLAGS = $(TEXT_CPPFLAGS)
 plugins_filters_quote_so_CFLAGS = $(PLUGIN_CFLAGS)
 plugins_filters_quote_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 plugins_filters_quote_so_LDADD = $(GLIB_LIBS)
+
+filters_PROGRAMS += plugins/filters/cap.so
+plugins_filters_cap_so_SOURCES = plugins/filters/cap.c
+plugins_filters_cap_so_CFLAGS = $(PLUGIN_CFLAGS)
+plugins_filters_cap_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+plugins_filters_cap_so_LDADD = $(GLIB_LIBS)

@@ -249,6 +249,8 @@ draw_loser (const Majority *self, VjRun *run, const GArray *parties, guint total
   return &g_array_index (parties, Party, at);
 }
 
+static const char agreed[] = "all draws agree";
+
 static const char *
 why_not (const Majority *self, const GArray *parties)
 {
@@ -258,7 +260,7 @@ why_not (const Majority *self, const GArray *parties)
   if (most < self->threshold + !self->at_least)
     return "no answer has enough votes";
   if (parties->len == 1)
-    return "all draws agree";
+    return agreed;
   return g_array_index (parties, Party, 1).votes == most ? "two answers have equally many votes" : NULL;
 }
 
@@ -273,6 +275,8 @@ majority_tell (const void *instance, VjRun *run, const VjQuestion *question, con
   (void) error;
   if (reason) {
     ret_pair->reason = g_strdup (reason);
+    if (reason == agreed) /* no pair, but an answer */
+      ret_pair->chosen = g_strdup (g_array_index (parties, Party, 0).text);
     return VJ_FLOW_SKIP;
   }
   for (guint i = 0; i < parties->len; i++)

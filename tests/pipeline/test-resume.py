@@ -77,19 +77,20 @@ def trial(recipe, run_dir, rng, span, more):
     return kills, faults
 
 
-def torture(tap, top, recipe, more, wanted):
+def torture(tap, top, recipe, wanted, always=(), shuffled=()):
     """Runs the recipe whole, then kills it `wanted` times in all; everything lives below `top`."""
     rng = random.Random(int(os.environ.get("VJ_KILL_SEED", "1")))
     name = os.path.basename(top)
     started = time.monotonic()
-    first = harness.run(recipe, os.path.join(top, "reference"))
+    first = harness.run(recipe, os.path.join(top, "reference"), *always)
     duration = time.monotonic() - started
     expected = results(os.path.join(top, "reference"))
     tap.check(first.returncode == 0 and len(expected) > 5, f"{name}: the uninterrupted run ends well", first.stderr)
-    if more:
-        other = harness.run(recipe, os.path.join(top, "shuffled"), *more)
+    if shuffled:
+        other = harness.run(recipe, os.path.join(top, "shuffled"), *always, *shuffled)
         tap.check(results(os.path.join(top, "shuffled")) == expected and other.returncode == 0,
                   f"{name}: the order of replies changes nothing", other.stderr)
+    more = always + shuffled
     # A run goes on from where it was killed: with many kills each must come soon enough for the next to find work.
     span = duration * min(1.0, 4.0 / KILLS_A_RUN)
 
@@ -121,11 +122,13 @@ def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
     if RECIPE:
-        torture(tap, os.path.join(top, "recipe"), RECIPE, (), KILLS)
+        torture(tap, os.path.join(top, "recipe"), RECIPE, KILLS)
     else:
-        more = ("--set", "models.base.order=shuffled", "--set", "models.judge.order=shuffled")
-        torture(tap, os.path.join(top, "plain"), harness.recipe_copy(os.path.join(top, "plain-recipe")), more, KILLS)
-        expected = torture(tap, os.path.join(top, "loop"), loop_recipe(os.path.join(top, "loop-recipe")), more, KILLS)
+        shuffled = ("--set", "models.base.order=shuffled", "--set", "models.judge.order=shuffled")
+        # With replay, so that a training that is killed also asks the plugins again.
+        replay = ("--set", "iteration.train.replay=1", "--set", "iteration.train.replay_rewrites=0.3")
+        torture(tap, os.path.join(top, "plain"), harness.recipe_copy(os.path.join(top, "plain-recipe")), KILLS, replay, shuffled)
+        expected = torture(tap, os.path.join(top, "loop"), loop_recipe(os.path.join(top, "loop-recipe")), KILLS, replay, shuffled)
         outcomes = [json.loads(line)["outcome"] for line in expected["gate.jsonl"].splitlines()]
         tap.check(outcomes == ["promoted", "rolled back", "stopped"], "loop: with every outcome of a gate", outcomes)
     keep.cleanup()

@@ -28,10 +28,11 @@ check_PROGRAMS += tests/plugins/test-roles
 TESTS += tests/plugins/test-roles
 tests_plugins_test_roles_SOURCES = tests/plugins/roles/main.c tests/plugins/roles/roles.h tests/plugins/roles/text.c \
 	tests/plugins/roles/verdict.c tests/plugins/roles/both-orders.c tests/plugins/roles/balance.c \
-	tests/plugins/roles/dedup.c tests/plugins/roles/quote.c tests/plugins/roles/pairwise.c \
+	tests/plugins/roles/cap.c tests/plugins/roles/dedup.c tests/plugins/roles/minhash.c \
+	tests/plugins/roles/quote.c tests/plugins/roles/consistent.c tests/plugins/roles/pairwise.c \
 	tests/plugins/roles/majority.c tests/plugins/roles/rewrite.c tests/plugins/roles/swap-words.c \
 	tests/plugins/roles/jsonl.c tests/plugins/roles/llava.c tests/plugins/roles/pairs.c tests/plugins/roles/scenes.c \
-	$(BENCH_SOURCES) plugins/text/text.c plugins/text/text.h
+	$(BENCH_SOURCES) $(MINHASH_SOURCES)
 tests_plugins_test_roles_CPPFLAGS = $(TEXT_CPPFLAGS)
 tests_plugins_test_roles_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_roles_LDADD = $(CORE_LDADD)

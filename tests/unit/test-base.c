@@ -37,6 +37,26 @@ test_random_matches_reference (void)
   g_assert_cmpuint (vj_random_next (&a), ==, G_GUINT64_CONSTANT (0x99ec5f36cb75f2b4));
 }
 
+/* Each of the six orders of three things comes about as often. */
+static void
+test_shuffle_is_uniform (void)
+{
+  guint counts[6] = {0};
+  VjRandom random;
+  vj_random_init (&random, 5);
+  for (guint i = 0; i < 6000; i++) {
+    gpointer items[] = {GUINT_TO_POINTER (0), GUINT_TO_POINTER (1), GUINT_TO_POINTER (2)};
+    vj_random_shuffle (&random, items, 3);
+    guint first = GPOINTER_TO_UINT (items[0]), second = GPOINTER_TO_UINT (items[1]), third = GPOINTER_TO_UINT (items[2]);
+    g_assert_cmpuint (first + second + third, ==, 3);
+    g_assert_true (first != second && second != third);
+    counts[2 * first + (second > third)]++;
+  }
+  for (guint i = 0; i < 6; i++)
+    g_assert_cmpuint (ABS ((int) counts[i] - 1000), <, 120);
+  vj_random_shuffle (&random, NULL, 0);
+}
+
 static void
 test_random_below_is_uniform (void)
 {
@@ -123,6 +143,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/error/code-is-exit-code", test_error_code_is_exit_code);
   g_test_add_func ("/base/random/streams-are-named", test_random_streams_are_named);
   g_test_add_func ("/base/random/matches-reference", test_random_matches_reference);
+  g_test_add_func ("/base/random/shuffle-is-uniform", test_shuffle_is_uniform);
   g_test_add_func ("/base/random/below-is-uniform", test_random_below_is_uniform);
   g_test_add_func ("/base/checked/range-refuses-overflow", test_checked_range_refuses_overflow);
   for (gsize i = 0; i < G_N_ELEMENTS (machines); i++) {

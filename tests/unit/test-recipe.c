@@ -96,6 +96,11 @@ static const struct {
   {"nothing to do", HEAD MODELS, "r.yaml:1:1", "the recipe does nothing"},
   {"no pairs", HEAD MODELS QUESTIONS JUDGE TRAIN, "r.yaml:6:3: iteration", "neither open_ended nor closed_form"},
   {"empty list", HEAD MODELS "iteration:\n  questions: []\n" PAIRS JUDGE TRAIN, "r.yaml:6:14: iteration.questions", "the list is empty"},
+  {"replay of a course", HEAD "pretrain:\n  init: m\n  courses:\n    - { lessons: [ { use: scenes } ], train: { use: sft, replay: 1 } }\n", "r.yaml:6:58: pretrain.courses.0.train.replay", "a course has no answers"},
+  {"replay below zero", HEAD MODELS QUESTIONS PAIRS JUDGE "  train: { use: sft, model: base, replay: -1 }\n", "r.yaml:10:43: iteration.train.replay: '-1'", "expected a number from 0 to 100"},
+  {"replay as text", HEAD MODELS QUESTIONS PAIRS JUDGE "  train: { use: sft, model: base, replay: much }\n", "r.yaml:10:43: iteration.train.replay: 'much'", "expected a number from 0 to 100"},
+  {"shares of replay above one", HEAD MODELS QUESTIONS PAIRS JUDGE "  train: { use: sft, model: base, replay: 1, replay_rewrites: 0.6 }\n", "r.yaml:10:10: iteration.train", "make more than 1"},
+  {"unknown use of gold", HEAD MODELS QUESTIONS "  closed_form: { gold: filte, sample: { use: majority, model: base } }\n" JUDGE TRAIN, "r.yaml:8:24: iteration.closed_form.gold: 'filte'", "did you mean 'filter'?"},
   {"weight of zero", HEAD MODELS QUESTIONS "  open_ended: { respond: { model: base }, inject: [ { use: swap-words, weight: 0 } ] }\n" JUDGE TRAIN, "r.yaml:8:80", "above 0"},
   {"both kinds of run", RIGHT "pretrain: { init: x }\n", "r.yaml:11:1: pretrain", "not both"},
   {"compute that is not there", RIGHT "compute: { use: cublaz }\n", "r.yaml:11:17: compute.use", "no compute plugin is called 'cublaz'"},
@@ -246,6 +251,9 @@ test_recipe_is_typed (void)
   g_assert_cmpint (recipe->judge.orders, ==, VJ_ORDERS_ONE);
   g_assert_cmpint (recipe->judge.samples, ==, 4);
   g_assert_cmpstr (recipe->trainer.dtype, ==, "f32");
+  g_assert_cmpfloat (recipe->trainer.replay, ==, 0);
+  g_assert_cmpfloat (recipe->trainer.replay_closed, ==, 0.5);
+  g_assert_false (recipe->gold_filter);
   g_assert_cmpint (recipe->evaluators[0].count, ==, 5);
   g_assert_cmpint (recipe->repeat.iterations, ==, 4);
   g_assert_cmpint (recipe->repeat.pairs, ==, VJ_PAIRS_FRESH);
@@ -283,6 +291,20 @@ test_repeat_options (void)
   g_assert_cmpstr (vj_recipe_labels_name (recipe->labels), ==, "shuffled-pairs");
   g_assert_cmpstr (vj_recipe_generator (recipe, "base"), ==, "judge"); /* one directory, spelled in two ways */
   g_assert_cmpstr (vj_recipe_generator (recipe, "far"), ==, "far");
+}
+
+static void
+test_replay_and_gold_are_typed (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjRecipe) recipe = parse (
+    HEAD MODELS QUESTIONS "  closed_form: { gold: filter, sample: { use: majority, model: base } }\n" JUDGE
+         "  train: { use: sft, model: base, replay: 2, replay_closed: 0.25, replay_rewrites: 0.5 }\n", &error);
+  g_assert_no_error (error);
+  g_assert_true (recipe->gold_filter);
+  g_assert_cmpfloat (recipe->trainer.replay, ==, 2);
+  g_assert_cmpfloat (recipe->trainer.replay_closed, ==, 0.25);
+  g_assert_cmpfloat (recipe->trainer.replay_rewrites, ==, 0.5);
 }
 
 static void
@@ -443,6 +465,7 @@ main (int argc, char **argv)
   g_test_add_func ("/recipe/core-schema-types", test_core_schema_types);
   g_test_add_func ("/recipe/is-typed", test_recipe_is_typed);
   g_test_add_func ("/recipe/repeat-options", test_repeat_options);
+  g_test_add_func ("/recipe/replay-and-gold-are-typed", test_replay_and_gold_are_typed);
   g_test_add_func ("/recipe/pretrain-is-typed", test_pretrain_is_typed);
   g_test_add_func ("/recipe/options-fill-the-instance", test_options_fill_the_instance);
   g_test_add_func ("/recipe/set-overrides", test_set_overrides);

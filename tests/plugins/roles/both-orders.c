@@ -41,10 +41,44 @@ test_at_least (void)
   g_assert_cmpstr (reasons[2], ==, "not right in both orders");
 }
 
+/* Two of three samples are right in the first order, the third is unparsed or was dropped before; one of one in the other. */
+static void
+test_min_agreement (void)
+{
+  static const struct {
+    const char *least;
+    gboolean shown, kept;
+  } cases[] = {{"0", TRUE, TRUE}, {"0.6", TRUE, TRUE}, {"0.7", TRUE, FALSE}, {"0.6", FALSE, TRUE}, {"0.7", FALSE, FALSE}};
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Bench) bench = bench_new (VJ_ROLE_FILTER, "both-orders", "keep", "all", "min_agreement", cases[i].least, NULL);
+    VjTrace traces[] = {TRACE ("1", "p", TRUE, A), TRACE ("2", "p", TRUE, A), TRACE ("3", "p", FALSE, B), TRACE ("4", "p", FALSE, B),
+                        TRACE ("5", "p", FALSE, B), TRACE ("6", "p", TRUE, UNPARSED)};
+    for (size_t j = 0; j < G_N_ELEMENTS (traces); j++)
+      traces[j].samples = 3;
+    const char *const *reasons = bench_filter (bench, traces, cases[i].shown ? 6 : 5);
+    for (size_t j = 0; j < 5; j++)
+      g_assert_cmpstr (reasons[j], ==, cases[i].kept ? NULL : "too few samples agree with the label");
+  }
+}
+
+/* 3 of 5 is 0.6, though no double is. */
+static void
+test_exact_share (void)
+{
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_FILTER, "both-orders", "keep", "all", "min_agreement", "0.6", NULL);
+  VjTrace traces[] = {TRACE ("1", "p", TRUE, A), TRACE ("2", "p", TRUE, A), TRACE ("3", "p", TRUE, A),
+                      TRACE ("4", "p", FALSE, B), TRACE ("5", "p", FALSE, B), TRACE ("6", "p", FALSE, B)};
+  for (size_t j = 0; j < G_N_ELEMENTS (traces); j++)
+    traces[j].samples = 5;
+  g_assert_null (bench_filter (bench, traces, G_N_ELEMENTS (traces))[0]);
+}
+
 void
 add_both_orders_tests (void)
 {
   g_test_add_func ("/plugins/both-orders/needs-both", test_needs_both);
   g_test_add_func ("/plugins/both-orders/keeps-one", test_keeps_one);
   g_test_add_func ("/plugins/both-orders/at-least", test_at_least);
+  g_test_add_func ("/plugins/both-orders/min-agreement", test_min_agreement);
+  g_test_add_func ("/plugins/both-orders/exact-share", test_exact_share);
 }

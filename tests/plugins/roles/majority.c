@@ -12,7 +12,7 @@ test_votes (void)
     {"what?", {"a cup", "The Cup!", "cup", "cat"}, "a cup", "cat", NULL},
     {choice, {"B", "(b)", "B) blue", "blue", "red"}, "B", "red", NULL},
     {choice, {"option B", "The answer is B.", "b.", "C"}, "option B", "C", NULL},
-    {"how many?", {"3", "3", "3"}, NULL, NULL, "all draws agree"},
+    {"how many?", {"3", "3", "3"}, "3", NULL, "all draws agree"},
     {"how many?", {"3", "4", "5", "3", "3", "4", "4"}, NULL, NULL, "two answers have equally many votes"},
     {"how many?", {"3", "4", "5"}, NULL, NULL, "no answer has enough votes"},
     {"how many?", {BENCH_CUT "3", BENCH_CUT "4", BENCH_CUT "3", ""}, NULL, NULL, "no usable draw"},
