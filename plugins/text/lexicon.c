@@ -69,12 +69,12 @@ vj_lexicon_number (const char *key, guint *ret_value, guint64 *ret_scale)
   *ret_value = 0;
   *ret_scale = 0;
   for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
-    if (strcmp (key, numbers[i].word) == 0) {
+    if (g_ascii_strcasecmp (key, numbers[i].word) == 0) {
       *ret_value = numbers[i].value;
       return TRUE;
     }
   for (gsize i = 0; i < G_N_ELEMENTS (scales); i++)
-    if (strcmp (key, scales[i].word) == 0) {
+    if (g_ascii_strcasecmp (key, scales[i].word) == 0) {
       *ret_scale = scales[i].scale;
       return TRUE;
     }

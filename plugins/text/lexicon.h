@@ -24,7 +24,7 @@ guint vj_lexicon_classes (const char *key);
 gboolean vj_lexicon_same_stem (const char *a, const char *b);
 
 /* What a number word is worth (0 to 90), or 0 with *ret_scale set to 100, 1000, ... for "hundred", "thousand", ...; FALSE:
- * neither. */
+ * neither. In any case of letters. */
 gboolean vj_lexicon_number (const char *key, guint *ret_value, guint64 *ret_scale);
 
 #endif

@@ -29,10 +29,11 @@ TESTS += tests/plugins/test-roles
 tests_plugins_test_roles_SOURCES = tests/plugins/roles/main.c tests/plugins/roles/roles.h tests/plugins/roles/text.c \
 	tests/plugins/roles/verdict.c tests/plugins/roles/both-orders.c tests/plugins/roles/balance.c \
 	tests/plugins/roles/dedup.c tests/plugins/roles/quote.c tests/plugins/roles/pairwise.c \
-	tests/plugins/roles/majority.c tests/plugins/roles/kinds.c tests/plugins/roles/rewrite.c tests/plugins/roles/swap-words.c \
+	tests/plugins/roles/even.c tests/plugins/roles/majority.c tests/plugins/roles/kinds.c tests/plugins/roles/rewrite.c tests/plugins/roles/swap-words.c \
 	tests/plugins/roles/modified-instruction.c tests/plugins/roles/degraded-image.c \
 	tests/plugins/roles/jsonl.c tests/plugins/roles/llava.c tests/plugins/roles/pairs.c tests/plugins/roles/scenes.c \
-	$(BENCH_SOURCES) $(TEXT_SOURCES) $(KINDS_SOURCES)
+	$(BENCH_SOURCES) $(TEXT_SOURCES) $(KINDS_SOURCES) plugins/text/choices.c \
+	plugins/text/choices.h plugins/text/even.c plugins/text/even.h
 tests_plugins_test_roles_CPPFLAGS = $(TEXT_CPPFLAGS)
 tests_plugins_test_roles_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_roles_LDADD = $(CORE_LDADD)

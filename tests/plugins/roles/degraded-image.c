@@ -110,7 +110,7 @@ test_nothing_to_make_worse (void)
   g_assert_cmpstr (bench_inject (bench, "?", CHOSEN, NULL).reason, ==, "making the image worse changed no pixel");
   g_assert_null (bench->asked);
   bench_refuse (VJ_ROLE_INJECTOR, "degraded-image", VJ_EXIT_RECIPE, "{question}", "prompt", "?", NULL);
-  bench_refuse (VJ_ROLE_INJECTOR, "degraded-image", VJ_EXIT_RECIPE, "{x}", "prompt", "{question}{x}", NULL);
+  bench_refuse (VJ_ROLE_INJECTOR, "degraded-image", VJ_EXIT_RECIPE, "unknown placeholder: x", "prompt", "{question}{x}", NULL);
   bench_refuse (VJ_ROLE_INJECTOR, "degraded-image", VJ_EXIT_RECIPE, "how", "how", "melt", NULL);
   bench_refuse (VJ_ROLE_INJECTOR, "degraded-image", VJ_EXIT_RECIPE, "strength", "strength", "0", NULL);
 }
