@@ -5,8 +5,8 @@
 #include <string.h>
 
 typedef enum {
-  CHECK_STATEMENT,    /* words on both sides, and not numbers or positions alone   */
-  CHECK_SUBSTITUTION, /* words on both sides                                       */
+  CHECK_STATEMENT,    /* words on both sides, of them some that tell no number or position */
+  CHECK_SUBSTITUTION, /* words on both sides                                               */
   CHECK_COLOR,
   CHECK_COUNT,
   CHECK_POSITION,
@@ -175,7 +175,7 @@ static const char *
 check_statement (const GArray *old, const GArray *new, const GArray *hunks)
 {
   Difference difference = difference_of (old, new, hunks, VJ_LEX_NUMBER | VJ_LEX_QUANTITY | VJ_LEX_POSITION);
-  gboolean good = difference.before.foreign + difference.after.foreign > 0;
+  gboolean good = difference.before.foreign && difference.after.foreign;
   difference_done (&difference);
   return good ? NULL : "the rewrite changed a count or a position instead";
 }
@@ -268,14 +268,16 @@ any_is (const GArray *words, gboolean (*is) (const VjWord *))
   return FALSE;
 }
 
-/* What an answer says that the image reads stands in quotation marks, or in capitals; where neither is there, nothing tells. */
+/* What an answer says that the image reads stands in quotation marks or in capitals. */
 static const char *
 check_text (const GArray *old, const GArray *new, const GArray *hunks)
 {
   gboolean (*is) (const VjWord *) = any_is (old, is_quoted) ? is_quoted : any_is (old, is_capital) ? is_capital : NULL;
-  if (is && (!all_are (old, hunks, FALSE, is) || !all_are (new, hunks, TRUE, is)))
-    return "the rewrite changed other words than the text that is read";
-  return NULL;
+  if (!is)
+    return "the answer quotes no text that could be changed";
+  return all_are (old, hunks, FALSE, is) && all_are (new, hunks, TRUE, is)
+           ? NULL
+           : "the rewrite changed other words than the text that is read";
 }
 
 static const char *

@@ -29,7 +29,8 @@ extern const char *const vj_kinds[];
 const char *vj_kind_meaning (const char *kind);
 
 /* NULL when the words of `new` (VjWord) can be those of `old` with an error of that kind, else why not: a reason for the
- * funnel. `hunks` is vj_words_diff (old, new), not empty. What words cannot tell is not refused. */
+ * funnel. `hunks` is vj_words_diff (old, new), not empty. What words cannot tell is not refused, but for text that is read:
+ * an answer that puts none in quotation marks or capitals has none to change. */
 const char *vj_kind_fault (const char *kind, const GArray *old, const GArray *new, const GArray *hunks);
 
 #endif

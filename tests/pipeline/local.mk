@@ -4,6 +4,6 @@ TESTS += tests/pipeline/test-statistics
 tests_pipeline_test_statistics_SOURCES = tests/pipeline/test-statistics.c
 tests_pipeline_test_statistics_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_pipeline_test_statistics_LDADD = $(CORE_LDADD)
-TESTS += tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py
-EXTRA_DIST += tests/pipeline/harness.py tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py tests/pipeline/canned/recipe.yaml tests/pipeline/canned/pretrain.yaml tests/pipeline/canned/deploy.yaml \
-	tests/pipeline/canned/replies.json
+TESTS += tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py tests/pipeline/test-pairs.py
+EXTRA_DIST += tests/pipeline/harness.py tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py tests/pipeline/test-pairs.py tests/pipeline/canned/recipe.yaml tests/pipeline/canned/pretrain.yaml tests/pipeline/canned/deploy.yaml \
+	tests/pipeline/canned/replies.json tests/pipeline/canned/pairs.yaml tests/pipeline/canned/pairs.json

@@ -25,6 +25,8 @@ static const struct {
   {"attribute", "one shape ; north small red circle", "one shape ; south small red circle", INSTEAD},
   {"attribute", "two cups", "three cups", INSTEAD},
   {"attribute", "a cup", "two cups", INSTEAD},
+  {"attribute", "two red cups", "two three cups", INSTEAD},
+  {"attribute", "two red cups", "two cups on the left", INSTEAD},
   {"attribute", "a red cup", "a cup", TOOK},
   {"attribute", "a cup", "a red cup", ADDED},
   {"color", "a red cup", "a light blue cup", NULL},
@@ -99,7 +101,7 @@ static const struct {
   {"text", "a 6\" pipe says \"hot\"", "a 6\" tube says \"hot\"", TEXT},
   {"text", "one shape ; east text CAT", "one shape ; east text DOG", NULL},
   {"text", "one shape ; east text CAT", "one shape ; west text CAT", TEXT},
-  {"text", "the sign says stop", "the sign says go", NULL}, /* nothing tells which words are read */
+  {"text", "the sign says stop", "the sign says go", "the answer quotes no text that could be changed"},
 };
 
 static void
