@@ -113,6 +113,30 @@ def test_kills(tap, recipe, top, expected, duration):
     tap.check(same == 6 and killed, "after a kill at any moment the same command makes the same pairs and images", f"{same} of 6, {killed} killed")
 
 
+def test_odd_injector(tap, recipe, top):
+    """What an injector says is held to its contract, and one that breaks it is named."""
+    with open(recipe, encoding="utf-8") as file:
+        text = file.read()
+    head, tail = text.split("    inject:\n")[0], text[text.index("  judge:"):]
+
+    def with_injector(entry):
+        path = os.path.join(os.path.dirname(recipe), "odd.yaml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"{head}    inject: [ {entry} ]\n{tail}")
+        return path
+
+    for how, words in (("spans", "tells changes that do not turn the response into its text"), ("utf8", "gives a text that is not UTF-8"),
+                       ("beyond", "tells changes that do not turn"), ("no-text", "gives no text or no kind"),
+                       ("no-kind", "gives no text or no kind"), ("image", "gives an image that is none")):
+        result = harness.run(with_injector(f"{{ use: odd, how: {how} }}"), os.path.join(top, f"odd-{how}"))
+        tap.check(result.returncode == 8 and "injector 'odd'" in result.stderr and words in result.stderr, f"an injector's slip: {how}",
+                  result.stderr)
+    result = harness.run(with_injector("{ use: older }"), os.path.join(top, "older"))
+    told = {json.dumps(pair["changes"]) for pair in pairs_of(os.path.join(top, "older"))}
+    tap.check(result.returncode == 0 and told == {'[{"after": "Not so: ", "before": "", "chosen": 0, "rejected": 0}]'},
+              "for an injector of an older ABI the changes are found", result.stderr + str(told))
+
+
 def test_native(tap, top):
     folder = os.path.join(top, "native")
     os.makedirs(folder)
@@ -154,6 +178,7 @@ def main():
         pairs = pairs_of(run_dir)
         test_pairs(tap, run_dir, pairs)
         test_degraded(tap, run_dir, pairs)
+        test_odd_injector(tap, recipe, top)
         test_kills(tap, recipe, top, harness.export_bytes(run_dir), duration)
     test_native(tap, top)
     keep.cleanup()
