@@ -7,6 +7,7 @@
 
 #define DEPTH 16    /* of parents and children: a run's records are six deep */
 #define CHILDREN 40 /* listed; the rest is counted */
+#define CHANGES 8   /* the same                       */
 
 static void
 print_text (const char *label, const char *text)
@@ -42,6 +43,26 @@ print_messages (const json_t *messages)
              strlen (json_string_value (json_object_get (message, "text"))), json_array_size (json_object_get (message, "images")));
 }
 
+/* Where the rejected answer departs from the chosen one: "at 2: red -> blue", in characters of the chosen one. */
+static void
+print_changes (const json_t *changes)
+{
+  gsize i;
+  json_t *change;
+  json_array_foreach ((json_t *) changes, i, change) {
+    if (i == CHANGES) {
+      g_autofree char *rest = g_strdup_printf ("and %zu more", json_array_size (changes) - CHANGES);
+      print_text ("", rest);
+      break;
+    }
+    const char *before = json_string_value (json_object_get (change, "before"));
+    const char *after = json_string_value (json_object_get (change, "after"));
+    g_autofree char *line = g_strdup_printf ("at %" JSON_INTEGER_FORMAT ": %s -> %s", json_integer_value (json_object_get (change, "chosen")),
+                                             *before ? before : "(nothing)", *after ? after : "(nothing)");
+    print_text (i == 0 ? "changed" : "", line);
+  }
+}
+
 static gboolean
 print_fate (VjStore *store, const VjStored *stored, GError **error)
 {
@@ -61,12 +82,13 @@ print_fate (VjStore *store, const VjStored *stored, GError **error)
 static gboolean
 print_images (VjStore *store, const VjRecord *record, GError **error)
 {
-  for (gsize i = 0; i < vj_record_n_images (record); i++) {
+  const char *label = record->kind == VJ_RECORD_PAIR ? "degraded" : "image", *digest;
+  for (gsize i = 0; (digest = vj_record_digest (record, i)) != NULL; i++) {
     g_autoptr (VjImage) image = NULL;
-    if (!vj_store_image_get (store, vj_record_image (record, i), &image, error))
+    if (!vj_store_image_get (store, digest, &image, error))
       return FALSE;
     if (image != NULL)
-      g_print ("    %-12s %s, %u x %u, %zu bytes of %s\n", i == 0 ? "image" : "", vj_image_digest (image), vj_image_width (image),
+      g_print ("    %-12s %s, %u x %u, %zu bytes of %s\n", i == 0 ? label : "", vj_image_digest (image), vj_image_width (image),
                vj_image_height (image), g_bytes_get_size (vj_image_bytes (image)), vj_image_mime (image));
   }
   return TRUE;
@@ -99,7 +121,9 @@ print_record (VjStore *store, const VjStored *stored, GError **error)
   json_object_foreach (record->fields, key, value) {
     if (strcmp (key, "messages") == 0)
       print_messages (value);
-    else if (strcmp (key, "images") != 0)
+    else if (strcmp (key, "changes") == 0)
+      print_changes (value);
+    else if (strcmp (key, "images") != 0 && strcmp (key, "degraded") != 0)
       print_value (key, value);
   }
   if (record->kind == VJ_RECORD_JUDGMENT && !vj_lineage_print_model (store, record->iteration, stored->stage, error))

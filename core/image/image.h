@@ -3,7 +3,7 @@
  *
  * Decoded pixels are 8-bit sRGB: transparency laid over white, EXIF orientation applied, the first frame of an animation.
  * An image is immutable and reference counted; all functions may be called from any thread. See also vj/plugin.h:
- * vj_image_digest, vj_image_decode. */
+ * vj_image_digest, vj_image_decode, vj_image_degrade, vj_image_ref. */
 #ifndef VJ_IMAGE_IMAGE_H
 #define VJ_IMAGE_IMAGE_H
 
@@ -31,9 +31,6 @@ VJ_API VjImage *vj_image_new_from_rgb (const guint8 *rgb, guint32 width, guint32
 
 /* An image stored earlier, of which digest and size are known: decoded only when asked, and then held to `digest`. */
 VJ_API VjImage *vj_image_new_known (GBytes *bytes, const char *digest, guint32 width, guint32 height, GError **error);
-
-VJ_API VjImage *vj_image_ref (const VjImage *image);
-VJ_API void vj_image_unref (VjImage *image);
 
 VJ_API guint32 vj_image_width (const VjImage *image);  /* pixels, after orientation */
 VJ_API guint32 vj_image_height (const VjImage *image);

@@ -1,1 +1,1 @@
-libvjcore_a_SOURCES += core/image/codec.c core/image/codec.h core/image/image.c core/image/image.h
+libvjcore_a_SOURCES += core/image/codec.c core/image/codec.h core/image/degrade.c core/image/image.c core/image/image.h

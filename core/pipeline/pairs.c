@@ -39,6 +39,10 @@ item_free (VjUnit *unit)
   g_free (item->injection.text);
   g_free (item->injection.change);
   g_free (item->injection.reason);
+  g_free (item->injection.spans);
+  for (gsize i = 0; i < item->injection.n_images; i++)
+    vj_image_unref (item->injection.images[i]);
+  g_free (item->injection.images);
   g_free (item->pair.chosen);
   g_free (item->pair.rejected);
   g_free (item->pair.how);
@@ -222,6 +226,34 @@ inject_ask (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *so_far, Vj
                            vj_record_text (item->response->record, "text"), so_far, ask);
 }
 
+/* What an injector says that it made: a text and a kind, images that are some, and spans that lead from the response to the
+ * text; where it tells none they are found here. FALSE: a fault of the plugin's. */
+static gboolean
+check_injection (Item *item, const char *name, GError **error)
+{
+  VjInjection *made = &item->injection;
+  const char *response = vj_record_text (item->response->record, "text"), *fault = NULL;
+  if (made->text == NULL || made->kind == NULL)
+    fault = "gives no text or no kind";
+  else if (!g_utf8_validate (made->text, -1, NULL))
+    fault = "gives a text that is not UTF-8";
+  else if (made->n_spans > 0 && (made->spans == NULL || !vj_spans_hold (response, made->text, made->spans, made->n_spans)))
+    fault = "tells changes that do not turn the response into its text";
+  for (gsize i = 0; fault == NULL && i < made->n_images; i++)
+    if (made->images == NULL || made->images[i] == NULL)
+      fault = "gives an image that is none";
+  if (fault != NULL)
+    return vj_fail (error, VJ_EXIT_PLUGIN, "injector '%s': '%s': it says OK but %s; report it to its author", name,
+                    item->unit.id, fault);
+  if (made->n_spans == 0) {
+    GArray *spans = vj_spans_find (response, made->text);
+    g_free (made->spans);
+    made->n_spans = spans->len;
+    made->spans = (VjSpan *) g_array_free (spans, FALSE);
+  }
+  return TRUE;
+}
+
 static VjFlow
 inject_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, GError **error)
 {
@@ -231,11 +263,8 @@ inject_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
   const char *name = vj_instance_plugin (instance)->name;
   VjFlow flow = VJ_INSTANCE_FLOW (instance, VjInjectorOps, tell, VJ_FLOWS_MORE, error, run, &item->question.question,
                                   vj_record_text (item->response->record, "text"), replies, &item->injection);
-  if (flow == VJ_FLOW_OK && (item->injection.text == NULL || item->injection.kind == NULL)) {
-    vj_fail (error, VJ_EXIT_PLUGIN, "injector '%s': '%s': it says OK but gives no text or no kind; report it to its author",
-             name, unit->id);
+  if (flow == VJ_FLOW_OK && !check_injection (item, name, error))
     return VJ_FLOW_ERROR;
-  }
   if (flow == VJ_FLOW_OK && strcmp (item->injection.text, vj_record_text (item->response->record, "text")) == 0) {
     unit->reason = g_strdup_printf ("%s: both answers are the same", name);
     return VJ_FLOW_SKIP;
@@ -243,6 +272,24 @@ inject_tell (gpointer self, VjRun *run, VjUnit *unit, const VjReplies *replies, 
   if (flow == VJ_FLOW_SKIP && item->injection.reason != NULL)
     unit->reason = g_strdup_printf ("%s: %s", name, item->injection.reason);
   return flow;
+}
+
+/* The pair of an injection; its images are put into the store. */
+static gboolean
+fill_injected (VjStore *store, const Item *item, VjRecord *record, GError **error)
+{
+  const VjInjection *made = &item->injection;
+  vj_record_set_text (record, "chosen", vj_record_text (item->response->record, "text"));
+  vj_record_set_text (record, "rejected", made->text);
+  vj_record_set_text (record, "how", made->kind);
+  vj_record_set_text (record, "change", made->change);
+  vj_record_set_changes (record, made->spans, made->n_spans);
+  for (gsize i = 0; i < made->n_images; i++) {
+    if (!vj_store_image_put (store, made->images[i], error))
+      return FALSE;
+    vj_record_add_degraded (record, vj_image_digest (made->images[i]));
+  }
+  return TRUE;
 }
 
 static gboolean
@@ -256,10 +303,8 @@ inject_settle (gpointer self, VjUnit *unit, VjFlow flow, GError **error)
 
   vj_record_add_parent (record, question);
   vj_record_add_parent (record, unit->id);
-  vj_record_set_text (record, "chosen", vj_record_text (item->response->record, "text"));
-  vj_record_set_text (record, "rejected", item->injection.text);
-  vj_record_set_text (record, "how", item->injection.kind);
-  vj_record_set_text (record, "change", item->injection.change);
+  if (flow == VJ_FLOW_OK && !fill_injected (stage->context->store, item, record, error))
+    return FALSE;
   vj_record_set_text (record, "plugin", stage->context->recipe->injectors[item->injector].name);
   return settle (stage, unit, flow, record, error);
 }

@@ -91,6 +91,8 @@ is_of_type (const VjField *field, const json_t *value)
     return is_images (value);
   case VJ_FIELD_MESSAGES:
     return is_messages (value);
+  case VJ_FIELD_CHANGES:
+    return json_is_array (value) && json_array_size (value) > 0; /* the rest needs both answers: see changes_hold */
   }
   return FALSE;
 }
@@ -112,7 +114,7 @@ type_words (VjFieldType type)
 {
   static const char *const words[] = {"a text",        "one of the known words", "a whole number from 0 on",
                                       "a finite number", "true or false",        "a list of pixel digests",
-                                      "a list of {speaker, text, images}"};
+                                      "a list of {speaker, text, images}", "a list of {chosen, before, rejected, after}"};
   return words[type];
 }
 
@@ -126,6 +128,15 @@ check_ids (const VjRecord *record, GError **error)
     if (!is_id (record->parents[i]))
       return vj_fail (error, VJ_EXIT_BUG, "record '%s': the id of parent %u is none", shown, i + 1);
   return TRUE;
+}
+
+/* A pair's changes turn its chosen answer into its rejected one. */
+static gboolean
+changes_hold (const VjRecord *record)
+{
+  const json_t *changes = vj_record_changes (record);
+  return changes == NULL
+         || vj_spans_json_hold (vj_record_text (record, "chosen"), vj_record_text (record, "rejected"), changes);
 }
 
 gboolean
@@ -150,6 +161,8 @@ vj_record_check (const VjRecord *record, GError **error)
       g_autofree char *shown = vj_quote (key, 80);
       return vj_fail (error, VJ_EXIT_BUG, "%s '%s': a %s has no field '%s'", kind, record->id, kind, shown);
     }
+  if (!changes_hold (record))
+    return vj_fail (error, VJ_EXIT_BUG, "%s '%s': field 'changes' does not turn 'chosen' into 'rejected'", kind, record->id);
   return TRUE;
 }
 
@@ -183,6 +196,8 @@ type_to_json (const VjField *f)
     return json_pack ("{s:s}", "$ref", "#/$defs/images");
   case VJ_FIELD_MESSAGES:
     return json_pack ("{s:s}", "$ref", "#/$defs/messages");
+  case VJ_FIELD_CHANGES:
+    return json_pack ("{s:s}", "$ref", "#/$defs/changes");
   }
   return NULL;
 }
@@ -209,6 +224,15 @@ kind_to_json (VjRecordKind kind, const char *doc)
 }
 
 static json_t *
+changes_def (void)
+{
+  json_t *offset = json_pack ("{s:s, s:i, s:I}", "type", "integer", "minimum", 0, "maximum", (json_int_t) G_MAXUINT32);
+  return json_pack ("{s:s, s:i, s:{s:s, s:{s:O, s:{s:s}, s:o, s:{s:s}}, s:[s, s, s, s], s:b}}", "type", "array", "minItems", 1, "items", //
+                    "type", "object", "properties", "chosen", offset, "before", "type", "string", "rejected", offset, "after",
+                    "type", "string", "required", "chosen", "before", "rejected", "after", "additionalProperties", 0);
+}
+
+static json_t *
 shared_defs (void)
 {
   return json_pack (
@@ -225,6 +249,7 @@ vj_record_schema (void)
 {
   json_t *defs = shared_defs (), *any = json_array (), *schema;
   char *own, *text;
+  json_object_set_new (defs, "changes", changes_def ());
 #define VJ__KIND_SCHEMA(name, text_, doc)                                                  \
   json_object_set_new (defs, text_, kind_to_json (VJ_RECORD_##name, doc));                 \
   json_array_append_new (any, json_pack ("{s:s}", "$ref", "#/$defs/" text_));

@@ -116,6 +116,19 @@ vj_record_add_image (VjRecord *record, const char *digest)
 }
 
 void
+vj_record_add_degraded (VjRecord *record, const char *digest)
+{
+  json_array_append_new (array_of (record, "degraded"), json_string (digest));
+}
+
+void
+vj_record_set_changes (VjRecord *record, const VjSpan *spans, gsize n)
+{
+  json_object_set_new (record->fields, "changes",
+                       vj_spans_to_json (vj_record_text (record, "chosen"), vj_record_text (record, "rejected"), spans, n));
+}
+
+void
 vj_record_add_message (VjRecord *record, const char *speaker, const char *text, const char *const *digests)
 {
   json_t *images = json_array ();
@@ -161,6 +174,24 @@ const char *
 vj_record_image (const VjRecord *record, gsize index)
 {
   return json_string_value (json_array_get (json_object_get (record->fields, "images"), index));
+}
+
+const json_t *
+vj_record_changes (const VjRecord *record)
+{
+  return json_object_get (record->fields, "changes");
+}
+
+const char *
+vj_record_digest (const VjRecord *record, gsize index)
+{
+  for (const VjField *f = NULL; (f = vj_fields_next (record->kind, f)) != NULL;) {
+    const json_t *list = f->type == VJ_FIELD_IMAGES ? json_object_get (record->fields, f->name) : NULL;
+    if (index < json_array_size (list))
+      return json_string_value (json_array_get (list, index));
+    index -= json_array_size (list);
+  }
+  return NULL;
 }
 
 /* -- JSON ------------------------------------------------------------------------- */

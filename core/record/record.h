@@ -4,8 +4,7 @@
 #ifndef VJ_RECORD_RECORD_H
 #define VJ_RECORD_RECORD_H
 
-#include "vj/error.h"
-#include <jansson.h>
+#include "record/spans.h"
 
 /* X (NAME, name, meaning) */
 #define VJ_RECORD_KIND_TABLE(X)                                                                    \
@@ -30,7 +29,8 @@ typedef enum {
   VJ_FIELD_REAL,    /* finite                                                             */
   VJ_FIELD_FLAG,    /* true, false                                                        */
   VJ_FIELD_IMAGES,  /* array of pixel digests                                             */
-  VJ_FIELD_MESSAGES /* array of {speaker, text, images}: what a model was shown, in order */
+  VJ_FIELD_MESSAGES, /* array of {speaker, text, images}: what a model was shown, in order */
+  VJ_FIELD_CHANGES  /* array of {chosen, before, rejected, after}: see record/spans.h      */
 } VjFieldType;
 
 /* X (KIND, name, type, required, choices separated by '|', doc) */
@@ -48,6 +48,8 @@ typedef enum {
   X (PAIR, "rejected", TEXT, 1, "", "The worse answer.")                                                            \
   X (PAIR, "how", TEXT, 1, "", "What makes the rejected answer worse: an injection's kind, or the vote.")           \
   X (PAIR, "change", TEXT, 0, "", "What was altered, e.g. red -> blue.")                                            \
+  X (PAIR, "changes", CHANGES, 0, "", "Where both answers differ: offsets in characters, and what stands there.")   \
+  X (PAIR, "degraded", IMAGES, 0, "", "What the rejected answer was said of, where not of the question's images.")  \
   X (PAIR, "plugin", TEXT, 0, "", "Name of the injector or sampler.")                                               \
   X (JUDGMENT, "chosen_is_a", FLAG, 1, "", "The order: whether answer A is the chosen one.")                        \
   X (JUDGMENT, "sample", INTEGER, 1, "", "Number among the samples of this order, from 0.")                         \
@@ -92,6 +94,9 @@ VJ_API void vj_record_set_integer (VjRecord *record, const char *field, gint64 v
 VJ_API void vj_record_set_real (VjRecord *record, const char *field, double value);
 VJ_API void vj_record_set_flag (VjRecord *record, const char *field, gboolean value);
 VJ_API void vj_record_add_image (VjRecord *record, const char *digest); /* to "images", which a question and a case always has */
+VJ_API void vj_record_add_degraded (VjRecord *record, const char *digest); /* to "degraded" */
+/* Sets "changes" of a pair whose answers are set and whose spans hold (vj_spans_hold). */
+VJ_API void vj_record_set_changes (VjRecord *record, const VjSpan *spans, gsize n);
 /* To "messages"; speaker is "system", "user" or "assistant"; digests is NULL-terminated or NULL. */
 VJ_API void vj_record_add_message (VjRecord *record, const char *speaker, const char *text, const char *const *digests);
 
@@ -102,6 +107,9 @@ VJ_API double vj_record_real (const VjRecord *record, const char *field);
 VJ_API gboolean vj_record_flag (const VjRecord *record, const char *field);
 VJ_API gsize vj_record_n_images (const VjRecord *record);
 VJ_API const char *vj_record_image (const VjRecord *record, gsize index); /* a digest */
+VJ_API const json_t *vj_record_changes (const VjRecord *record);          /* NULL: none told */
+/* Each digest that any field of the record names, in the order of the fields: index from 0, NULL after the last. */
+VJ_API const char *vj_record_digest (const VjRecord *record, gsize index);
 
 /* Whether the record has every required field of its kind, no other, and each of its type: VJ_EXIT_BUG if not. */
 VJ_API gboolean vj_record_check (const VjRecord *record, GError **error);

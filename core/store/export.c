@@ -189,8 +189,9 @@ static gboolean
 write_line (Exporting *e, const VjRecord *record, Out *out, GError **error)
 {
   g_autofree char *text = vj_record_to_text (record);
-  for (gsize i = 0; i < vj_record_n_images (record); i++)
-    if (name_image (e, vj_record_image (record, i)) == NULL)
+  const char *digest;
+  for (gsize i = 0; (digest = vj_record_digest (record, i)) != NULL; i++)
+    if (name_image (e, digest) == NULL)
       return take_error (e, error);
   return out_text (out, text, error);
 }

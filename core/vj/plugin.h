@@ -116,11 +116,22 @@ typedef struct {
  * `reason` goes with VJ_FLOW_SKIP: a short lower-case phrase, the same for the same
  * cause, since the funnel counts by it ("the rewrite changed nothing"). */
 
+/* One place where two texts differ: characters (Unicode code points) [chosen, chosen + n_chosen) of the one stand where the
+ * other has [rejected, rejected + n_rejected). One of the two may be empty. */
+typedef struct {
+  uint32_t chosen, n_chosen, rejected, n_rejected;
+} VjSpan;
+
 typedef struct {
   char *text;       /* owned: the worse answer                                        */
   const char *kind; /* static: "attribute", "count", "position", ...                  */
   char *change;     /* owned, may be NULL: what was changed, e.g. "red -> blue"       */
   char *reason;     /* owned                                                          */
+  /* since 2.1 */
+  VjSpan *spans; /* owned, [n_spans], in order; outside of them both answers are alike. NULL: the host finds them itself */
+  size_t n_spans;
+  VjImage **images; /* owned, [n_images], each a reference: what `text` was said of, where that is not the question's images */
+  size_t n_images;
 } VjInjection;
 
 typedef struct {
@@ -409,6 +420,20 @@ VJ_API void vj_scores_add (VjScores *scores, const char *metric, double right, d
  * their digest stays the image's. */
 VJ_API const char *vj_image_digest (const VjImage *image);
 VJ_API gboolean vj_image_decode (const VjImage *image, VjPixels *ret_pixels, GError **error);
+
+/* Since 2.1: ways to make an image worse. strength and share lie in [0, 1]. */
+typedef enum {
+  VJ_DEGRADE_NOISE, /* x = sqrt (1 - strength^2) x + strength e on pixels in [-1, 1], e of N(0, 1): a diffusion's forward step */
+  VJ_DEGRADE_BLUR,  /* close to a Gaussian whose deviation is `strength` eighths of the shorter side                    */
+  VJ_DEGRADE_MASK,  /* random gray rectangles over at least `share` of the pixels                                       */
+  VJ_DEGRADE_BLANK  /* nothing but gray                                                                                 */
+} VjDegrade;
+/* A worse image of the same size, with its own digest: a new reference, given back by vj_image_unref. The pixels depend on
+ * those of `image` and on the arguments alone, on every machine; take `seed` from vj_run_seed. NULL on error. */
+VJ_API VjImage *vj_image_degrade (const VjImage *image, VjDegrade how, double strength, double share, uint64_t seed,
+                                  GError **error);
+VJ_API VjImage *vj_image_ref (const VjImage *image);
+VJ_API void vj_image_unref (VjImage *image); /* NULL is fine */
 
 /* Course: examples are borrowed for as long as the course lives; an assistant message is what is learned. */
 VJ_API size_t vj_course_count (const VjCourse *course);

@@ -1,36 +1,12 @@
 /* rewrite: asks a model to alter a detail of the answer in the same style and length (arXiv 2512.05145,
  * "detail alteration"), and checks what comes back: it must be whole, changed in words rather than
- * in order or punctuation, near in length, and changed in few words only. What fails is asked again. */
+ * in order or punctuation, near in length, changed in few words only, and changed in what was asked for, as far
+ * as its words can tell. What fails is asked again. */
+#include "text/kinds.h"
 #include "text/text.h"
 #include <vj/plugin.h>
 
 #include <string.h>
-
-/* X (kind, what a model is told it means) */
-#define KIND_TABLE(X)                                                                  \
-  X ("attribute", "an attribute of something: its color, material, texture or state")  \
-  X ("color", "the color of something")                                                \
-  X ("shape", "the shape of something")                                                \
-  X ("size", "the size of something")                                                  \
-  X ("count", "how many there are of something")                                       \
-  X ("position", "where something is, or how two things lie to each other")            \
-  X ("place", "where something is")                                                    \
-  X ("number", "a number: a quantity, a measure, a date or a price")                   \
-  X ("object", "an object: another thing of the same sort takes its place")            \
-  X ("action", "what someone or something does")                                       \
-  X ("text", "words that can be read in the image")
-
-static const char *const kinds[] = {
-#define KIND_NAME(name, meaning) name,
-  KIND_TABLE (KIND_NAME)
-#undef KIND_NAME
-  NULL
-};
-static const char *const meanings[] = {
-#define KIND_MEANING(name, meaning) meaning,
-  KIND_TABLE (KIND_MEANING)
-#undef KIND_MEANING
-};
 
 static const char standard_instruction[] =
   "Below are a question about the image and an answer to it. Write the answer again with one meaningful error in it: "
@@ -48,27 +24,30 @@ typedef struct {
   char **kinds, *instruction;
   int64_t tries, max_changed;
   double ratio;
-  gboolean images;
+  gboolean images, check_kind;
   VjSampling sampling;
 } Rewrite;
 
 static const VjOption options[] = {
-  VJ_OPTION_LIST (Rewrite, kinds, "attribute,count,position,number,object,text", kinds,
+  VJ_OPTION_LIST (Rewrite, kinds, "attribute,count,position,number,object,text", vj_kinds,
                   "Kinds of detail that may be altered; one is drawn for each answer."),
   VJ_OPTION_STRING (Rewrite, instruction, standard_instruction,
                     "What the model is asked, with {response} and, if wanted, {question}, {kind} (its name) and {detail} (what it means)."),
   VJ_OPTION_INT (Rewrite, tries, "3", 1, 100, "rounds", "How often the model is asked before the answer is given up."),
   VJ_OPTION_INT (Rewrite, max_changed, "8", 1, 1e6, "words", "Most words that may differ from the answer."),
   VJ_OPTION_REAL (Rewrite, ratio, "0.7", 0, 1, "", "Least ratio of the shorter text's number of words to the longer's."),
+  VJ_OPTION_BOOL (Rewrite, check_kind, "true",
+                  "Whether a rewrite must be of the kind that was asked for, as far as its words can tell; the words known are English."),
   VJ_OPTION_BOOL (Rewrite, images, "true", "Whether the model is shown the question's images along with the answer."),
   VJ_OPTIONS_SAMPLING (Rewrite, "0.8", "0", "0.95", "1024"),
   VJ_OPTION_END
 };
 
 static char *
-fill (const Rewrite *self, const char *question, const char *response, guint kind, char **ret_unknown)
+fill (const Rewrite *self, const char *question, const char *response, const char *kind, char **ret_unknown)
 {
-  VjTextPair values[] = {{"question", question}, {"response", response}, {"kind", kinds[kind]}, {"detail", meanings[kind]}, {NULL, NULL}};
+  VjTextPair values[] = {{"question", question}, {"response", response}, {"kind", kind},
+                         {"detail", vj_kind_meaning (kind)}, {NULL, NULL}};
   return vj_text_fill (self->instruction, vj_text_pair, values, ret_unknown);
 }
 
@@ -76,7 +55,7 @@ static gboolean
 rewrite_start (void *instance, VjRun *run, GError **error)
 {
   const Rewrite *self = instance;
-  g_autofree char *unknown = NULL, *filled = fill (self, "", "", 0, &unknown);
+  g_autofree char *unknown = NULL, *filled = fill (self, "", "", vj_kinds[0], &unknown);
   (void) run;
   if (!filled)
     return vj_fail (error, VJ_EXIT_RECIPE,
@@ -90,13 +69,14 @@ rewrite_start (void *instance, VjRun *run, GError **error)
 }
 
 /* The kind for this record: the first draw of the stream, in `ask` and again in `tell`. */
-static guint
+static const char *
 choose_kind (const Rewrite *self, VjRun *run)
 {
-  guint at = vj_run_random (run, g_strv_length (self->kinds)), kind = 0;
-  while (strcmp (kinds[kind], self->kinds[at]) != 0)
+  const char *chosen = self->kinds[vj_run_random (run, g_strv_length (self->kinds))];
+  const char *const *kind = vj_kinds; /* of the table, which is static */
+  while (strcmp (*kind, chosen) != 0)
     kind++;
-  return kind;
+  return *kind;
 }
 
 static VjFlow
@@ -116,7 +96,7 @@ rewrite_ask (const void *instance, VjRun *run, const VjQuestion *question, const
 
 /* NULL and *ret_change when the rewrite is good, else why not. */
 static const char *
-check (const Rewrite *self, const char *response, const char *text, VjFinish finish, char **ret_change)
+check (const Rewrite *self, const char *kind, const char *response, const char *text, VjFinish finish, char **ret_change)
 {
   g_autoptr (GArray) old = vj_words_split (response), new = vj_words_split (text);
   if (new->len == 0)
@@ -134,6 +114,9 @@ check (const Rewrite *self, const char *response, const char *text, VjFinish fin
     return "the rewrite differs too much in length";
   if (vj_hunks_size (hunks) > self->max_changed)
     return "the rewrite changed too many words";
+  const char *fault = self->check_kind ? vj_kind_fault (kind, old, new, hunks) : NULL;
+  if (fault)
+    return fault;
   *ret_change = vj_hunks_describe (old, new, hunks);
   return NULL;
 }
@@ -146,7 +129,8 @@ rewrite_tell (const void *instance, VjRun *run, const VjQuestion *question, cons
   size_t last = vj_replies_count (replies) - 1;
   g_autofree char *text = g_strstrip (g_strdup (vj_replies_text (replies, last, 0)));
   g_autofree char *original = g_strstrip (g_strdup (response)), *change = NULL;
-  const char *fault = check (self, original, text, vj_replies_finish (replies, last, 0), &change);
+  const char *kind = choose_kind (self, run);
+  const char *fault = check (self, kind, original, text, vj_replies_finish (replies, last, 0), &change);
   (void) question, (void) error;
   if (fault && last + 1 < (size_t) self->tries)
     return VJ_FLOW_MORE;
@@ -155,12 +139,12 @@ rewrite_tell (const void *instance, VjRun *run, const VjQuestion *question, cons
     return VJ_FLOW_SKIP;
   }
   ret_injection->text = g_steal_pointer (&text);
-  ret_injection->kind = kinds[choose_kind (self, run)];
+  ret_injection->kind = kind;
   ret_injection->change = g_steal_pointer (&change);
   return VJ_FLOW_OK;
 }
 
 VJ_DEFINE_INJECTOR (Rewrite, rewrite_tell, rewrite_ask,
-                    .name = "rewrite", .version = "1.0", .license = "Apache-2.0",
+                    .name = "rewrite", .version = "1.1", .license = "Apache-2.0",
                     .summary = "Asks a model to alter a detail of the answer, and checks that it did.",
                     .options = options, .start = rewrite_start)

@@ -1,6 +1,7 @@
 /* swap-words: makes an answer wrong by rule, without a model: it replaces a color, a number, a
  * position or a size by another of its group. Capitals stay as they were and "a" or "an" before
  * the word follows it. One and 1 are left alone: swapping them would need other plurals. */
+#include "text/text.h"
 #include <vj/plugin.h>
 
 #include <string.h>
@@ -184,25 +185,39 @@ sounds_like_vowel (const char *word)
   return strchr ("aeiouAEIOU", word[0]) || g_str_has_prefix (word, "8") || strcmp (word, "11") == 0 || strcmp (word, "18") == 0;
 }
 
-/* Makes an article that ends `out` agree with the word to come: "a " or "an ". */
-static void
+/* Makes an article that ends `out` agree with the word to come: "a " or "an ". By how much it grew. */
+static int
 mend_article (GString *out, const char *word)
 {
   gsize n = out->len, letters = 0;
   if (n < 2 || out->str[n - 1] != ' ')
-    return;
+    return 0;
   while (letters < n - 1 && g_ascii_isalpha (out->str[n - 2 - letters]))
     letters++;
   const char *article = out->str + n - 1 - letters;
-  if (letters == 1 && (*article == 'a' || *article == 'A') && sounds_like_vowel (word))
+  if (letters == 1 && (*article == 'a' || *article == 'A') && sounds_like_vowel (word)) {
     g_string_insert_c (out, (gssize) n - 1, 'n');
-  else if (letters == 2 && g_ascii_strncasecmp (article, "an", 2) == 0 && !sounds_like_vowel (word))
+    return 1;
+  }
+  if (letters == 2 && g_ascii_strncasecmp (article, "an", 2) == 0 && !sounds_like_vowel (word)) {
     g_string_erase (out, (gssize) n - 2, 1);
+    return -1;
+  }
+  return 0;
 }
 
-/* The response with the words at `spots` that equal `word` replaced: all of them, or that at `only`. */
+static void
+add_span (GArray *spans, gsize at, gsize length, gsize new_at, gsize new_length)
+{
+  VjSpan span = {(uint32_t) at, (uint32_t) length, (uint32_t) new_at, (uint32_t) new_length};
+  g_array_append_val (spans, span);
+}
+
+/* The response with the words at `spots` that equal `word` replaced: all of them, or that at `only`. Adds what it changed to
+ * `spans` (VjSpan), in bytes. */
 static char *
-replace (const SwapWords *self, const char *response, const GArray *spots, guint only, const char *word, const char *other)
+replace (const SwapWords *self, const char *response, const GArray *spots, guint only, const char *word, const char *other,
+         GArray *spans)
 {
   GString *out = g_string_new (NULL);
   size_t done = 0;
@@ -213,7 +228,12 @@ replace (const SwapWords *self, const char *response, const GArray *spots, guint
       continue;
     g_autofree char *cased = with_case_of (other, like);
     g_string_append_len (out, response + done, (gssize) (spot->at - done));
-    mend_article (out, cased);
+    int grown = mend_article (out, cased);
+    if (grown != 0) {
+      gsize before = grown > 0 ? 1 : 2, after = grown > 0 ? 2 : 1; /* "a" and "an", with a space behind */
+      add_span (spans, spot->at - 1 - before, before, out->len - 1 - after, after);
+    }
+    add_span (spans, spot->at, spot->length, out->len, strlen (cased));
     g_string_append (out, cased);
     done = spot->at + spot->length;
   }
@@ -240,13 +260,17 @@ swap_words_tell (const void *instance, VjRun *run, const VjQuestion *question, c
     ret_injection->reason = g_strdup ("no other word of its kind");
     return VJ_FLOW_SKIP;
   }
-  ret_injection->text = replace (self, response, spots, at, word, other);
+  g_autoptr (GArray) spans = g_array_new (FALSE, FALSE, sizeof (VjSpan));
+  ret_injection->text = replace (self, response, spots, at, word, other, spans);
+  vj_spans_from_bytes (response, ret_injection->text, (VjSpan *) spans->data, spans->len);
+  ret_injection->n_spans = spans->len;
+  ret_injection->spans = (VjSpan *) g_array_free (g_steal_pointer (&spans), FALSE);
   ret_injection->kind = kinds[spot->kind];
   ret_injection->change = g_strdup_printf ("%s -> %s", word, other);
   return VJ_FLOW_OK;
 }
 
 VJ_DEFINE_INJECTOR (SwapWords, swap_words_tell, NULL,
-                    .name = "swap-words", .version = "1.0", .license = "Apache-2.0",
+                    .name = "swap-words", .version = "1.1", .license = "Apache-2.0",
                     .summary = "Replaces a color, number, position or size by another, without a model.",
                     .options = options)

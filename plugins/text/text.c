@@ -73,18 +73,40 @@ word_key (const char *text)
   return first ? g_utf8_casefold (first, end - first) : NULL;
 }
 
+/* Goes past the word at `text`: to its end, with *quoted as it is there. *ret_quoted: whether any letter or digit of it stood
+ * in quotation marks. A plain mark behind a digit is an inch. */
+static const char *
+word_end (const char *text, gboolean *quoted, gboolean *ret_quoted)
+{
+  gunichar before = 0;
+  *ret_quoted = FALSE;
+  for (; *text && !g_unichar_isspace (g_utf8_get_char (text)); text = g_utf8_next_char (text)) {
+    gunichar c = g_utf8_get_char (text);
+    if (c == '"' && (*quoted || !g_unichar_isdigit (before)))
+      *quoted = !*quoted;
+    else if (c == 0x201c || c == 0x201e || c == 0xab || c == 0x300c)
+      *quoted = TRUE;
+    else if (c == 0x201d || c == 0xbb || c == 0x300d)
+      *quoted = FALSE;
+    else if (*quoted && g_unichar_isalnum (c))
+      *ret_quoted = TRUE;
+    before = c;
+  }
+  return text;
+}
+
 GArray *
 vj_words_split (const char *text)
 {
+  gboolean quoted = FALSE;
   GArray *words = g_array_new (FALSE, FALSE, sizeof (VjWord));
   g_array_set_clear_func (words, word_clear);
   while (*text) {
     while (*text && g_unichar_isspace (g_utf8_get_char (text)))
       text = g_utf8_next_char (text);
-    const char *end = text;
-    while (*end && !g_unichar_isspace (g_utf8_get_char (end)))
-      end = g_utf8_next_char (end);
-    VjWord word = {.text = g_strndup (text, (gsize) (end - text))};
+    VjWord word = {0};
+    const char *end = word_end (text, &quoted, &word.quoted);
+    word.text = g_strndup (text, (gsize) (end - text));
     word.key = word_key (word.text);
     if (word.key)
       g_array_append_val (words, word);
@@ -193,6 +215,28 @@ vj_words_join (const GArray *words, guint from, guint n)
   for (guint i = from; i < from + n; i++)
     g_string_append_printf (out, "%s%s", i > from ? " " : "", g_array_index (words, VjWord, i).key);
   return g_string_free (out, FALSE);
+}
+
+/* The characters between the bytes `from` and `to` of `text`. */
+static guint32
+characters (const char *text, gsize from, gsize to)
+{
+  return (guint32) g_utf8_strlen (text + from, (gssize) (to - from));
+}
+
+void
+vj_spans_from_bytes (const char *chosen, const char *rejected, VjSpan *spans, gsize n)
+{
+  VjSpan bytes = {0}, at = {0}; /* as far as both texts have been counted */
+  for (gsize i = 0; i < n; i++) {
+    const VjSpan span = spans[i];
+    at.chosen += characters (chosen, bytes.chosen, span.chosen);
+    at.rejected += characters (rejected, bytes.rejected, span.rejected);
+    at.n_chosen = characters (chosen, span.chosen, (gsize) span.chosen + span.n_chosen);
+    at.n_rejected = characters (rejected, span.rejected, (gsize) span.rejected + span.n_rejected);
+    spans[i] = at;
+    bytes = span;
+  }
 }
 
 char *

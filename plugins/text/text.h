@@ -3,7 +3,7 @@
 #ifndef VJ_PLUGINS_TEXT_H
 #define VJ_PLUGINS_TEXT_H
 
-#include <glib.h>
+#include <vj/plugin.h>
 
 /* -- templates ---------------------------------------------------------------- */
 
@@ -28,6 +28,7 @@ const char *vj_text_pair (const char *name, gpointer pairs);
 typedef struct {
   char *text; /* as written                                               */
   char *key;  /* what is compared: case folded, outer punctuation taken off */
+  gboolean quoted; /* any of it stands in double quotation marks, or the like */
 } VjWord;
 
 /* All words of `text`, in order: array of VjWord that frees its items. */
@@ -51,6 +52,9 @@ guint vj_hunks_size (const GArray *hunks);
 
 /* Words [from, from + n) joined by spaces, as they are compared. Owned. */
 char *vj_words_join (const GArray *words, guint from, guint n);
+
+/* Spans told in bytes of both texts, in order, become spans in characters, in place. */
+void vj_spans_from_bytes (const char *chosen, const char *rejected, VjSpan *spans, gsize n);
 
 /* What changed, for people: "red -> blue; (nothing) -> two". Owned. */
 char *vj_hunks_describe (const GArray *a, const GArray *b, const GArray *hunks);

@@ -1,6 +1,7 @@
 # tests of the role plugins, and plugins for tests: with --plugin-path tests/plugins they are
 # found like any other; none is installed.
-check_PROGRAMS += tests/plugins/backends/canned.so tests/plugins/trainers/canned.so tests/plugins/filters/odd.so
+check_PROGRAMS += tests/plugins/backends/canned.so tests/plugins/trainers/canned.so tests/plugins/filters/odd.so \
+	tests/plugins/injectors/odd.so tests/plugins/injectors/older.so
 tests_plugins_backends_canned_so_SOURCES = tests/plugins/backends/canned.c
 tests_plugins_backends_canned_so_CFLAGS = $(PLUGIN_CFLAGS)
 tests_plugins_backends_canned_so_LDFLAGS = $(SHARED_LINK_FLAGS)
@@ -13,6 +14,14 @@ tests_plugins_filters_odd_so_SOURCES = tests/plugins/filters/odd.c
 tests_plugins_filters_odd_so_CFLAGS = $(PLUGIN_CFLAGS)
 tests_plugins_filters_odd_so_LDFLAGS = $(SHARED_LINK_FLAGS)
 tests_plugins_filters_odd_so_LDADD = $(GLIB_LIBS)
+tests_plugins_injectors_odd_so_SOURCES = tests/plugins/injectors/odd.c
+tests_plugins_injectors_odd_so_CFLAGS = $(PLUGIN_CFLAGS)
+tests_plugins_injectors_odd_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_injectors_odd_so_LDADD = $(GLIB_LIBS)
+tests_plugins_injectors_older_so_SOURCES = tests/plugins/injectors/older.c
+tests_plugins_injectors_older_so_CFLAGS = $(PLUGIN_CFLAGS) -Wno-override-init
+tests_plugins_injectors_older_so_LDFLAGS = $(SHARED_LINK_FLAGS)
+tests_plugins_injectors_older_so_LDADD = $(GLIB_LIBS)
 
 check_PROGRAMS += tests/plugins/test-scene
 TESTS += tests/plugins/test-scene tests/plugins/test-vj-tiny.py tests/plugins/test-vj-tiny-skills.py
@@ -30,9 +39,11 @@ tests_plugins_test_roles_SOURCES = tests/plugins/roles/main.c tests/plugins/role
 	tests/plugins/roles/verdict.c tests/plugins/roles/both-orders.c tests/plugins/roles/balance.c \
 	tests/plugins/roles/cap.c tests/plugins/roles/dedup.c tests/plugins/roles/minhash.c \
 	tests/plugins/roles/quote.c tests/plugins/roles/consistent.c tests/plugins/roles/pairwise.c \
-	tests/plugins/roles/majority.c tests/plugins/roles/rewrite.c tests/plugins/roles/swap-words.c \
+	tests/plugins/roles/even.c tests/plugins/roles/majority.c tests/plugins/roles/kinds.c tests/plugins/roles/rewrite.c \
+	tests/plugins/roles/swap-words.c tests/plugins/roles/modified-instruction.c tests/plugins/roles/degraded-image.c \
 	tests/plugins/roles/jsonl.c tests/plugins/roles/llava.c tests/plugins/roles/pairs.c tests/plugins/roles/scenes.c \
-	$(BENCH_SOURCES) $(MINHASH_SOURCES)
+	$(BENCH_SOURCES) $(MINHASH_SOURCES) $(KINDS_SOURCES) plugins/text/choices.c \
+	plugins/text/choices.h plugins/text/even.c plugins/text/even.h
 tests_plugins_test_roles_CPPFLAGS = $(TEXT_CPPFLAGS)
 tests_plugins_test_roles_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_roles_LDADD = $(CORE_LDADD)

@@ -1,4 +1,5 @@
 #include "bench.h"
+#include "record/spans.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -85,6 +86,7 @@ bench_free (Bench *bench)
   vj_run_free (bench->run);
   vj_registry_free (bench->registry);
   g_free (bench->asked);
+  g_free (bench->shown_digest);
   g_string_chunk_free (self->texts);
   g_ptr_array_unref (self->kept);
   g_free (self);
@@ -173,6 +175,8 @@ note_asked (Bench *bench, const VjAsk *ask, guint before)
   g_free (bench->asked);
   bench->asked = g_strdup (request->messages[request->n_messages - 1].text);
   bench->shown = request->messages[request->n_messages - 1].n_images;
+  g_free (bench->shown_digest);
+  bench->shown_digest = bench->shown ? g_strdup (vj_image_digest (request->messages[request->n_messages - 1].images[0])) : NULL;
   bench->sampling = request->sampling;
   bench->sampling.stop = NULL; /* it went with the request */
 }
@@ -182,6 +186,38 @@ reply_with (VjReplies *replies, size_t request, size_t draw, const char *text)
 {
   gboolean cut = g_str_has_prefix (text, BENCH_CUT);
   vj_replies_set (replies, request, draw, text + (cut ? strlen (BENCH_CUT) : 0), cut ? VJ_FINISH_LENGTH : VJ_FINISH_STOP);
+}
+
+/* The spans that the plugin tells, held to what the host asks of them. */
+static char *
+spans_line (const char *response, const VjInjection *injection)
+{
+  GString *line = g_string_new (NULL);
+  if (injection->n_spans == 0)
+    return g_string_free (line, TRUE);
+  g_assert_true (vj_spans_hold (response, injection->text, injection->spans, injection->n_spans));
+  for (size_t i = 0; i < injection->n_spans; i++) {
+    const VjSpan *span = &injection->spans[i];
+    g_string_append_printf (line, "%s%u+%u>%u+%u", i ? " " : "", span->chosen, span->n_chosen, span->rejected, span->n_rejected);
+  }
+  return g_string_free (line, FALSE);
+}
+
+/* What was injected, in the bench's hands. */
+static BenchInjection
+take_injection (Bench *bench, VjFlow flow, const char *response, VjInjection *injection)
+{
+  BenchInjection taken = {.flow = flow, .kind = injection->kind};
+  taken.spans = keep_text (bench, spans_line (response, injection));
+  taken.image = keep_text (bench, injection->n_images ? g_strdup (vj_image_digest (injection->images[0])) : NULL);
+  taken.text = keep_text (bench, injection->text);
+  taken.change = keep_text (bench, injection->change);
+  taken.reason = keep_text (bench, injection->reason);
+  for (size_t i = 0; i < injection->n_images; i++)
+    vj_image_unref (injection->images[i]);
+  g_free (injection->images);
+  g_free (injection->spans);
+  return taken;
 }
 
 BenchInjection
@@ -202,15 +238,16 @@ bench_inject (Bench *bench, const char *question, const char *response, ...)
   for (bench->rounds = 0; flow == VJ_FLOW_MORE; bench->rounds++) {
     if (ops->ask) {
       g_assert_cmpint (ops->ask (self, aim (bench, bench->rounds), &asked, response, bench->rounds ? replies : NULL, ask, &error), ==, VJ_FLOW_OK);
-      note_asked (bench, ask, bench->rounds);
-      g_assert_cmpuint (bench->rounds, <, g_strv_length (texts));
-      reply_with (replies, vj_replies_add (replies, 1), 0, texts[bench->rounds]);
+      if (ask->requests->len > vj_replies_count (replies)) {
+        note_asked (bench, ask, bench->rounds);
+        g_assert_cmpuint (bench->rounds, <, g_strv_length (texts));
+        reply_with (replies, vj_replies_add (replies, 1), 0, texts[bench->rounds]);
+      }
     }
     flow = ops->tell (self, aim (bench, bench->rounds), &asked, response, replies, &injection, &error);
   }
   g_assert_no_error (error);
-  return (BenchInjection){flow, keep_text (bench, injection.text), injection.kind, keep_text (bench, injection.change),
-                          keep_text (bench, injection.reason)};
+  return take_injection (bench, flow, response, &injection);
 }
 
 BenchPair

@@ -24,6 +24,7 @@ typedef struct {
   guint rounds;       /* ask rounds of the last injection or sampling */
   char *asked;        /* text of the last message asked, NULL: nothing was asked */
   gsize shown;         /* images shown with it */
+  char *shown_digest;  /* of the first of them; NULL: none */
   const VjImage *image; /* of every question; NULL: none; borrowed */
   VjSampling sampling; /* of the last request */
 } Bench;
@@ -51,6 +52,8 @@ void bench_done_with (const char *file);
 typedef struct {
   VjFlow flow;
   const char *text, *kind, *change, *reason;
+  const char *spans; /* "2+3>2+4" for each: offset and length in the response, and in the text; NULL: none told. They hold. */
+  const char *image; /* digest of the first image told; NULL: none */
 } BenchInjection;
 BenchInjection bench_inject (Bench *bench, const char *question, const char *response, ...) G_GNUC_NULL_TERMINATED;
 

@@ -12,6 +12,13 @@ test_votes (void)
     {"what?", {"a cup", "The Cup!", "cup", "cat"}, "a cup", "cat", NULL},
     {choice, {"B", "(b)", "B) blue", "blue", "red"}, "B", "red", NULL},
     {choice, {"option B", "The answer is B.", "b.", "C"}, "option B", "C", NULL},
+    /* the commonest way to write it, of equals that drawn first */
+    {"how many?", {"three", "3", "3", "Three", "4.0", "4", "4"}, "3", "4", NULL},
+    {"how many?", {"3.0", "three", "3", "5"}, "3.0", "5", NULL},
+    {"how much?", {"1/2", "half", "0.5", "2/4"}, "1/2", "2/4", NULL},
+    {"how much?", {"50 %", "50%", "fifty percent", "50%", "50"}, "50%", "50", NULL},
+    {"how far?", {"1,000 km", "1000 km", "1000 km", "1000 m"}, "1000 km", "1000 m", NULL},
+    {choice, {"A or B", "B", "B", "Answer: B", "(B)"}, "B", "A or B", NULL},
     {"how many?", {"3", "3", "3"}, "3", NULL, "all draws agree"},
     {"how many?", {"3", "4", "5", "3", "3", "4", "4"}, NULL, NULL, "two answers have equally many votes"},
     {"how many?", {"3", "4", "5"}, NULL, NULL, "no answer has enough votes"},
@@ -56,6 +63,11 @@ test_options (void)
   g_assert_cmpstr (bench_sample (more, "?", "3", "3", "4", NULL).reason, ==, "no answer has enough votes");
   g_autoptr (Bench) plain = bench_new (VJ_ROLE_SAMPLER, "majority", "threshold", "2", "normalise", "case", NULL);
   g_assert_cmpstr (bench_sample (plain, "?", "a Cup", "A cup", "cup", NULL).rejected, ==, "cup");
+  g_autoptr (Bench) raw = bench_new (VJ_ROLE_SAMPLER, "majority", "threshold", "2", "normalise", "case,option-letters", NULL);
+  g_assert_cmpstr (bench_sample (raw, "?", "3", "3", "3.0", NULL).how, ==, "majority 2 of 3, against 1");
+  g_assert_cmpstr (bench_sample (raw, choice, "B", "(b)", "C", NULL).how, ==, "majority 2 of 3, against 1");
+  g_autoptr (Bench) letters = bench_new (VJ_ROLE_SAMPLER, "majority", "threshold", "2", "normalise", "case", NULL);
+  g_assert_cmpstr (bench_sample (letters, choice, "B", "(b)", "b", NULL).how, ==, "majority 2 of 3, against 1");
   g_autoptr (Bench) last = bench_new (VJ_ROLE_SAMPLER, "majority", "threshold", "2", "extract", "answer is (\\w+)", "prompt", "{question} Say why.", NULL);
   g_assert_cmpstr (bench_sample (last, "?", "answer is 1? no, answer is 2", "answer is 2", "answer is 3", "2", NULL).how, ==, "majority 2 of 3, against 1");
   g_assert_cmpstr (last->asked, ==, "? Say why.");

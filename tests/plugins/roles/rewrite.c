@@ -2,6 +2,8 @@
 
 #include "image/image.h"
 
+#include <string.h>
+
 #define LONG "A red cup stands to the left of two plates."
 
 static void
@@ -22,7 +24,7 @@ test_checks (void)
     {"A blue cup.", NULL, "the rewrite differs too much in length"},
     {"My green hat hangs on the right of nine walls.", NULL, "the rewrite changed too many words"},
   };
-  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "tries", "1", "max_changed", "3", NULL);
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "tries", "1", "max_changed", "3", "check_kind", "false", NULL);
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
     BenchInjection got = bench_inject (bench, "What is there?", LONG, cases[i].reply, NULL);
     g_assert_cmpint (got.flow, ==, cases[i].reason ? VJ_FLOW_SKIP : VJ_FLOW_OK);
@@ -35,10 +37,29 @@ test_checks (void)
 static void
 test_asks_again (void)
 {
-  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", NULL);
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "attribute", NULL);
   g_assert_cmpstr (bench_inject (bench, "?", "a red cup", "a red cup", "", "a blue cup", NULL).text, ==, "a blue cup");
   g_assert_cmpuint (bench->rounds, ==, 3);
   g_assert_cmpstr (bench_inject (bench, "?", "a red cup", "a red cup", "", "a red cup", NULL).reason, ==, "the rewrite changed nothing");
+}
+
+/* What is not of the kind that was asked for is asked for again, and the reason says so; the check can be switched off. */
+static void
+test_checks_the_kind (void)
+{
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "count", NULL);
+  const char *blue = "A blue cup stands to the left of two plates.", *nine = "A red cup stands to the left of nine plates.";
+  BenchInjection got = bench_inject (bench, "?", LONG, blue, nine, NULL);
+  g_assert_cmpstr (got.text, ==, nine);
+  g_assert_cmpstr (got.kind, ==, "count");
+  g_assert_cmpuint (bench->rounds, ==, 2);
+  g_assert_cmpstr (bench_inject (bench, "?", LONG, blue, blue, blue, NULL).reason, ==, "the rewrite changed other words than a count");
+  g_autoptr (Bench) trusting = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "count", "check_kind", "false", NULL);
+  g_assert_cmpstr (bench_inject (trusting, "?", LONG, blue, NULL).text, ==, blue);
+  /* A short prompt, as that of models/vj-tiny, and a standard one, which says what the kind means. */
+  g_autoptr (Bench) added = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "object-added", NULL);
+  g_assert_cmpstr (bench_inject (added, "?", LONG, "A red cup and a fork stand to the left of two plates.", NULL).kind, ==, "object-added");
+  g_assert_nonnull (strstr (added->asked, "put in one more thing"));
 }
 
 /* A model that rewrites from text alone is shown no image, any other one is. */
@@ -50,7 +71,7 @@ test_images (void)
   VjImage *image = vj_image_new_from_rgb (pixels, 1, 1, &error);
   g_assert_no_error (error);
   for (gsize shown = 0; shown < 2; shown++) {
-    g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "images", shown ? "true" : "false", NULL);
+    g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "attribute", "images", shown ? "true" : "false", NULL);
     bench->image = image;
     bench_inject (bench, "?", "a red cup", "a blue cup", NULL);
     g_assert_cmpuint (bench->shown, ==, shown);
@@ -62,12 +83,13 @@ test_images (void)
 static void
 test_kinds (void)
 {
-  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "count,position", "instruction", "rewrite {kind} : {response} {{x}}", NULL);
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "rewrite", "kinds", "count,position", "check_kind", "false", "instruction",
+                                       "rewrite {kind} : {response} {{x}}", NULL);
   guint counts = 0;
   for (int i = 0; i < 50; i++) {
     g_autofree char *id = g_strdup_printf ("q%d", i);
     bench->record = id;
-    BenchInjection got = bench_inject (bench, "?", "{kind} red", "{kind} blue", NULL);
+    BenchInjection got = bench_inject (bench, "?", "{kind} red", "{kind} blue", NULL); /* not checked: see above */
     g_autofree char *asked = g_strdup_printf ("rewrite %s : {kind} red {x}", got.kind);
     g_assert_cmpstr (bench->asked, ==, asked);
     counts += g_str_equal (got.kind, "count") ? 1 : 0;
@@ -83,6 +105,7 @@ add_rewrite_tests (void)
 {
   g_test_add_func ("/plugins/rewrite/checks", test_checks);
   g_test_add_func ("/plugins/rewrite/asks-again", test_asks_again);
+  g_test_add_func ("/plugins/rewrite/checks-the-kind", test_checks_the_kind);
   g_test_add_func ("/plugins/rewrite/kinds", test_kinds);
   g_test_add_func ("/plugins/rewrite/images", test_images);
 }

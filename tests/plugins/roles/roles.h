@@ -6,8 +6,9 @@
 
 /* X (plugin): each has roles/PLUGIN.c, which adds its tests in add_PLUGIN_tests */
 #define ROLES_TABLE(X) \
-  X (text) X (verdict) X (both_orders) X (balance) X (cap) X (dedup) X (minhash) X (quote) \
-  X (consistent) X (pairwise) X (majority) X (rewrite) X (swap_words) X (jsonl) X (llava) X (pairs) X (scenes)
+  X (text) X (verdict) X (both_orders) X (balance) X (cap) X (dedup) X (minhash) X (quote) X (consistent) X (pairwise) \
+  X (majority) X (even) X (kinds) X (rewrite) X (swap_words) X (modified_instruction) X (degraded_image) X (jsonl) X (llava) \
+  X (pairs) X (scenes)
 
 #define ROLES_DECLARE(plugin) void add_##plugin##_tests (void);
 ROLES_TABLE (ROLES_DECLARE)

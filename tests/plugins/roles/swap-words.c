@@ -48,6 +48,27 @@ test_many_streams (void)
   g_assert_cmpuint (g_hash_table_size (seen), ==, 3 + 1 + 10 + 1); /* numbers, size, colors, position */
 }
 
+/* What changed is told where it stands, in characters, the article included; the bench holds it to both texts. */
+static void
+test_spans (void)
+{
+  static const struct {
+    const char *everywhere, *response, *text, *spans;
+  } cases[] = {
+    {"false", "It is on the left.", "It is on the right.", "13+4>13+5"},
+    {"false", "caf\xc3\xa9 on the left", "caf\xc3\xa9 on the right", "12+4>12+5"},
+    {"false", "an upper caf\xc3\xa9", "a lower caf\xc3\xa9", "0+2>0+1 3+5>2+5"},
+    {"false", "\xc3\xa9t\xc3\xa9: a lower one", "\xc3\xa9t\xc3\xa9: an upper one", "5+1>5+2 7+5>8+5"},
+    {"true", "left, \xe2\x82\xac" "3, LEFT", "right, \xe2\x82\xac" "3, RIGHT", "0+4>0+5 10+4>11+5"},
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "swap-words", "kinds", "position", "everywhere", cases[i].everywhere, NULL);
+    BenchInjection got = bench_inject (bench, "?", cases[i].response, NULL);
+    g_assert_cmpstr (got.text, ==, cases[i].text);
+    g_assert_cmpstr (got.spans, ==, cases[i].spans);
+  }
+}
+
 static void
 test_options (void)
 {
@@ -66,4 +87,5 @@ add_swap_words_tests (void)
   g_test_add_func ("/plugins/swap-words/swaps", test_swaps);
   g_test_add_func ("/plugins/swap-words/many-streams", test_many_streams);
   g_test_add_func ("/plugins/swap-words/options", test_options);
+  g_test_add_func ("/plugins/swap-words/spans", test_spans);
 }
