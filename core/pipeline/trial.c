@@ -133,8 +133,8 @@ try_step (Trial *trial, const VjStep *step)
       try_plugin (trial, &recipe->injectors[i]);
       need_model (trial, recipe->injectors[i].model);
     }
-  } else if (step->work == vj_work_sample || step->work == vj_work_judge) {
-    const VjRecipePlugin *entry = step->work == vj_work_judge ? &recipe->judge : &recipe->sampler;
+  } else if (step->work == vj_work_sample || step->work == vj_work_judge || step->work == vj_work_audit_images) {
+    const VjRecipePlugin *entry = step->work == vj_work_sample ? &recipe->sampler : &recipe->judge;
     try_plugin (trial, entry);
     need_model (trial, entry->model);
   } else if (step->work == vj_work_filter) {

@@ -36,11 +36,17 @@ const char *vj_check_choice (VjChecker *checker, const VjNode *map, const char *
 /* The key `model` of a map: NULL, or the name of a model that exists. */
 const char *vj_check_model (VjChecker *checker, const VjNode *map);
 
+/* The key `audit` of the map `iteration`; absent: *ret_audit stays as it is. */
+void vj_check_audit (VjChecker *checker, const VjNode *iteration, VjRecipeAudit *ret_audit);
+void vj_audit_done (VjRecipeAudit *audit);
+
 /* Literal secrets anywhere in the tree. */
 void vj_check_secrets (VjChecker *checker, const VjNode *node);
 
 extern const char *const vj_dtype_choices[];
 extern const char *const vj_order_choices[];
 extern const VjOption vj_respond_options[];
+extern const VjOption vj_audit_images_options[];
+extern const VjOption vj_audit_shortcut_options[];
 
 #endif

@@ -52,6 +52,29 @@ typedef struct {
   VjRecipePlugin train;
 } VjRecipeCourse;
 
+/* iteration.audit.images: a sample of pairs is judged again with other images. */
+typedef struct {
+  int64_t sample;   /* pairs at most                                                                */
+  int64_t on_blind; /* VjRecipeOnFinding: what follows when the judge does as well with a blank image */
+} VjRecipeAuditImages;
+
+/* iteration.audit.shortcut: how well the text alone tells chosen from rejected. */
+typedef struct {
+  double max_auc;  /* in [0.5, 1]                                                    */
+  int64_t on_leak; /* VjRecipeOnFinding: what follows when the text alone does better */
+  int64_t folds;   /* of the cross-validation                                        */
+  int64_t sample;  /* pairs at most                                                  */
+} VjRecipeAuditShortcut;
+
+typedef enum { VJ_ON_FINDING_WARN, VJ_ON_FINDING_FAIL } VjRecipeOnFinding;
+
+/* iteration.audit. An audit whose digest is NULL is not asked for. */
+typedef struct {
+  VjRecipeAuditImages images;
+  VjRecipeAuditShortcut shortcut;
+  char *images_digest, *shortcut_digest; /* SHA-256 of the audit's keys, "presets" when there are none */
+} VjRecipeAudit;
+
 typedef struct {
   const char *metric; /* NULL: no gate; each candidate becomes the judge */
   int64_t patience;   /* iterations without a better metric before the run ends */
@@ -71,6 +94,7 @@ typedef struct {
   VjRecipePlugin *injectors; /* [n_injectors] */
   gsize n_injectors;
   VjRecipePlugin sampler;
+  VjRecipeAudit audit;
   VjRecipePlugin judge;
   VjRecipePlugin *filters; /* [n_filters] */
   gsize n_filters;

@@ -2,7 +2,8 @@
 #include "report/summary.h"
 
 #include <string.h>
-#include "base/log.h"
+#include "report/audit.h"
+#include "report/cells.h"
 
 #define REASONS 4 /* shown per stage; the rest is summed */
 #define COLUMNS 3 /* evaluations side by side */
@@ -64,17 +65,6 @@ vj_summary_compare (VjStore *store, const char *evaluator, guint iteration, VjCo
 
 /* -- the funnel ------------------------------------------------------------------------- */
 
-static void
-append_inert (GString *out, const char *text, guint width)
-{
-  g_autofree char *inert = g_strdelimit (vj_text_inert (text, -1), "\n\t", ' ');
-  if ((guint) g_utf8_strlen (inert, -1) > width) {
-    g_autofree char *cut = g_utf8_substring (inert, 0, (glong) width - 3);
-    g_string_append_printf (out, "%s...", cut);
-  } else
-    g_string_append (out, inert);
-}
-
 /* The stage's dropped records by reason, the most frequent first; VjDrop comes in that order. */
 static void
 append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
@@ -90,7 +80,7 @@ append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
       continue;
     }
     g_string_append_printf (out, "%32" G_GINT64_FORMAT "  ", drop->count);
-    append_inert (out, drop->reason, 62);
+    vj_cells_inert (out, drop->reason, 62);
     g_string_append_c (out, '\n');
   }
   if (rest > 0)
@@ -173,20 +163,11 @@ find_score (const GPtrArray *scores, const char *evaluator, const char *label, c
 }
 
 static void
-append_padded (GString *out, const char *text, guint width)
-{
-  gsize before = out->len;
-  append_inert (out, text, width - 1);
-  for (glong n = g_utf8_strlen (out->str + before, -1); n < (glong) width; n++)
-    g_string_append_c (out, ' ');
-}
-
-static void
 append_row (GString *out, const GPtrArray *scores, const char *evaluator, const char *metric, const GPtrArray *labels, guint from,
             guint to)
 {
   g_string_append (out, "  ");
-  append_padded (out, metric, 28);
+  vj_cells_padded (out, metric, 28);
   for (guint i = from; i < to; i++) {
     const VjStoredScore *score = find_score (scores, evaluator, labels->pdata[i], metric);
     VjInterval interval = score != NULL ? interval_of (score) : (VjInterval){0};
@@ -228,7 +209,7 @@ append_scores (GString *out, VjStore *store, const GPtrArray *scores, GError **e
     for (guint from = 0; from < labels->len; from += COLUMNS) {
       guint to = MIN (from + COLUMNS, labels->len);
       g_string_append_c (out, '\n');
-      append_padded (out, evaluator, 30);
+      vj_cells_padded (out, evaluator, 30);
       for (guint i = from; i < to; i++)
         g_string_append_printf (out, i + 1 < to ? "%-22s" : "%s", (const char *) labels->pdata[i]);
       g_string_append_c (out, '\n');
@@ -256,6 +237,8 @@ vj_summary_text (VjStore *store, GError **error)
     if (!append_scores (out, store, scores, error))
       return NULL;
   }
+  if (!vj_audits_append (out, store, error))
+    return NULL;
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
@@ -311,9 +294,11 @@ vj_summary_json (VjStore *store, GError **error)
   if (!vj_store_stages (store, &stages, error) || !vj_store_drops (store, VJ_ANY, &drops, error)
       || !vj_store_scores (store, NULL, &scores, error))
     return NULL;
-  json_t *rows = json_array (), *tests = json_array ();
-  json_t *all = json_pack ("{s:o, s:o, s:o}", "funnel", funnel_json (stages, drops), "scores", rows, "tests", tests);
-  char *text = scores_json (store, scores, rows, tests, error) ? vj_json_canonical (all) : NULL;
+  json_t *rows = json_array (), *tests = json_array (), *audits = json_array ();
+  json_t *all = json_pack ("{s:o, s:o, s:o, s:o}", "funnel", funnel_json (stages, drops), "scores", rows, "tests", tests, "audits",
+                           audits);
+  gboolean good = scores_json (store, scores, rows, tests, error) && vj_audits_json (store, audits, error);
+  char *text = good ? vj_json_canonical (all) : NULL;
   json_decref (all);
   return text;
 }

@@ -11,7 +11,7 @@ G_BEGIN_DECLS
 /* Funnel and accuracies; lines of at most 100 columns, foreign text inert. NULL on error. Caller frees. */
 VJ_API char *vj_summary_text (VjStore *store, GError **error);
 
-/* The same as one JSON object: {"funnel": [...], "scores": [...], "tests": [...]}. NULL on error. Caller frees. */
+/* The same as one JSON object: {"funnel": [...], "scores": [...], "tests": [...], "audits": [...]}. NULL on error. Caller frees. */
 VJ_API char *vj_summary_json (VjStore *store, GError **error);
 
 /* Pairs right in both orders, before and after, case by case. */
