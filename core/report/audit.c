@@ -127,11 +127,11 @@ say_blind (const VjImageKind *all)
 {
   const VjPairCounts *real = &all->counts[VJ_PICTURE_REAL], *blank = &all->counts[VJ_PICTURE_BLANK];
   guint64 only_real = all->only_real[VJ_PICTURE_BLANK], only_blank = all->only_other[VJ_PICTURE_BLANK];
-  return g_strdup_printf ("with a blank image the judge does as well (%.3f) as with the real one (%.3f): of %" G_GUINT64_FORMAT
-                          " pairs %" G_GUINT64_FORMAT " are right in both orders with the real image alone, %" G_GUINT64_FORMAT
-                          " with the blank one alone, exact McNemar p = %.2g; these pairs do not need their images, or this judge "
-                          "does not look at them", vj_pair_counts_accuracy (blank), vj_pair_counts_accuracy (real), real->pairs,
-                          only_real, only_blank, vj_statistics_mcnemar (only_real, only_blank));
+  return g_strdup_printf ("the judge is right as often with a blank image (%.3f) as with the real one (%.3f), by all that can be told: "
+                          "of %" G_GUINT64_FORMAT " pairs %" G_GUINT64_FORMAT " are right in both orders with the real image alone, %"
+                          G_GUINT64_FORMAT " with the blank one alone, exact McNemar p = %.2g; these pairs do not need their images, "
+                          "or this judge does not look at them", vj_pair_counts_accuracy (blank), vj_pair_counts_accuracy (real),
+                          real->pairs, only_real, only_blank, vj_statistics_mcnemar (only_real, only_blank));
 }
 
 /* The sentence that names the kinds which are right without their images more often than chance; NULL: none is. */
@@ -225,9 +225,9 @@ list_signs (GString *out, const VjShortcut *shortcut, gboolean chosen)
     const VjShortcutSign *sign = shortcut->signs->pdata[i];
     if ((sign->weight > 0) != chosen)
       continue;
-    g_string_append_printf (out, "%s%s (%.2f, %zu pairs)",
+    g_string_append_printf (out, "%s%s (%.2f, %zu pair%s)",
                             named > 0 ? ", " : chosen ? "; chosen answers are known by " : "; rejected answers are known by ",
-                            sign->text, ABS (sign->weight), sign->pairs);
+                            sign->text, ABS (sign->weight), sign->pairs, sign->pairs == 1 ? "" : "s");
     named++;
   }
 }

@@ -1,6 +1,7 @@
 /* Logistic regression without an intercept on sparse rows. */
 #include "report/logistic.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -110,17 +111,18 @@ newton_step (const Problem *problem, const double *g, double tolerance, double *
   }
 }
 
-/* Moves w along the step as far as the objective falls enough (Armijo). FALSE: it falls no more, w stays. */
+/* Moves w along the step as far as the objective falls enough (Armijo). Close to the optimum it changes by less than it is
+ * rounded; there a step is taken on trust, since the gradient says when to stop. FALSE: it falls no more, w stays. */
 static gboolean
 walk (Problem *problem, const double *step, double slope, double *value, double *trial, double *w)
 {
   gsize n = problem->x->columns;
-  double length = 1;
+  double length = 1, rounding = 4 * DBL_EPSILON * fabs (*value);
   for (guint k = 0; k < HALVINGS_MAX; k++, length /= 2) {
     for (gsize i = 0; i < n; i++)
       trial[i] = w[i] + length * step[i];
     double there = objective (problem, trial);
-    if (there <= *value + 1e-4 * length * slope && there < *value) {
+    if (there <= *value + 1e-4 * length * slope + rounding) {
       memcpy (w, trial, n * sizeof *w);
       *value = there;
       return TRUE;

@@ -22,15 +22,16 @@ typedef struct {
   guint32 n_columns;
 } Matrix;
 
-/* FNV-1a over kind and text, its bits then stirred. */
+/* FNV-1a over kind and text, its bits then stirred as SplitMix64 does. */
 static guint32
 bucket_of (VjNgramKind kind, const char *text, gsize length)
 {
   guint64 h = (G_GUINT64_CONSTANT (0xcbf29ce484222325) ^ (guint64) kind) * G_GUINT64_CONSTANT (0x100000001b3);
   for (gsize i = 0; i < length; i++)
     h = (h ^ (guchar) text[i]) * G_GUINT64_CONSTANT (0x100000001b3);
-  h = (h ^ (h >> 32)) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
-  return (guint32) (h >> (64 - BUCKET_BITS));
+  h = (h ^ (h >> 30)) * G_GUINT64_CONSTANT (0xbf58476d1ce4e5b9);
+  h = (h ^ (h >> 27)) * G_GUINT64_CONSTANT (0x94d049bb133111eb);
+  return (guint32) ((h ^ (h >> 31)) >> (64 - BUCKET_BITS));
 }
 
 static void
