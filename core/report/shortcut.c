@@ -342,8 +342,8 @@ add_kind (VjShortcut *shortcut, const VjShortcutPair *pairs, const char *kind)
     length[n] = (double) g_utf8_strlen (pairs[i].chosen, -1) - (double) g_utf8_strlen (pairs[i].rejected, -1);
     text[n++] = shortcut->scores[i];
   }
-  *row = (VjShortcutKind){g_strdup (kind != NULL ? kind : "all"), n, vj_statistics_pair_auc (text, groups, n),
-                          vj_statistics_pair_auc (length, groups, n)};
+  *row = (VjShortcutKind){g_strdup (kind != NULL ? kind : "all"), n, vj_statistics_pair_auc (text, groups, n, shortcut->folds),
+                          vj_statistics_pair_auc (length, groups, n, 0)};
   g_ptr_array_add (shortcut->kinds, row);
 }
 

@@ -77,7 +77,7 @@ clustered_error (const double *parts, const guint32 *groups, gsize n, gsize *ret
 }
 
 VjAuc
-vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n)
+vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n, guint folds)
 {
   g_autofree double *mirrored = g_new (double, n + 1), *parts = g_new (double, n + 1);
   VjAuc auc = {.low = 0, .high = 1};
@@ -93,7 +93,8 @@ vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n)
     halves += (double) (below + within);
   }
   auc.area = n > 0 ? halves / 2 / (double) n / (double) n : 0.5;
-  double error = clustered_error (parts, groups, n, &count);
+  double learned = folds >= 2 ? 1 + folds / (folds - 1.0) : 1;
+  double error = sqrt (learned) * clustered_error (parts, groups, n, &count);
   if (count < 2)
     return auc;
   gboolean all_right = mirrored[n - 1] < 0, all_wrong = mirrored[0] > 0;

@@ -36,8 +36,10 @@ typedef struct {
  * (1997) 567-578): with V_i = mean_j [s_i + s_j > 0] and G groups of m members,
  * var = G / (G - 1) * sum over groups of (sum over members of 2 (V_i - area))^2 / m^2. Where all pairs say the same it has no
  * width, and Wilson's bound on G of G takes its place. `groups` says which pairs are dependent (the same image, say), as
- * numbers below n. Fewer than two groups: [0, 1]. */
-VJ_API VjAuc vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n);
+ * numbers below n. Fewer than two groups: [0, 1]. `folds` >= 2: the scores are those of a cross-validation, where each pair
+ * is scored by what was learned from the others; their variance is then that of Nadeau and Bengio (Machine Learning 52 (2003)
+ * 239-281), 1 + folds / (folds - 1) times as large. 0: nothing was learned. */
+VJ_API VjAuc vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n, guint folds);
 
 /* Metrics of judged pairs, as scores are stored; of one kind of pair: "strict / colour". */
 #define VJ_METRIC_ACCURACY "accuracy"         /* right answers of all, both orders pooled; unparsed is wrong */

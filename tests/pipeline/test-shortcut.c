@@ -35,9 +35,10 @@ text (const json_t *object, const char *key)
 
 /* The area is the same function; the error of the interval is another estimate of the same thing. */
 static void
-check_area (const VjAuc *auc, const json_t *expected, double tolerance)
+check_area (const VjAuc *auc, const json_t *expected, guint folds, double tolerance)
 {
-  double error = number (expected, "error"), area = number (expected, "area");
+  double learned = folds > 0 ? 1 + (double) folds / (folds - 1) : 1; /* Nadeau and Bengio */
+  double error = sqrt (learned) * number (expected, "error"), area = number (expected, "area");
   g_assert_cmpfloat_with_epsilon (auc->area, area, 1e-12);
   g_assert_cmpfloat (auc->low, <=, auc->area);
   if (auc->high < 1 && auc->low > 0)
@@ -58,8 +59,8 @@ test_area (void)
       scores[k] = json_number_value (json_array_get (json_object_get (row, "scores"), k));
       groups[k] = (guint32) json_integer_value (json_array_get (json_object_get (row, "groups"), k));
     }
-    VjAuc auc = vj_statistics_pair_auc (scores, groups, n);
-    check_area (&auc, row, n < 20 ? 0.15 : 0.05);
+    VjAuc auc = vj_statistics_pair_auc (scores, groups, n, 0);
+    check_area (&auc, row, 0, n < 20 ? 0.15 : 0.05);
   }
   g_assert_cmpuint (i, >=, 4);
   json_decref (vectors);
@@ -70,16 +71,16 @@ test_area_ends (void)
 {
   const double right[] = {1, 2, 3}, wrong[] = {-1, -2, -3}, none[] = {0, 0, 0};
   const guint32 groups[] = {0, 1, 2}, one[] = {1, 1, 1};
-  VjAuc auc = vj_statistics_pair_auc (right, groups, 3);
+  VjAuc auc = vj_statistics_pair_auc (right, groups, 3, 0);
   VjInterval three = vj_statistics_wilson (3, 3, VJ_Z95);
   g_assert_true (auc.area == 1 && auc.high == 1 && auc.low == three.low);
-  auc = vj_statistics_pair_auc (wrong, groups, 3);
+  auc = vj_statistics_pair_auc (wrong, groups, 3, 0);
   g_assert_true (auc.area == 0 && auc.low == 0 && fabs (auc.high - (1 - three.low)) < 1e-12);
-  auc = vj_statistics_pair_auc (none, groups, 3);
+  auc = vj_statistics_pair_auc (none, groups, 3, 0);
   g_assert_true (auc.area == 0.5);
-  auc = vj_statistics_pair_auc (right, one, 3); /* one group says nothing about others */
+  auc = vj_statistics_pair_auc (right, one, 3, 0); /* one group says nothing about others */
   g_assert_true (auc.low == 0 && auc.high == 1);
-  auc = vj_statistics_pair_auc (right, groups, 0);
+  auc = vj_statistics_pair_auc (right, groups, 0, 0);
   g_assert_true (auc.area == 0.5 && auc.low == 0 && auc.high == 1);
 }
 
@@ -113,10 +114,10 @@ test_against_sklearn (void)
     g_assert_cmpuint (shortcut->columns, ==, (gsize) number (set, "ngrams"));
     for (guint i = 0; i < pairs->len; i++)
       g_assert_cmpfloat_with_epsilon (shortcut->scores[i], json_number_value (json_array_get (json_object_get (set, "scores"), i)), 1e-6);
-    check_area (&all->text, json_object_get (set, "text"), 0.1);
-    check_area (&all->length, json_object_get (set, "length"), 0.1);
+    check_area (&all->text, json_object_get (set, "text"), shortcut->folds, 0.1);
+    check_area (&all->length, json_object_get (set, "length"), 0, 0.1);
     g_assert_cmpstr (one->kind, ==, "one");
-    check_area (&one->text, json_object_get (set, "text_of_one"), 0.15);
+    check_area (&one->text, json_object_get (set, "text_of_one"), shortcut->folds, 0.15);
     g_assert_cmpfloat_with_epsilon (fabs (sign->weight), number (set, "largest"), 1e-6);
   }
   g_assert_cmpuint (s, ==, 3);
@@ -236,7 +237,8 @@ test_planted_kind (void)
   g_assert_nonnull (strstr (finding, "allows: bad: AUC"));
 }
 
-/* Of text that says nothing, about 95 in 100 intervals hold a half, and hardly any area leaks. */
+/* Of text that says nothing, about 95 in 100 intervals hold a half (without what Nadeau and Bengio add, 84 do), and hardly any
+ * area leaks. */
 static void
 test_nothing_planted (void)
 {
@@ -250,7 +252,7 @@ test_nothing_planted (void)
     leaks += vj_shortcut_leaks (&all->text, 0.7);
   }
   g_test_message ("%u of 100 intervals hold a half, %u leak", holds, leaks);
-  g_assert_cmpuint (holds, >=, 88);
+  g_assert_cmpuint (holds, >=, 91);
   g_assert_cmpuint (leaks, <=, 3);
 }
 
