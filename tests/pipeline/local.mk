@@ -10,6 +10,6 @@ tests_pipeline_test_shortcut_SOURCES = tests/pipeline/test-shortcut.c
 tests_pipeline_test_shortcut_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_pipeline_test_shortcut_LDADD = $(CORE_LDADD)
 EXTRA_DIST += tests/peers/make_shortcut_vectors.py tests/vectors/shortcut/vectors.json
-TESTS += tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py
-EXTRA_DIST += tests/pipeline/harness.py tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py tests/pipeline/canned/recipe.yaml tests/pipeline/canned/pretrain.yaml tests/pipeline/canned/deploy.yaml \
+TESTS += tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py tests/pipeline/test-audits.py
+EXTRA_DIST += tests/pipeline/test-audits.py tests/pipeline/harness.py tests/pipeline/test-run.py tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py tests/pipeline/canned/recipe.yaml tests/pipeline/canned/pretrain.yaml tests/pipeline/canned/deploy.yaml \
 	tests/pipeline/canned/replies.json
