@@ -1,8 +1,10 @@
-/* Stage `audit:images`: whether the pairs need their images. A sample of them is judged by the current judge three times: with
- * its own, with a blank and with another pair's image, in both orders and greedily, so that the three differ by the image alone.
+/* Stage `audit:images`: whether the pairs need their images. A sample of them is judged by the current judge three
+ * times: with its own, with a blank and with another pair's image, in both orders and greedily, so that the three
+ * differ by the image alone.
  *
- * Each pair of the sample gets a record of kind audit, which names the images shown and carries the judgments; the pair's own
- * fate is left alone. An interrupted audit is done anew out of the ledger: nothing already answered is asked again. */
+ * Each pair of the sample gets a record of kind audit, which names the images shown and carries the judgments; the
+ * pair's own fate is left alone. An interrupted audit is done anew out of the ledger: nothing already answered is asked
+ * again. */
 #include "pipeline/audit.h"
 #include "pipeline/judging.h"
 
@@ -73,7 +75,7 @@ blank_of (Stage *stage, guint32 width, guint32 height, GError **error)
   return image;
 }
 
-/* An image of the sample that the question does not show itself, drawn from a stream of its own; NULL: there is none. */
+/* An image of the sample that the question does not show itself, drawn from a stream of its own; NULL: none. */
 static const char *
 other_image (const Stage *stage, const VjRecord *question, const char *pair, guint index)
 {
@@ -101,7 +103,8 @@ replace_images (Stage *stage, VjLoaded *question, VjPicture picture, const char 
     if (picture == VJ_PICTURE_BLANK) {
       VjImage *blank = blank_of (stage, vj_image_width (own), vj_image_height (own), error);
       image = blank != NULL ? vj_image_ref (blank) : NULL;
-    } else if (vj_store_image_get (stage->context->store, other_image (stage, question->stored->record, pair, i), &image, error)
+    } else if (vj_store_image_get (stage->context->store, other_image (stage, question->stored->record, pair, i),
+                                   &image, error)
                && image == NULL)
       return vj_fail (error, VJ_EXIT_BUG, "store: '%s': the image to swap with is missing", pair);
     if (image == NULL)
@@ -155,14 +158,15 @@ put_audit (Stage *stage, const Item *item, const char *pair, GError **error)
     json_object_set_new (record->fields, vj_picture_name ((VjPicture) picture), digests);
   }
   return (vj_store_in_group (store) || vj_store_begin (store, error))
-         && vj_store_record_put (store, stage->step->name, record, error);
+      && vj_store_record_put (store, stage->step->name, record, error);
 }
 
 static gboolean
 fill_item (Stage *stage, Item *item, const char *id, GError **error)
 {
   g_autoptr (VjStored) pair = vj_load_stored (stage->context->store, id, error);
-  g_autoptr (VjStored) question = pair != NULL ? vj_load_stored (stage->context->store, pair->record->parents[0], error) : NULL;
+  g_autoptr (VjStored) question =
+      pair != NULL ? vj_load_stored (stage->context->store, pair->record->parents[0], error) : NULL;
 
   if (question == NULL)
     return FALSE;
@@ -251,7 +255,8 @@ gather_pool (Stage *stage, GError **error)
   stage->pool = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < stage->ids->len; i++) {
     g_autoptr (VjStored) pair = vj_load_stored (stage->context->store, stage->ids->pdata[i], error);
-    g_autoptr (VjStored) question = pair != NULL ? vj_load_stored (stage->context->store, pair->record->parents[0], error) : NULL;
+    g_autoptr (VjStored) question =
+        pair != NULL ? vj_load_stored (stage->context->store, pair->record->parents[0], error) : NULL;
     if (question == NULL)
       return FALSE;
     for (gsize j = 0; j < vj_record_n_images (question->record); j++) {
@@ -275,9 +280,10 @@ open_stage (Stage *stage, VjInstance **ret_judge, GError **error)
   *ret_judge = vj_instance_new (entry->plugin, entry->node, NULL, context->run, error);
   if (*ret_judge == NULL || (stage->model = vj_context_model (context, entry->model, error)) == NULL)
     return FALSE;
-  stage->judging = (VjJudging){.judge = *ret_judge, .samples = 1, .both = TRUE, .greedy = TRUE, .seed = context->recipe->seed};
-  return vj_audit_pairs (context, stage->step, context->recipe->audit.images.sample, &stage->ids, error) && gather_pool (stage, error)
-         && vj_audit_begin (context, stage->step, stage->ids->len, error);
+  stage->judging =
+      (VjJudging){.judge = *ret_judge, .samples = 1, .both = TRUE, .greedy = TRUE, .seed = context->recipe->seed};
+  return vj_audit_pairs (context, stage->step, context->recipe->audit.images.sample, &stage->ids, error)
+      && gather_pool (stage, error) && vj_audit_begin (context, stage->step, stage->ids->len, error);
 }
 
 static gboolean
@@ -302,8 +308,16 @@ vj_work_audit_images (VjContext *context, const VjStep *step, GError **error)
   stage.blanks = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, unref_image);
   gboolean good = open_stage (&stage, &judge, error);
   if (good) {
-    VjWork work = {.stage = "audit", .title = step->title, .unit = "pairs", .total = stage.ids->len, .self = &stage, .next = next_pair,
-                   .ask = audit_ask, .tell = audit_tell, .settle = audit_settle, .unit_free = item_free};
+    VjWork work = {.stage = "audit",
+                   .title = step->title,
+                   .unit = "pairs",
+                   .total = stage.ids->len,
+                   .self = &stage,
+                   .next = next_pair,
+                   .ask = audit_ask,
+                   .tell = audit_tell,
+                   .settle = audit_settle,
+                   .unit_free = item_free};
     good = vj_scheduler_run (&scheduler, &work, error) && conclude (&stage, error);
   }
   vj_image_audit_clear (&stage.audit);

@@ -5,9 +5,9 @@
 
 /* The pairs with all that they borrow. */
 typedef struct {
-  GPtrArray *stored; /* of VjStored: pair, question, pair, question, ... */
-  GPtrArray *kinds;  /* of char *                                        */
-  GArray *pairs;     /* of VjShortcutPair                                */
+  GPtrArray *stored;  /* of VjStored: pair, question, pair, question, ... */
+  GPtrArray *kinds;   /* of char *                                        */
+  GArray *pairs;      /* of VjShortcutPair                                */
   GHashTable *owners; /* image or prompt -> number of the first pair that has it */
 } Set;
 
@@ -73,8 +73,11 @@ add_pair (Set *set, VjStore *store, const char *id, GError **error)
     return FALSE;
   g_ptr_array_add (set->stored, question);
   g_ptr_array_add (set->kinds, vj_audit_kind (pair));
-  VjShortcutPair row = {.question = vj_record_text (question->record, "prompt"), .chosen = vj_record_text (pair->record, "chosen"),
-                        .rejected = vj_record_text (pair->record, "rejected"), .kind = set->kinds->pdata[index], .group = index};
+  VjShortcutPair row = {.question = vj_record_text (question->record, "prompt"),
+                        .chosen = vj_record_text (pair->record, "chosen"),
+                        .rejected = vj_record_text (pair->record, "rejected"),
+                        .kind = set->kinds->pdata[index],
+                        .group = index};
   g_array_append_val (set->pairs, row);
   gsize n_images = vj_record_n_images (question->record);
   for (gsize i = 0; i < n_images; i++)
@@ -135,14 +138,16 @@ vj_work_audit_shortcut (VjContext *context, const VjStep *step, GError **error)
     good = add_pair (&set, context->store, ids->pdata[i], error);
   if (good) {
     deal (&set, ids, context->recipe->seed, (guint) options->folds);
-    g_autoptr (VjShortcut) shortcut
-      = vj_shortcut_new ((const VjShortcutPair *) (gpointer) set.pairs->data, set.pairs->len, (guint) options->folds);
+    g_autoptr (VjShortcut) shortcut =
+        vj_shortcut_new ((const VjShortcutPair *) (gpointer) set.pairs->data, set.pairs->len, (guint) options->folds);
     figures = vj_shortcut_figures (shortcut, step->iteration, options->max_auc, &outcome, &finding);
   }
   set_clear (&set);
   if (!good)
     return FALSE;
   vj_context_progress (context, step, VJ_PROGRESS_END, "pairs", ids->len, ids->len, NULL);
-  return vj_audit_end (context, step, ids->len, ids->len, figures, outcome, finding, options->on_leak == VJ_ON_FINDING_FAIL,
-                       "mend what makes the worse answers, or say in iteration.audit.shortcut what is allowed (max_auc, on_leak)", error);
+  return vj_audit_end (
+      context, step, ids->len, ids->len, figures, outcome, finding, options->on_leak == VJ_ON_FINDING_FAIL,
+      "mend what makes the worse answers, or say in iteration.audit.shortcut what is allowed (max_auc, on_leak)",
+      error);
 }

@@ -82,12 +82,12 @@ gboolean
 vj_audit_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error)
 {
   return vj_store_audit_put (context->store, step->iteration, step->name, NULL, error)
-         && vj_step_begin (context, step, n_in, error);
+      && vj_step_begin (context, step, n_in, error);
 }
 
 gboolean
-vj_audit_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, const char *figures, VjAuditOutcome outcome,
-              const char *finding, gboolean fail, const char *remedy, GError **error)
+vj_audit_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, const char *figures,
+              VjAuditOutcome outcome, const char *finding, gboolean fail, const char *remedy, GError **error)
 {
   if (!vj_store_audit_put (context->store, step->iteration, step->name, figures, error))
     return FALSE;

@@ -51,7 +51,8 @@ vj_check_audit (VjChecker *checker, const VjNode *iteration, VjRecipeAudit *ret_
     fill (checker, vj_audit_images_options, images, &ret_audit->images);
     ret_audit->images_digest = digest_of (images);
     if (vj_node_get (iteration, "judge") == NULL)
-      vj_problem_at_key (&checker->problems, images, "these pairs are judged by iteration.judge, which is not given; add it");
+      vj_problem_at_key (&checker->problems, images,
+                         "these pairs are judged by iteration.judge, which is not given; add it");
   }
   fill (checker, vj_audit_shortcut_options, shortcut, &ret_audit->shortcut);
   ret_audit->shortcut_digest = digest_of (shortcut);

@@ -22,7 +22,8 @@ count (const json_t *object, const char *key)
 static void
 append_share (GString *out, const json_t *object, const char *key)
 {
-  g_string_append_printf (out, "  %.3f [%.3f, %.3f]", number (object, key), number (object, "low"), number (object, "high"));
+  g_string_append_printf (out, "  %.3f [%.3f, %.3f]", number (object, key), number (object, "low"),
+                          number (object, "high"));
 }
 
 static void
@@ -72,15 +73,17 @@ append_images (GString *out, const json_t *figures)
       append_share (out, json_object_get (row, vj_picture_name ((VjPicture) picture)), "accuracy");
     g_string_append_c (out, '\n');
   }
-  g_string_append (out, "  right in both orders      only with real, only with blank   only with real, only with swapped\n");
+  g_string_append (out,
+                   "  right in both orders      only with real, only with blank   only with real, only with swapped\n");
   json_array_foreach (kinds, i, row) {
     static const char *const tests[] = {"against_blank", "against_swapped"};
     g_string_append (out, "  ");
     vj_cells_padded (out, json_string_value (json_object_get (row, "kind")), NAME);
     for (guint t = 0; t < G_N_ELEMENTS (tests); t++) {
       const json_t *test = json_object_get (row, tests[t]);
-      g_string_append_printf (out, t == 0 ? "  %5" G_GINT64_FORMAT " %5" G_GINT64_FORMAT "  p = %-11.2g  "
-                                          : "  %5" G_GINT64_FORMAT " %5" G_GINT64_FORMAT "  p = %.2g\n",
+      g_string_append_printf (out,
+                              t == 0 ? "  %5" G_GINT64_FORMAT " %5" G_GINT64_FORMAT "  p = %-11.2g  "
+                                     : "  %5" G_GINT64_FORMAT " %5" G_GINT64_FORMAT "  p = %.2g\n",
                               count (test, "only_real"), count (test, "only_other"), number (test, "mcnemar_p"));
     }
   }
@@ -95,7 +98,8 @@ append_signs (GString *out, const json_t *figures, gboolean chosen)
 
   json_array_foreach (json_object_get (figures, "signs"), i, sign)
     if ((number (sign, "weight") > 0) == chosen)
-      g_string_append_printf (line, "%s%s", line->len > 0 ? ", " : "", json_string_value (json_object_get (sign, "text")));
+      g_string_append_printf (line, "%s%s", line->len > 0 ? ", " : "",
+                              json_string_value (json_object_get (sign, "text")));
   if (line->len > 0)
     append_sentence (out, chosen ? "  most like a chosen answer: " : "  most like a rejected answer: ", line->str);
 }
@@ -108,8 +112,11 @@ append_shortcut (GString *out, const json_t *figures)
 
   if (json_array_size (json_object_get (figures, "kinds")) == 0)
     return;
-  g_string_append_printf (out, "  AUC, %2" G_GINT64_FORMAT " folds             pairs  of the text alone     of length alone (over .5: "
-                          "chosen is longer)\n", count (figures, "folds"));
+  g_string_append_printf (out,
+                          "  AUC, %2" G_GINT64_FORMAT
+                          " folds             pairs  of the text alone     of length alone (over .5: "
+                          "chosen is longer)\n",
+                          count (figures, "folds"));
   json_array_foreach (json_object_get (figures, "kinds"), i, row) {
     append_kind (out, row);
     append_share (out, json_object_get (row, "text"), "auc");
@@ -149,7 +156,8 @@ append_all (GString *out, const json_t *audits)
     const char *finding = json_string_value (json_object_get (figures, "finding"));
     if (count (figures, "iteration") != iteration) {
       iteration = count (figures, "iteration");
-      g_string_append_printf (out, "\naudits of the pairs of iteration %" G_GINT64_FORMAT ": figures [95 %% interval]\n", iteration);
+      g_string_append_printf (
+          out, "\naudits of the pairs of iteration %" G_GINT64_FORMAT ": figures [95 %% interval]\n", iteration);
     }
     if (g_strcmp0 (name, "images") == 0)
       append_images (out, figures);

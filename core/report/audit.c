@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#define LEVEL 0.05     /* of the test that the real image helps              */
-#define LEAST_PAIRS 6  /* 2 * 0.5^6 is the first below LEVEL                 */
-#define KIND_LEAST 50  /* pairs: of fewer an area beyond the limit is chance */
-#define NAMED 4        /* n-grams in a finding                               */
+#define LEVEL 0.05    /* of the test that the real image helps              */
+#define LEAST_PAIRS 6 /* 2 * 0.5^6 is the first below LEVEL                 */
+#define KIND_LEAST 50 /* pairs: of fewer an area beyond the limit is chance */
+#define NAMED 4       /* n-grams in a finding                               */
 
 const char *
 vj_picture_name (VjPicture picture)
@@ -92,9 +92,10 @@ static json_t *
 picture_json (const VjPairCounts *counts)
 {
   VjInterval interval = interval_of (counts);
-  return json_pack ("{s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "accuracy", vj_pair_counts_accuracy (counts), "low", interval.low, "high",
-                    interval.high, "right", (json_int_t) counts->right, "strict", (json_int_t) counts->strict, "inconsistent",
-                    (json_int_t) counts->inconsistent, "unparsed", (json_int_t) counts->unparsed);
+  return json_pack ("{s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "accuracy", vj_pair_counts_accuracy (counts), "low",
+                    interval.low, "high", interval.high, "right", (json_int_t) counts->right, "strict",
+                    (json_int_t) counts->strict, "inconsistent", (json_int_t) counts->inconsistent, "unparsed",
+                    (json_int_t) counts->unparsed);
 }
 
 static json_t *
@@ -115,10 +116,11 @@ static json_t *
 image_kind_json (const VjImageKind *row)
 {
   return json_pack ("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:b}", "kind", row->kind, "pairs",
-                    (json_int_t) row->counts[VJ_PICTURE_REAL].pairs, "real", picture_json (&row->counts[VJ_PICTURE_REAL]), "blank",
-                    picture_json (&row->counts[VJ_PICTURE_BLANK]), "swapped", picture_json (&row->counts[VJ_PICTURE_SWAPPED]),
-                    "against_blank", test_json (row, VJ_PICTURE_BLANK), "against_swapped", test_json (row, VJ_PICTURE_SWAPPED),
-                    "solved_blind", solved_blind (row));
+                    (json_int_t) row->counts[VJ_PICTURE_REAL].pairs, "real",
+                    picture_json (&row->counts[VJ_PICTURE_REAL]), "blank",
+                    picture_json (&row->counts[VJ_PICTURE_BLANK]), "swapped",
+                    picture_json (&row->counts[VJ_PICTURE_SWAPPED]), "against_blank", test_json (row, VJ_PICTURE_BLANK),
+                    "against_swapped", test_json (row, VJ_PICTURE_SWAPPED), "solved_blind", solved_blind (row));
 }
 
 /* The sentence of a set that does not need its images. */
@@ -127,11 +129,14 @@ say_blind (const VjImageKind *all)
 {
   const VjPairCounts *real = &all->counts[VJ_PICTURE_REAL], *blank = &all->counts[VJ_PICTURE_BLANK];
   guint64 only_real = all->only_real[VJ_PICTURE_BLANK], only_blank = all->only_other[VJ_PICTURE_BLANK];
-  return g_strdup_printf ("the judge is right as often with a blank image (%.3f) as with the real one (%.3f), by all that can be told: "
-                          "of %" G_GUINT64_FORMAT " pairs %" G_GUINT64_FORMAT " are right in both orders with the real image alone, %"
-                          G_GUINT64_FORMAT " with the blank one alone, exact McNemar p = %.2g; these pairs do not need their images, "
-                          "or this judge does not look at them", vj_pair_counts_accuracy (blank), vj_pair_counts_accuracy (real),
-                          real->pairs, only_real, only_blank, vj_statistics_mcnemar (only_real, only_blank));
+  return g_strdup_printf (
+      "the judge is right as often with a blank image (%.3f) as with the real one (%.3f), by all that can be told: "
+      "of %" G_GUINT64_FORMAT " pairs %" G_GUINT64_FORMAT
+      " are right in both orders with the real image alone, %" G_GUINT64_FORMAT
+      " with the blank one alone, exact McNemar p = %.2g; these pairs do not need their images, "
+      "or this judge does not look at them",
+      vj_pair_counts_accuracy (blank), vj_pair_counts_accuracy (real), real->pairs, only_real, only_blank,
+      vj_statistics_mcnemar (only_real, only_blank));
 }
 
 /* The sentence that names the kinds which are right without their images more often than chance; NULL: none is. */
@@ -146,19 +151,22 @@ say_kinds (const VjImageAudit *audit)
       g_string_append_printf (list, "%s%s (%.3f [%.3f, %.3f])", list->len > 0 ? ", " : "", row->kind,
                               vj_pair_counts_accuracy (&row->counts[VJ_PICTURE_BLANK]), interval.low, interval.high);
   }
-  return list->len == 0 ? NULL : g_strdup_printf ("judged right with a blank image more often than by chance: %s", list->str);
+  return list->len == 0 ? NULL
+                        : g_strdup_printf ("judged right with a blank image more often than by chance: %s", list->str);
 }
 
 static VjAuditOutcome
 judge_images (const VjImageAudit *audit, char **ret_finding)
 {
   const VjImageKind *all = audit->kinds->pdata[0];
-  guint64 pairs = all->counts[VJ_PICTURE_REAL].pairs, gained = all->only_real[VJ_PICTURE_BLANK], lost = all->only_other[VJ_PICTURE_BLANK];
+  guint64 pairs = all->counts[VJ_PICTURE_REAL].pairs, gained = all->only_real[VJ_PICTURE_BLANK],
+          lost = all->only_other[VJ_PICTURE_BLANK];
   g_autofree char *blind = NULL, *kinds = say_kinds (audit);
 
   *ret_finding = NULL;
   if (pairs < LEAST_PAIRS) {
-    *ret_finding = g_strdup_printf ("%" G_GUINT64_FORMAT " pairs are too few to tell whether they need their images", pairs);
+    *ret_finding =
+        g_strdup_printf ("%" G_GUINT64_FORMAT " pairs are too few to tell whether they need their images", pairs);
     return VJ_AUDIT_UNSURE;
   }
   if (gained <= lost || vj_statistics_mcnemar (gained, lost) >= LEVEL) {
@@ -191,8 +199,8 @@ vj_image_audit_figures (VjImageAudit *audit, guint iteration, VjAuditOutcome *re
   for (guint i = 0; i < audit->kinds->len; i++)
     json_array_append_new (kinds, image_kind_json (audit->kinds->pdata[i]));
   *ret_outcome = judge_images (audit, ret_finding);
-  return finish (json_pack ("{s:s, s:I, s:o}", "audit", "images", "iteration", (json_int_t) iteration, "kinds", kinds), *ret_outcome,
-                 *ret_finding);
+  return finish (json_pack ("{s:s, s:I, s:o}", "audit", "images", "iteration", (json_int_t) iteration, "kinds", kinds),
+                 *ret_outcome, *ret_finding);
 }
 
 /* -- shortcuts ------------------------------------------------------------------------- */
@@ -226,7 +234,9 @@ list_signs (GString *out, const VjShortcut *shortcut, gboolean chosen)
     if ((sign->weight > 0) != chosen)
       continue;
     g_string_append_printf (out, "%s%s (%.2f, %zu pair%s)",
-                            named > 0 ? ", " : chosen ? "; chosen answers are known by " : "; rejected answers are known by ",
+                            named > 0 ? ", "
+                            : chosen  ? "; chosen answers are known by "
+                                      : "; rejected answers are known by ",
                             sign->text, ABS (sign->weight), sign->pairs, sign->pairs == 1 ? "" : "s");
     named++;
   }
@@ -239,34 +249,39 @@ judge_text (const VjShortcut *shortcut, double max_auc, char **ret_finding)
 
   *ret_finding = NULL;
   if (!shortcut->enough) {
-    *ret_finding = g_strdup_printf ("%zu pairs of %zu different questions or images are too few to tell whether their text gives the "
-                                    "better answer away", shortcut->pairs, shortcut->groups);
+    *ret_finding = g_strdup_printf (
+        "%zu pairs of %zu different questions or images are too few to tell whether their text gives the "
+        "better answer away",
+        shortcut->pairs, shortcut->groups);
     return VJ_AUDIT_UNSURE;
   }
   for (guint i = 0; i < shortcut->kinds->len; i++) {
     const VjShortcutKind *row = shortcut->kinds->pdata[i];
     if (kind_leaks (row, i == 0, max_auc))
-      g_string_append_printf (out, "%s%s: AUC %.3f [%.3f, %.3f], of length alone %.3f [%.3f, %.3f]", out->len > 0 ? "; " : "", row->kind,
-                              row->text.area, row->text.low, row->text.high, row->length.area, row->length.low, row->length.high);
+      g_string_append_printf (out, "%s%s: AUC %.3f [%.3f, %.3f], of length alone %.3f [%.3f, %.3f]",
+                              out->len > 0 ? "; " : "", row->kind, row->text.area, row->text.low, row->text.high,
+                              row->length.area, row->length.low, row->length.high);
   }
   if (out->len == 0)
     return VJ_AUDIT_CLEAN;
   list_signs (out, shortcut, TRUE);
   list_signs (out, shortcut, FALSE);
-  *ret_finding = g_strdup_printf ("the text alone tells chosen from rejected answers better than max_auc = %g allows: %s", max_auc, out->str);
+  *ret_finding = g_strdup_printf (
+      "the text alone tells chosen from rejected answers better than max_auc = %g allows: %s", max_auc, out->str);
   return VJ_AUDIT_FOUND;
 }
 
 char *
-vj_shortcut_figures (const VjShortcut *shortcut, guint iteration, double max_auc, VjAuditOutcome *ret_outcome, char **ret_finding)
+vj_shortcut_figures (const VjShortcut *shortcut, guint iteration, double max_auc, VjAuditOutcome *ret_outcome,
+                     char **ret_finding)
 {
   json_t *kinds = json_array (), *signs = json_array ();
 
   for (guint i = 0; i < shortcut->kinds->len; i++) {
     const VjShortcutKind *row = shortcut->kinds->pdata[i];
-    json_array_append_new (kinds, json_pack ("{s:s, s:I, s:o, s:o, s:b}", "kind", row->kind, "pairs", (json_int_t) row->pairs, "text",
-                                             auc_json (&row->text), "length", auc_json (&row->length), "leaks",
-                                             kind_leaks (row, i == 0, max_auc)));
+    json_array_append_new (kinds, json_pack ("{s:s, s:I, s:o, s:o, s:b}", "kind", row->kind, "pairs",
+                                             (json_int_t) row->pairs, "text", auc_json (&row->text), "length",
+                                             auc_json (&row->length), "leaks", kind_leaks (row, i == 0, max_auc)));
   }
   for (guint i = 0; i < shortcut->signs->len; i++) {
     const VjShortcutSign *sign = shortcut->signs->pdata[i];
@@ -274,9 +289,9 @@ vj_shortcut_figures (const VjShortcut *shortcut, guint iteration, double max_auc
                                              (json_int_t) sign->pairs));
   }
   *ret_outcome = judge_text (shortcut, max_auc, ret_finding);
-  return finish (json_pack ("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "audit", "shortcut", "iteration", (json_int_t) iteration,
-                            "pairs", (json_int_t) shortcut->pairs, "groups", (json_int_t) shortcut->groups, "folds",
-                            (json_int_t) shortcut->folds, "ngrams", (json_int_t) shortcut->columns, "max_auc", max_auc, "kinds", kinds,
-                            "signs", signs),
+  return finish (json_pack ("{s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:o, s:o}", "audit", "shortcut", "iteration",
+                            (json_int_t) iteration, "pairs", (json_int_t) shortcut->pairs, "groups",
+                            (json_int_t) shortcut->groups, "folds", (json_int_t) shortcut->folds, "ngrams",
+                            (json_int_t) shortcut->columns, "max_auc", max_auc, "kinds", kinds, "signs", signs),
                  *ret_outcome, *ret_finding);
 }

@@ -1,4 +1,5 @@
-/* What audits found out about an iteration's pairs: from counts to figures (JSON, kept in the store), from figures to text. */
+/* What audits found out about an iteration's pairs: from counts to figures (JSON, kept in the store), from figures to
+ * text. */
 #ifndef VJ_REPORT_AUDIT_H
 #define VJ_REPORT_AUDIT_H
 
@@ -37,18 +38,19 @@ typedef enum {
   VJ_AUDIT_FOUND   /* the set is at fault                                                            */
 } VjAuditOutcome;
 
-/* The figures as one line of JSON; kinds are sorted by name. *ret_finding (owned) says in one sentence what is wrong, NULL:
- * nothing is. FOUND: with the real image the judge is not better than with a blank one: right in both orders no more often, or
- * by the exact McNemar test not at 5 %. PARTLY: a kind's accuracy with the blank image lies above a half by its whole Wilson
- * interval. Fewer than six pairs cannot reach 5 %: UNSURE. */
-VJ_API char *vj_image_audit_figures (VjImageAudit *audit, guint iteration, VjAuditOutcome *ret_outcome, char **ret_finding);
+/* The figures as one line of JSON; kinds are sorted by name. *ret_finding (owned) says in one sentence what is wrong,
+ * NULL: nothing is. FOUND: with the real image the judge is not better than with a blank one: right in both orders no
+ * more often, or by the exact McNemar test not at 5 %. PARTLY: a kind's accuracy with the blank image lies above a half
+ * by its whole Wilson interval. Fewer than six pairs cannot reach 5 %: UNSURE. */
+VJ_API char *vj_image_audit_figures (VjImageAudit *audit, guint iteration, VjAuditOutcome *ret_outcome,
+                                     char **ret_finding);
 
 /* -- whether the text gives the better answer away ------------------------------------- */
 
-/* As above. FOUND: the text's area under the curve, or that of length alone in either direction, leaks (vj_shortcut_leaks) over
- * all pairs, or over those of a kind with at least 50. UNSURE: too few groups. */
-VJ_API char *vj_shortcut_figures (const VjShortcut *shortcut, guint iteration, double max_auc, VjAuditOutcome *ret_outcome,
-                                  char **ret_finding);
+/* As above. FOUND: the text's area under the curve, or that of length alone in either direction, leaks
+ * (vj_shortcut_leaks) over all pairs, or over those of a kind with at least 50. UNSURE: too few groups. */
+VJ_API char *vj_shortcut_figures (const VjShortcut *shortcut, guint iteration, double max_auc,
+                                  VjAuditOutcome *ret_outcome, char **ret_finding);
 
 /* -- out of the store -------------------------------------------------------------------- */
 

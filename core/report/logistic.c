@@ -111,8 +111,9 @@ newton_step (const Problem *problem, const double *g, double tolerance, double *
   }
 }
 
-/* Moves w along the step as far as the objective falls enough (Armijo). Close to the optimum it changes by less than it is
- * rounded; there a step is taken on trust, since the gradient says when to stop. FALSE: it falls no more, w stays. */
+/* Moves w along the step as far as the objective falls enough (Armijo). Close to the optimum it changes by less than it
+ * is rounded; there a step is taken on trust, since the gradient says when to stop. FALSE: it falls no more, w stays.
+ */
 static gboolean
 walk (Problem *problem, const double *step, double slope, double *value, double *trial, double *w)
 {

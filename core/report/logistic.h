@@ -14,10 +14,10 @@ typedef struct {
   const double *value;   /* [starts[rows]], finite         */
 } VjSparse;
 
-/* The w [columns] that minimises |w|^2 / 2 + strength * sum over rows i with use[i] of log (1 + exp (-x_i w)): each row is
- * the difference of what is to win and what is to lose. Newton steps whose equations are solved by conjugate gradients
- * (Lin, Weng and Keerthi, Journal of Machine Learning Research 9 (2008) 627-650), with a line search in place of their
- * trust region. The same input gives the same bytes. strength > 0. Returns the number of Newton steps. */
+/* The w [columns] that minimises |w|^2 / 2 + strength * sum over rows i with use[i] of log (1 + exp (-x_i w)): each row
+ * is the difference of what is to win and what is to lose. Newton steps whose equations are solved by conjugate
+ * gradients (Lin, Weng and Keerthi, Journal of Machine Learning Research 9 (2008) 627-650), with a line search in place
+ * of their trust region. The same input gives the same bytes. strength > 0. Returns the number of Newton steps. */
 VJ_API guint vj_logistic_fit (const VjSparse *x, const gboolean *use, double strength, double *ret_w);
 
 /* x_i w. */

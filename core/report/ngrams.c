@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-/* Lower case, each run of white space one space, none at the ends; character by character, so that no locale matters. */
+/* Lower case, each run of white space one space, none at the ends; character by character, so that no locale matters.
+ */
 static GString *
 normalize (const char *text, const char *begin, const char *end)
 {

@@ -8,10 +8,10 @@ G_BEGIN_DECLS
 
 /* A word is a run of letters, digits and '_'; any other character but white space stands for itself. */
 typedef enum {
-  VJ_NGRAM_WORD,      /* one word, lower case                                                   */
-  VJ_NGRAM_TWO_WORDS, /* two neighbours with a space between                                    */
+  VJ_NGRAM_WORD,       /* one word, lower case                                                   */
+  VJ_NGRAM_TWO_WORDS,  /* two neighbours with a space between                                    */
   VJ_NGRAM_CHARACTERS, /* three neighbouring characters, lower case, each white space one ' '   */
-  VJ_NGRAM_CROSSED    /* the question's first two words, " | ", one word of the answer          */
+  VJ_NGRAM_CROSSED     /* the question's first two words, " | ", one word of the answer          */
 } VjNgramKind;
 
 /* Begin and end of the answer count as characters, and as words, of their own. */

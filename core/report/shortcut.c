@@ -130,9 +130,12 @@ static void
 matrix_init (Matrix *matrix, const VjShortcutPair *pairs, gsize n)
 {
   gsize start = 0;
-  *matrix = (Matrix){.starts = g_array_new (FALSE, FALSE, sizeof (gsize)), .column = g_array_new (FALSE, FALSE, sizeof (guint32)),
-                     .value = g_array_new (FALSE, FALSE, sizeof (double)), .columns = g_new0 (guint32, BUCKETS),
-                     .met = g_new0 (guint32, BUCKETS), .touched = g_array_new (FALSE, FALSE, sizeof (guint32)),
+  *matrix = (Matrix){.starts = g_array_new (FALSE, FALSE, sizeof (gsize)),
+                     .column = g_array_new (FALSE, FALSE, sizeof (guint32)),
+                     .value = g_array_new (FALSE, FALSE, sizeof (double)),
+                     .columns = g_new0 (guint32, BUCKETS),
+                     .met = g_new0 (guint32, BUCKETS),
+                     .touched = g_array_new (FALSE, FALSE, sizeof (guint32)),
                      .n_columns = LENGTHS};
   g_array_append_val (matrix->starts, start);
   for (gsize i = 0; i < n; i++)
@@ -342,7 +345,8 @@ add_kind (VjShortcut *shortcut, const VjShortcutPair *pairs, const char *kind)
     length[n] = (double) g_utf8_strlen (pairs[i].chosen, -1) - (double) g_utf8_strlen (pairs[i].rejected, -1);
     text[n++] = shortcut->scores[i];
   }
-  *row = (VjShortcutKind){g_strdup (kind != NULL ? kind : "all"), n, vj_statistics_pair_auc (text, groups, n, shortcut->folds),
+  *row = (VjShortcutKind){g_strdup (kind != NULL ? kind : "all"), n,
+                          vj_statistics_pair_auc (text, groups, n, shortcut->folds),
                           vj_statistics_pair_auc (length, groups, n, 0)};
   g_ptr_array_add (shortcut->kinds, row);
 }
@@ -399,9 +403,12 @@ vj_shortcut_new (const VjShortcutPair *pairs, gsize n, guint folds)
   VjShortcut *shortcut = g_new0 (VjShortcut, 1);
   Matrix matrix;
 
-  *shortcut = (VjShortcut){.pairs = n, .groups = count_groups (pairs, n), .folds = folds,
+  *shortcut = (VjShortcut){.pairs = n,
+                           .groups = count_groups (pairs, n),
+                           .folds = folds,
                            .kinds = g_ptr_array_new_with_free_func (kind_free),
-                           .signs = g_ptr_array_new_with_free_func (sign_free), .scores = g_new0 (double, n + 1)};
+                           .signs = g_ptr_array_new_with_free_func (sign_free),
+                           .scores = g_new0 (double, n + 1)};
   shortcut->enough = shortcut->groups >= MAX (folds, VJ_SHORTCUT_LEAST_GROUPS);
   if (!shortcut->enough)
     return shortcut;

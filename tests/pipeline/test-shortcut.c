@@ -1,5 +1,5 @@
-/* The guess from the text alone, against scikit-learn (tests/peers/make_shortcut_vectors.py) and on sets whose answer is
- * known; and what audits say of given counts. */
+/* The guess from the text alone, against scikit-learn (tests/peers/make_shortcut_vectors.py) and on sets whose answer
+ * is known; and what audits say of given counts. */
 #include <glib.h>
 #include <math.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 static json_t *
 load_vectors (void)
 {
-  g_autofree char *path = g_build_filename (g_getenv ("VJ_SRCDIR"), "tests", "vectors", "shortcut", "vectors.json", NULL);
+  g_autofree char *path =
+      g_build_filename (g_getenv ("VJ_SRCDIR"), "tests", "vectors", "shortcut", "vectors.json", NULL);
   json_error_t where;
   json_t *vectors = json_load_file (path, 0, &where);
   if (vectors == NULL)
@@ -91,7 +92,8 @@ pairs_of (const json_t *set)
   const json_t *row;
   gsize i;
   json_array_foreach (json_object_get (set, "pairs"), i, row) {
-    VjShortcutPair pair = {text (row, "question"), text (row, "chosen"), text (row, "rejected"), text (row, "kind"),
+    VjShortcutPair pair = {text (row, "question"),          text (row, "chosen"),
+                           text (row, "rejected"),          text (row, "kind"),
                            (guint32) number (row, "group"), (guint32) number (row, "fold")};
     g_array_append_val (pairs, pair);
   }
@@ -106,14 +108,15 @@ test_against_sklearn (void)
 
   json_array_foreach (json_object_get (vectors, "sets"), s, set) {
     g_autoptr (GArray) pairs = pairs_of (set);
-    g_autoptr (VjShortcut) shortcut
-      = vj_shortcut_new ((const VjShortcutPair *) (gpointer) pairs->data, pairs->len, (guint) number (set, "folds"));
+    g_autoptr (VjShortcut) shortcut =
+        vj_shortcut_new ((const VjShortcutPair *) (gpointer) pairs->data, pairs->len, (guint) number (set, "folds"));
     const VjShortcutKind *all = shortcut->kinds->pdata[0], *one = shortcut->kinds->pdata[1];
     const VjShortcutSign *sign = shortcut->signs->pdata[0];
     g_assert_true (shortcut->enough);
     g_assert_cmpuint (shortcut->columns, ==, (gsize) number (set, "ngrams"));
     for (guint i = 0; i < pairs->len; i++)
-      g_assert_cmpfloat_with_epsilon (shortcut->scores[i], json_number_value (json_array_get (json_object_get (set, "scores"), i)), 1e-6);
+      g_assert_cmpfloat_with_epsilon (shortcut->scores[i],
+                                      json_number_value (json_array_get (json_object_get (set, "scores"), i)), 1e-6);
     check_area (&all->text, json_object_get (set, "text"), shortcut->folds, 0.1);
     check_area (&all->length, json_object_get (set, "length"), 0, 0.1);
     g_assert_cmpstr (one->kind, ==, "one");
@@ -146,7 +149,8 @@ test_fit_on_nothing (void)
 
 /* -- sets whose answer is known ---------------------------------------------------- */
 
-static const char *const words[] = {"red", "blue", "large", "small", "dog", "cat", "left", "right", "two", "three", "table", "tree"};
+static const char *const words[] = {"red",  "blue",  "large", "small", "dog",   "cat",
+                                    "left", "right", "two",   "three", "table", "tree"};
 
 /* `n` pairs of random words: text that says nothing about which answer is chosen. Strings belong to `texts`. */
 static GArray *
@@ -237,8 +241,8 @@ test_planted_kind (void)
   g_assert_nonnull (strstr (finding, "allows: bad: AUC"));
 }
 
-/* Of text that says nothing, about 95 in 100 intervals hold a half (without what Nadeau and Bengio add, 84 do), and hardly any
- * area leaks. */
+/* Of text that says nothing, about 95 in 100 intervals hold a half (without what Nadeau and Bengio add, 84 do), and
+ * hardly any area leaks. */
 static void
 test_nothing_planted (void)
 {
@@ -281,8 +285,8 @@ static void
 add_images (VjImageAudit *images, const char *kind, guint n, gboolean real, gboolean blank)
 {
   VjAnswer right = VJ_ANSWER_RIGHT, wrong = VJ_ANSWER_WRONG;
-  const VjAnswer answers[VJ_N_PICTURES][2]
-    = {{right, real ? right : wrong}, {right, blank ? right : wrong}, {VJ_ANSWER_UNPARSED, VJ_ANSWER_UNPARSED}};
+  const VjAnswer answers[VJ_N_PICTURES][2] = {
+      {right, real ? right : wrong}, {right, blank ? right : wrong}, {VJ_ANSWER_UNPARSED, VJ_ANSWER_UNPARSED}};
   for (guint i = 0; i < n; i++)
     vj_image_audit_add (images, kind, answers);
 }
@@ -351,7 +355,8 @@ test_image_figures (void)
   add_images (&images, "b", 20, TRUE, FALSE);
   add_images (&images, "a", 4, FALSE, TRUE);
   g_autofree char *figures = vj_image_audit_figures (&images, 3, &outcome, &finding);
-  json_t *json = json_loads (figures, 0, NULL), *kinds = json_object_get (json, "kinds"), *all = json_array_get (kinds, 0);
+  json_t *json = json_loads (figures, 0, NULL), *kinds = json_object_get (json, "kinds"),
+         *all = json_array_get (kinds, 0);
   const json_t *real = json_object_get (all, "real"), *test = json_object_get (all, "against_blank");
   VjInterval interval = vj_statistics_wilson (22, 24, VJ_Z95);
   g_assert_cmpstr (text (json_array_get (kinds, 1), "kind"), ==, "a");
