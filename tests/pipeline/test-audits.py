@@ -127,6 +127,30 @@ def test_clean(tap, top):
         tap.check(row["text"]["low"] <= 0.5 <= row["text"]["high"] and not row["leaks"], f"the interval of '{row['kind']}' holds a half", row)
 
 
+def test_near_copies(tap, top):
+    """Answers that only a pair with the same image repeats tell nothing: such pairs must lie in one fold."""
+    folder, images = os.path.join(top, "copies"), os.path.join(top, "clean-run", "export", "images")
+    names = sorted(os.listdir(images))[:30]
+    rules = []
+    for i, name in enumerate(names):
+        a, b = (f"it is a{i}q", f"it is b{i}q")[::1 if i % 2 else -1]
+        rules += [{"when": "describe", "image": name[:8], "reply": a}, {"when": f"REWRITE {a}", "reply": b}]
+    recipe = write_recipe(folder, "{}", rules + GUESS)
+    with open(os.path.join(folder, "data.jsonl"), "w", encoding="utf-8") as file:
+        for name in names:
+            for number in range(5):
+                file.write(json.dumps({"q": f"describe it, {number} times", "i": name}) + "\n")
+    source = f"{{ use: jsonl, path: {folder}/data.jsonl, prompt_field: q, image_field: i, image_root: {images} }}"
+    result = harness.run(recipe, os.path.join(top, "copies-run"), "--set", f"iteration.questions.0={source}", "--set",
+                         "iteration.open_ended.inject.1.weight=0.000001")
+    figures = audits(os.path.join(top, "copies-run"))["shortcut"]
+    everything = kind(figures, "all")["text"]
+    tap.check(result.returncode == 0 and figures["pairs"] == 150 and figures["groups"] == 30, "pairs with one image are one group",
+              result.stderr)
+    tap.check(everything["low"] <= 0.5 <= everything["high"] and figures["outcome"] == "clean", "a near-copy in another fold gives nothing away",
+              figures)
+
+
 def test_images(tap, top):
     plain = clean_recipe(top, "plain", "", [])
     tap.check(harness.run(plain, os.path.join(top, "plain-run")).returncode == 0, "a run without the section")
@@ -250,6 +274,7 @@ def main():
     test_planted(tap, top)
     test_longer(tap, top)
     test_clean(tap, top)
+    test_near_copies(tap, top)
     test_images(tap, top)
     test_needless(tap, top)
     test_no_answer(tap, top)
