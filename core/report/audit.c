@@ -235,8 +235,8 @@ list_signs (GString *out, const VjShortcut *shortcut, gboolean chosen)
       continue;
     g_string_append_printf (out, "%s%s (%.2f, %zu pair%s)",
                             named > 0 ? ", "
-                            : chosen  ? "; chosen answers are known by "
-                                      : "; rejected answers are known by ",
+                            : chosen  ? "; over all pairs chosen answers are known by "
+                                      : "; over all pairs rejected answers are known by ",
                             sign->text, ABS (sign->weight), sign->pairs, sign->pairs == 1 ? "" : "s");
     named++;
   }

@@ -212,7 +212,7 @@ test_planted (void)
   g_assert_cmpuint (sign->pairs, ==, 200);
   figures = vj_shortcut_figures (shortcut, 1, 0.7, &outcome, &finding);
   g_assert_cmpint (outcome, ==, VJ_AUDIT_FOUND);
-  g_assert_nonnull (strstr (finding, "rejected answers are known by word 'honestly'"));
+  g_assert_nonnull (strstr (finding, "over all pairs rejected answers are known by word 'honestly'"));
 }
 
 /* A kind that betrays itself is found in a set that as a whole does not. */
