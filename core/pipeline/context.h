@@ -123,6 +123,8 @@ gboolean vj_work_respond (VjContext *context, const VjStep *step, GError **error
 gboolean vj_work_inject (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_sample (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_reuse (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_audit_shortcut (VjContext *context, const VjStep *step, GError **error);
+gboolean vj_work_audit_images (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_judge (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_filter (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_work_train (VjContext *context, const VjStep *step, GError **error);

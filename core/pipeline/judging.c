@@ -148,7 +148,7 @@ tell_draw (const VjJudging *judging, VjRun *run, VjJudgingItem *item, guint orde
 VjFlow
 vj_judging_tell (const VjJudging *judging, VjRun *run, VjJudgingItem *item, const VjReplies *replies, GError **error)
 {
-  gsize request = 0;
+  gsize request = item->first_request;
   for (guint order = 0; order < 2; order++) {
     if (item->messages[order] == NULL)
       continue;
@@ -177,7 +177,8 @@ vj_judging_record (const VjJudgingItem *item, guint index, guint iteration, gboo
 {
   static const char *const verdicts[] = {"unparsed", "A", "B"};
   const VjJudged *judged = &g_array_index (item->judged, VjJudged, index);
-  g_autofree char *id = g_strdup_printf ("%s.%c%u", item->name != NULL ? item->name : item->unit.id, judged->order == 0 ? 'a' : 'b', judged->sample);
+  g_autofree char *id = g_strdup_printf ("%s%s%s.%c%u", item->name ? item->name : item->unit.id, item->picture ? "." : "",
+                                         item->picture ? item->picture : "", judged->order == 0 ? 'a' : 'b', judged->sample);
   VjRecord *record = vj_record_new (VJ_RECORD_JUDGMENT, iteration, id);
 
   vj_record_add_parent (record, item->unit.id);
@@ -187,6 +188,7 @@ vj_judging_record (const VjJudgingItem *item, guint index, guint iteration, gboo
   vj_record_set_flag (record, "right", judged->right);
   vj_record_set_text (record, "text", judged->text);
   vj_record_set_text (record, "finish", vj_finish_name (judged->finish));
+  vj_record_set_text (record, "picture", item->picture);
   if (messages)
     add_messages (record, item->messages[judged->order], item->n_messages[judged->order]);
   return record;

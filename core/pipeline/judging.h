@@ -36,6 +36,8 @@ typedef struct {
   VjMessage *messages[2]; /* what the judge is shown, by order; NULL: order not asked */
   gsize n_messages[2];
   GArray *judged; /* of VjJudged, by order, then sample */
+  const char *picture; /* an audit's name of the images shown; NULL: no audit. Static */
+  gsize first_request; /* number of its first request among those of the whole unit   */
 } VjJudgingItem;
 
 VjJudgingItem *vj_judging_item_new (const char *id);

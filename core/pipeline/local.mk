@@ -1,4 +1,5 @@
 libvjcore_a_SOURCES += \
+	core/pipeline/audit.c core/pipeline/audit-images.c core/pipeline/audit-shortcut.c core/pipeline/audit.h \
 	core/pipeline/context.h \
 	core/pipeline/course.c \
 	core/pipeline/drafts.c \

@@ -1,9 +1,9 @@
 /* The stages a recipe asks for, in order, each with the digest of all that decides its result.
  *
  * A stage's digest chains over the stages before it, so a change in the recipe changes the digests from the first
- * stage it touches on, and of no stage before. Evaluations hang off the chain: nothing depends on them. So do gates:
- * but for the evaluation behind it, what depends on one depends on its outcome alone. Options of `repeat` are part where they differ from the default,
- * so that a run without them is the same as before there were any. */
+ * stage it touches on, and of no stage before. Evaluations and audits hang off the chain: nothing depends on them. So do
+ * gates: but for the evaluation behind it, what depends on one depends on its outcome alone. Options of `repeat` are part
+ * where they differ from the default, so that a run without them is the same as before there were any. */
 #include "pipeline/context.h"
 
 #include <jansson.h>
@@ -226,6 +226,23 @@ add_training (Plan *plan, guint iteration)
 }
 
 static void
+add_audits (Plan *plan, guint iteration)
+{
+  const VjRecipe *recipe = plan->recipe;
+  if (recipe->audit.shortcut_digest != NULL) {
+    part (plan, "iteration.audit.shortcut", recipe->audit.shortcut_digest);
+    add (plan, iteration, g_strdup ("audit:shortcut"), g_strdup_printf ("iteration %u: audit:shortcut", iteration), FALSE,
+         vj_work_audit_shortcut);
+  }
+  if (recipe->audit.images_digest != NULL) {
+    part (plan, "iteration.audit.images", recipe->audit.images_digest);
+    part_plugin (plan, &recipe->judge);
+    add (plan, iteration, g_strdup ("audit:images"), g_strdup_printf ("iteration %u: audit:images", iteration), FALSE,
+         vj_work_audit_images);
+  }
+}
+
+static void
 add_iteration (Plan *plan, guint iteration)
 {
   const VjRecipe *recipe = plan->recipe;
@@ -237,6 +254,7 @@ add_iteration (Plan *plan, guint iteration)
     add_of_iteration (plan, iteration, VJ_STORE_STAGE_REUSE, vj_work_reuse);
   } else
     add_pairs (plan, iteration);
+  add_audits (plan, iteration);
   if (recipe->judge.plugin != NULL) {
     part_plugin (plan, &recipe->judge);
     part (plan, "iteration.filters", recipe->n_filters > 0 ? "present" : "absent");

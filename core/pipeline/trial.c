@@ -176,7 +176,7 @@ try_step (Trial *trial, const VjStep *step)
   } else if (step->work == vj_work_sample) {
     try_plugin (trial, &recipe->sampler);
     need_generator (trial, recipe->sampler.model);
-  } else if (step->work == vj_work_judge) {
+  } else if (step->work == vj_work_judge || step->work == vj_work_audit_images) {
     try_plugin (trial, &recipe->judge);
     need_model (trial, recipe->judge.model);
   } else if (step->work == vj_work_filter) {

@@ -38,6 +38,9 @@ const char *vj_check_model (VjChecker *checker, const VjNode *map);
 
 /* repeat.c: the section repeat, after the sections that it speaks of. */
 void vj_check_repeat (VjChecker *checker);
+/* The key `audit` of the map `iteration`; absent: *ret_audit stays as it is. */
+void vj_check_audit (VjChecker *checker, const VjNode *iteration, VjRecipeAudit *ret_audit);
+void vj_audit_done (VjRecipeAudit *audit);
 
 /* Literal secrets anywhere in the tree. */
 void vj_check_secrets (VjChecker *checker, const VjNode *node);
@@ -49,5 +52,7 @@ extern const char *const vj_gold_choices[];
 extern const VjOption vj_respond_options[];
 extern const VjOption vj_repeat_options[];
 extern const VjOption vj_gate_options[];
+extern const VjOption vj_audit_images_options[];
+extern const VjOption vj_audit_shortcut_options[];
 
 #endif

@@ -176,7 +176,7 @@ check_closed_form (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
 static void
 check_iteration (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
 {
-  static const char *const keys[] = {"questions", "open_ended", "closed_form", "judge", "labels", "filters", "train", NULL};
+  static const char *const keys[] = {"questions", "open_ended", "closed_form", "audit", "judge", "labels", "filters", "train", NULL};
   recipe->iterates = TRUE;
   vj_check_keys (checker, node, keys);
   const VjNode *questions = vj_check_child (checker, node, "questions", VJ_NODE_SEQUENCE, "the sources of questions");
@@ -187,6 +187,7 @@ check_iteration (VjChecker *checker, VjRecipe *recipe, const VjNode *node)
     vj_problem_at (&checker->problems, node, "neither open_ended nor closed_form is given; say how pairs are made");
   check_open_ended (checker, recipe, vj_check_child (checker, node, "open_ended", VJ_NODE_MAP, NULL));
   check_closed_form (checker, recipe, vj_check_child (checker, node, "closed_form", VJ_NODE_MAP, NULL));
+  vj_check_audit (checker, node, &recipe->audit);
   const VjNode *judge = vj_check_child (checker, node, "judge", VJ_NODE_MAP, "the judge");
   if (judge != NULL)
     vj_check_entry (checker, judge, VJ_ROLE_JUDGE, VJ_ENTRY_PLAIN, &recipe->judge);
@@ -349,6 +350,7 @@ vj_recipe_free (VjRecipe *pub)
   vj_entry_done (&pub->sampler);
   vj_entry_done (&pub->judge);
   vj_entry_done (&pub->trainer);
+  vj_audit_done (&pub->audit);
   g_free (pub->respond.digest);
   g_strfreev (pub->respond.sampling.stop);
   for (gsize i = 0; i < pub->n_courses; i++) {

@@ -55,6 +55,29 @@ typedef struct {
   VjRecipePlugin train;
 } VjRecipeCourse;
 
+/* iteration.audit.images: a sample of pairs is judged again with other images. */
+typedef struct {
+  int64_t sample;   /* pairs at most                                                                */
+  int64_t on_blind; /* VjRecipeOnFinding: what follows when the judge does as well with a blank image */
+} VjRecipeAuditImages;
+
+/* iteration.audit.shortcut: how well the text alone tells chosen from rejected. */
+typedef struct {
+  double max_auc;  /* in [0.5, 1]                                                    */
+  int64_t on_leak; /* VjRecipeOnFinding: what follows when the text alone does better */
+  int64_t folds;   /* of the cross-validation                                        */
+  int64_t sample;  /* pairs at most                                                  */
+} VjRecipeAuditShortcut;
+
+typedef enum { VJ_ON_FINDING_WARN, VJ_ON_FINDING_FAIL } VjRecipeOnFinding;
+
+/* iteration.audit. An audit whose digest is NULL is not asked for. */
+typedef struct {
+  VjRecipeAuditImages images;
+  VjRecipeAuditShortcut shortcut;
+  char *images_digest, *shortcut_digest; /* SHA-256 of the audit's keys, "presets" when there are none */
+} VjRecipeAudit;
+
 /* repeat: how one iteration leads to the next. The members are those of vj_repeat_options (repeat.c). */
 typedef enum { VJ_PAIRS_FRESH, VJ_PAIRS_REUSE } VjRepeatPairs;
 typedef enum { VJ_TRAIN_FROM_PREVIOUS, VJ_TRAIN_FROM_BASE } VjRepeatTrainFrom;
@@ -104,6 +127,7 @@ typedef struct {
   gsize n_injectors;
   VjRecipePlugin sampler;
   gboolean gold_filter; /* closed_form.gold: filter. Pairs whose chosen answer is not gold are dropped: an ablation */
+  VjRecipeAudit audit;
   VjRecipePlugin judge;
   VjRecipeLabels labels;
   VjRecipePlugin *filters; /* [n_filters] */

@@ -195,6 +195,23 @@ respond_schema (void)
 }
 
 static json_t *
+options_schema (const VjOption *options)
+{
+  json_t *properties = json_object ();
+  for (const VjOption *option = options; option->name != NULL; option++)
+    json_object_set_new (properties, option->name, option_schema (option));
+  return closed (properties, json_array ());
+}
+
+static json_t *
+audit_schema (void)
+{
+  return closed (json_pack ("{s:o, s:o}", "images", options_schema (vj_audit_images_options), "shortcut",
+                            options_schema (vj_audit_shortcut_options)),
+                 json_array ());
+}
+
+static json_t *
 iteration_schema (void)
 {
   json_t *open_ended = closed (json_pack ("{s:o, s:o}", "respond", respond_schema (), "inject", list_of ("injector", 1)),
@@ -204,8 +221,8 @@ iteration_schema (void)
                                                    "after which the judge is no longer trained without labels; default ignore.",
                                                    vj_gold_choices)),
                                 json_pack ("[s]", "sample"));
-  json_t *properties = json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "questions", list_of ("source", 1), "open_ended", open_ended, "closed_form",
-                                  closed_form, "judge", ref ("judge"), "labels",
+  json_t *properties = json_pack ("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "questions", list_of ("source", 1), "open_ended", open_ended,
+                                  "closed_form", closed_form, "audit", audit_schema (), "judge", ref ("judge"), "labels",
                                   choice ("Which verdict counts as right; all but construction are controls for ablation: a seeded coin for each "
                                           "pair in each order, or for each pair. Default construction.", vj_label_choices),
                                   "filters", list_of ("filter", 0), "train", ref ("trainer"));

@@ -13,7 +13,8 @@
   X (PAIR, "pair", "Two answers to the parent question, the better one known by construction.")    \
   X (JUDGMENT, "judgment", "The judge's verdict and trace on the parent pair or case, in one order.") \
   X (CASE, "case", "A gold case of an evaluator.")                                                 \
-  X (ANSWER, "answer", "A model's answer to the parent case, asked by an evaluator.")
+  X (ANSWER, "answer", "A model's answer to the parent case, asked by an evaluator.")              \
+  X (AUDIT, "audit", "The parent pair with other images, to be judged again.")
 
 typedef enum {
 #define VJ__KIND_ENUM(name, text, doc) VJ_RECORD_##name,
@@ -58,6 +59,7 @@ typedef enum {
   X (JUDGMENT, "text", TEXT, 1, "", "The reasoning trace, verdict included.")                                       \
   X (JUDGMENT, "finish", CHOICE, 0, "stop|length", "Why the text ended.")                                           \
   X (JUDGMENT, "messages", MESSAGES, 0, "", "What the judge was shown.")                                            \
+  X (JUDGMENT, "picture", CHOICE, 0, "real|blank|swapped", "Of the parent audit: which images the judge was shown.") \
   X (CASE, "prompt", TEXT, 1, "", "The question as it is asked.")                                                   \
   X (CASE, "form", CHOICE, 1, "open|closed", "Open: long answers. Closed: a number, a word, a letter.")             \
   X (CASE, "images", IMAGES, 1, "", "Pixel digests, in the order they are shown.")                                  \
@@ -70,7 +72,9 @@ typedef enum {
   X (ANSWER, "text", TEXT, 1, "", "The answer.")                                                                    \
   X (ANSWER, "draw", INTEGER, 0, "", "Number among the draws of the request, from 0.")                              \
   X (ANSWER, "request", INTEGER, 0, "", "Number of the request within the case, from 0.")                           \
-  X (ANSWER, "finish", CHOICE, 0, "stop|length", "Why the text ended.")
+  X (ANSWER, "finish", CHOICE, 0, "stop|length", "Why the text ended.")                                             \
+  X (AUDIT, "blank", IMAGES, 0, "", "Pixel digests of the blank images.")                                           \
+  X (AUDIT, "swapped", IMAGES, 0, "", "Pixel digests of other pairs' images.")
 
 typedef struct {
   const char *id;       /* no control characters, 1 to 200 bytes */

@@ -2,6 +2,7 @@
 #include "report/statistics.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 VjInterval
 vj_statistics_wilson (double right, double total, double z)
@@ -28,6 +29,78 @@ vj_statistics_mcnemar (guint64 only_before, guint64 only_after)
     tail += exp (lgamma_r ((double) n + 1.0, &sign) - lgamma_r ((double) k + 1.0, &sign)
                  - lgamma_r ((double) (n - k) + 1.0, &sign) + log_half_n);
   return MIN (1.0, 2.0 * tail);
+}
+
+static int
+by_value (gconstpointer a, gconstpointer b)
+{
+  double x = *(const double *) a, y = *(const double *) b;
+  return (x > y) - (x < y);
+}
+
+/* How many of the sorted values are below x; with `equal`, or equal to it. */
+static gsize
+count_below (const double *sorted, gsize n, double x, gboolean equal)
+{
+  gsize low = 0, high = n;
+  while (low < high) {
+    gsize middle = low + (high - low) / 2;
+    if (sorted[middle] < x || (equal && sorted[middle] == x))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* Standard error of the mean of `parts` over groups; *ret_groups: how many there are. */
+static double
+clustered_error (const double *parts, const guint32 *groups, gsize n, gsize *ret_groups)
+{
+  g_autofree double *sums = g_new0 (double, n + 1);
+  g_autofree gboolean *met = g_new0 (gboolean, n + 1);
+  double mean = 0, squares = 0;
+
+  for (gsize i = 0; i < n; i++)
+    mean += parts[i] / (double) n;
+  for (gsize i = 0; i < n; i++) {
+    sums[groups[i]] += parts[i] - mean;
+    met[groups[i]] = TRUE;
+  }
+  *ret_groups = 0;
+  for (gsize i = 0; i < n; i++) {
+    *ret_groups += met[i];
+    squares += sums[i] * sums[i];
+  }
+  double count = (double) *ret_groups;
+  return count < 2 ? 0 : sqrt (count / (count - 1) * squares) / (double) n;
+}
+
+VjAuc
+vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n, guint folds)
+{
+  g_autofree double *mirrored = g_new (double, n + 1), *parts = g_new (double, n + 1);
+  VjAuc auc = {.low = 0, .high = 1};
+  gsize count;
+  double halves = 0; /* whole numbers, so no rounding */
+
+  for (gsize i = 0; i < n; i++)
+    mirrored[i] = -scores[i];
+  qsort (mirrored, n, sizeof *mirrored, by_value);
+  for (gsize i = 0; i < n; i++) {
+    gsize below = count_below (mirrored, n, scores[i], FALSE), within = count_below (mirrored, n, scores[i], TRUE);
+    parts[i] = (double) (below + within) / (double) n;
+    halves += (double) (below + within);
+  }
+  auc.area = n > 0 ? halves / 2 / (double) n / (double) n : 0.5;
+  double learned = folds >= 2 ? 1 + folds / (folds - 1.0) : 1;
+  double error = sqrt (learned) * clustered_error (parts, groups, n, &count);
+  if (count < 2)
+    return auc;
+  gboolean all_right = mirrored[n - 1] < 0, all_wrong = mirrored[0] > 0;
+  auc.low = all_right ? vj_statistics_wilson ((double) count, (double) count, VJ_Z95).low : MAX (0, auc.area - VJ_Z95 * error);
+  auc.high = all_wrong ? vj_statistics_wilson (0, (double) count, VJ_Z95).high : MIN (1, auc.area + VJ_Z95 * error);
+  return auc;
 }
 
 void

@@ -24,6 +24,23 @@ VJ_API VjInterval vj_statistics_wilson (double right, double total, double z);
  * discordant items at least as uneven as (only_before, only_after); in (0, 1], 1 when nothing differs. */
 VJ_API double vj_statistics_mcnemar (guint64 only_before, guint64 only_after);
 
+/* An area under the ROC curve with its 95 % interval, all in [0, 1]. */
+typedef struct {
+  double area, low, high;
+} VjAuc;
+
+/* How well `scores` (finite) tell each pair's chosen answer from the rejected one: the area under the ROC curve over all pairs
+ * seen from both sides, s_i where the chosen answer comes first and -s_i where it comes second. It is the share of (i, j)
+ * with s_i + s_j > 0, ties half; 0.5 is a guess, 1 always right, 0 always wrong. The interval is that of DeLong, DeLong and
+ * Clarke-Pearson (Biometrics 44 (1988) 837-845) for dependent observations, by the clusters of Obuchowski (Biometrics 53
+ * (1997) 567-578): with V_i = mean_j [s_i + s_j > 0] and G groups of m members,
+ * var = G / (G - 1) * sum over groups of (sum over members of 2 (V_i - area))^2 / m^2. Where all pairs say the same it has no
+ * width, and Wilson's bound on G of G takes its place. `groups` says which pairs are dependent (the same image, say), as
+ * numbers below n. Fewer than two groups: [0, 1]. `folds` >= 2: the scores are those of a cross-validation, where each pair
+ * is scored by what was learned from the others; their variance is then that of Nadeau and Bengio (Machine Learning 52 (2003)
+ * 239-281), 1 + folds / (folds - 1) times as large. 0: nothing was learned. */
+VJ_API VjAuc vj_statistics_pair_auc (const double *scores, const guint32 *groups, gsize n, guint folds);
+
 /* Metrics of judged pairs, as scores are stored; of one kind of pair: "strict / colour". */
 #define VJ_METRIC_ACCURACY "accuracy"         /* right answers of all, both orders pooled; unparsed is wrong */
 #define VJ_METRIC_STRICT "strict"             /* pairs right in both orders                                  */

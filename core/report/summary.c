@@ -3,6 +3,8 @@
 
 #include <string.h>
 #include "base/log.h"
+#include "report/audit.h"
+#include "report/cells.h"
 #include "report/gate.h"
 #include "report/notes.h"
 
@@ -66,17 +68,6 @@ vj_summary_compare (VjStore *store, const char *evaluator, guint iteration, VjCo
 
 /* -- the funnel ------------------------------------------------------------------------- */
 
-static void
-append_inert (GString *out, const char *text, guint width)
-{
-  g_autofree char *inert = g_strdelimit (vj_text_inert (text, -1), "\n\t", ' ');
-  if ((guint) g_utf8_strlen (inert, -1) > width) {
-    g_autofree char *cut = g_utf8_substring (inert, 0, (glong) width - 3);
-    g_string_append_printf (out, "%s...", cut);
-  } else
-    g_string_append (out, inert);
-}
-
 /* The stage's dropped records by reason, the most frequent first; VjDrop comes in that order. */
 static void
 append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
@@ -92,7 +83,7 @@ append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
       continue;
     }
     g_string_append_printf (out, "%32" G_GINT64_FORMAT "  ", drop->count);
-    append_inert (out, drop->reason, 62);
+    vj_cells_inert (out, drop->reason, 62);
     g_string_append_c (out, '\n');
   }
   if (rest > 0)
@@ -176,20 +167,11 @@ find_score (const GPtrArray *scores, const char *evaluator, const char *label, c
 }
 
 static void
-append_padded (GString *out, const char *text, guint width)
-{
-  gsize before = out->len;
-  append_inert (out, text, width - 1);
-  for (glong n = g_utf8_strlen (out->str + before, -1); n < (glong) width; n++)
-    g_string_append_c (out, ' ');
-}
-
-static void
 append_row (GString *out, const GPtrArray *scores, const char *evaluator, const char *metric, const GPtrArray *labels, guint from,
             guint to)
 {
   g_string_append (out, "  ");
-  append_padded (out, metric, 28);
+  vj_cells_padded (out, metric, 28);
   for (guint i = from; i < to; i++) {
     const VjStoredScore *score = find_score (scores, evaluator, labels->pdata[i], metric);
     VjInterval interval = score != NULL ? interval_of (score) : (VjInterval){0};
@@ -231,7 +213,7 @@ append_scores (GString *out, VjStore *store, const GPtrArray *scores, GError **e
     for (guint from = 0; from < labels->len; from += COLUMNS) {
       guint to = MIN (from + COLUMNS, labels->len);
       g_string_append_c (out, '\n');
-      append_padded (out, evaluator, 30);
+      vj_cells_padded (out, evaluator, 30);
       for (guint i = from; i < to; i++)
         g_string_append_printf (out, i + 1 < to ? "%-22s" : "%s", (const char *) labels->pdata[i]);
       g_string_append_c (out, '\n');
@@ -287,6 +269,8 @@ vj_summary_text (VjStore *store, GError **error)
     if (!append_scores (out, store, scores, error))
       return NULL;
   }
+  if (!vj_audits_append (out, store, error))
+    return NULL;
   return g_string_free (g_steal_pointer (&out), FALSE);
 }
 
@@ -345,10 +329,11 @@ vj_summary_json (VjStore *store, GError **error)
       || !vj_store_scores (store, NULL, &scores, error) || !vj_store_meta_get (store, VJ_SUMMARY_ABLATION, &ablation, error)
       || (gates = vj_gate_records (store, error)) == NULL)
     return NULL;
-  json_t *rows = json_array (), *tests = json_array ();
-  json_t *all = json_pack ("{s:s?, s:o, s:o, s:o, s:o}", "ablation", ablation, "funnel", funnel_json (stages, drops), "gates", gates,
-                           "scores", rows, "tests", tests);
-  gboolean good = vj_notes_json (store, stages, all, error) && scores_json (store, scores, rows, tests, error);
+  json_t *rows = json_array (), *tests = json_array (), *audits = json_array ();
+  json_t *all = json_pack ("{s:s?, s:o, s:o, s:o, s:o, s:o}", "ablation", ablation, "funnel", funnel_json (stages, drops), "audits",
+                           audits, "gates", gates, "scores", rows, "tests", tests);
+  gboolean good = vj_notes_json (store, stages, all, error) && vj_audits_json (store, audits, error)
+                  && scores_json (store, scores, rows, tests, error);
   char *text = good ? vj_json_canonical (all) : NULL;
   json_decref (all);
   return text;

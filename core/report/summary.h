@@ -14,8 +14,8 @@ G_BEGIN_DECLS
 /* Funnel, gates and accuracies; lines of at most 100 columns, foreign text inert. NULL on error. Caller frees. */
 VJ_API char *vj_summary_text (VjStore *store, GError **error);
 
-/* The same as one JSON object: {"ablation": null, "funnel": [...], "gates": [...], "scores": [...],
- * "tests": [...]}. NULL on error. Caller frees. */
+/* The same as one JSON object: {"ablation": null, "funnel": [...], "audits": [...], "gates": [...], "scores": [...],
+ * "tests": [...]}, and what notes.h adds. NULL on error. Caller frees. */
 VJ_API char *vj_summary_json (VjStore *store, GError **error);
 
 /* Pairs right in both orders, before and after, case by case. */

@@ -196,11 +196,13 @@ write_line (Exporting *e, const VjRecord *record, Out *out, GError **error)
   return out_text (out, text, error);
 }
 
-/* Judgments of an evaluator's cases measure; they are never trained on, nor exported. */
+/* Judgments of an evaluator's cases and of audits measure; they are never trained on, nor exported. */
 static gboolean
 write_judgment_line (Exporting *e, const VjRecord *record, Out *out, GError **error)
 {
   g_autoptr (VjRecord) pair = NULL;
+  if (vj_record_text (record, "picture") != NULL)
+    return TRUE;
   if (!find_ancestor (e->store, record, VJ_RECORD_PAIR, 0, &pair, error))
     return FALSE;
   return pair == NULL ? TRUE : write_line (e, record, out, error);
@@ -369,6 +371,25 @@ write_gates (Exporting *e, GError **error)
   return open ? out_close (&out, good, error) : good;
 }
 
+/* One line for each audit. No audit, no file: then the export is what it was before there were any. */
+static gboolean
+write_audits (Exporting *e, GError **error)
+{
+  g_autoptr (GPtrArray) figures = NULL;
+  gboolean good = TRUE;
+  Out out;
+
+  if (!vj_store_audits (e->store, e->iteration, &figures, error))
+    return FALSE;
+  if (figures->len == 0)
+    return TRUE;
+  if (!out_open (e, "audits.jsonl", FALSE, &out, error))
+    return FALSE;
+  for (guint i = 0; good && i < figures->len; i++)
+    good = out_text (&out, figures->pdata[i], error);
+  return out_close (&out, good, error);
+}
+
 static gboolean
 write_all (Exporting *e, GError **error)
 {
@@ -379,7 +400,7 @@ write_all (Exporting *e, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (files); i++)
     if (files[i].layout == e->layout && !write_file (e, &files[i], error))
       return FALSE;
-  return e->layout == VJ_EXPORT_JSONL ? write_quarantine (e, error) && write_gates (e, error)
+  return e->layout == VJ_EXPORT_JSONL ? write_quarantine (e, error) && write_gates (e, error) && write_audits (e, error)
                                       : e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
 }
 

@@ -8,7 +8,8 @@
 /* X (NAME, name, what it holds) */
 #define VJ_EXPORT_TABLE(X)                                                                                    \
   X (JSONL, "jsonl", "our records: traces.jsonl (kept judgments), pairs.jsonl, judgments.jsonl, questions.jsonl; "      \
-     "quarantine.jsonl (what failed, and why); gate.jsonl (what each gate decided, and why)")                           \
+     "quarantine.jsonl (what failed, and why); gate.jsonl (what each gate decided, and why); audits.jsonl (figures of "  \
+     "the audits)")                                                                                                     \
   X (LLAMAFACTORY, "llama-factory", "dataset_info.json, sft.json and preference.json (sharegpt)")             \
   X (TRL, "trl", "sft.jsonl (messages) and preference.jsonl (prompt, chosen, rejected)")
 

@@ -197,6 +197,13 @@ VJ_API gboolean vj_store_image_put (VjStore *store, const VjImage *image, GError
 /* *ret_image is NULL when there is none. */
 VJ_API gboolean vj_store_image_get (VjStore *store, const char *digest, VjImage **ret_image, GError **error);
 
+/* -- audits: what was found out about an iteration's pairs --------------------------------------------- */
+
+/* Keeps the figures (JSON, one line) of a stage "audit:..."; NULL: there are none yet. */
+VJ_API gboolean vj_store_audit_put (VjStore *store, guint iteration, const char *stage, const char *figures, GError **error);
+/* char *, in the order of their stages; of stages that are not there any more none. `iteration` VJ_ANY: of all. */
+VJ_API gboolean vj_store_audits (VjStore *store, int iteration, GPtrArray **ret_figures, GError **error);
+
 /* -- scores and training steps ---------------------------------------------------------------------- */
 
 typedef struct {

@@ -23,6 +23,7 @@ G_BEGIN_DECLS
   X (PLUGIN, 8, "a plugin was refused or failed")                               \
   X (NONFINITE, 9, "training met a loss or gradient that is not finite")        \
   X (LIMIT, 10, "a resource limit was reached")                                 \
+  X (AUDIT, 11, "an audit found the pairs unfit to train on")                   \
   X (BUG, 70, "an internal law was broken: a bug in vjrun")                     \
   X (INTERRUPTED, 130, "stopped by SIGINT; the same command resumes")           \
   X (TERMINATED, 143, "stopped by SIGTERM; the same command resumes")

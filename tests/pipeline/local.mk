@@ -4,12 +4,18 @@ TESTS += tests/pipeline/test-statistics
 tests_pipeline_test_statistics_SOURCES = tests/pipeline/test-statistics.c
 tests_pipeline_test_statistics_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_pipeline_test_statistics_LDADD = $(CORE_LDADD)
+check_PROGRAMS += tests/pipeline/test-shortcut
+TESTS += tests/pipeline/test-shortcut
+tests_pipeline_test_shortcut_SOURCES = tests/pipeline/test-shortcut.c
+tests_pipeline_test_shortcut_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_pipeline_test_shortcut_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/make_shortcut_vectors.py tests/vectors/shortcut/vectors.json
 check_PROGRAMS += tests/pipeline/test-gold
 TESTS += tests/pipeline/test-gold
 tests_pipeline_test_gold_SOURCES = tests/pipeline/test-gold.c
 tests_pipeline_test_gold_LDADD = libvjcore.a $(CORE_LIBS)
 PIPELINE_SCRIPTS = \
-	tests/pipeline/test-run.py tests/pipeline/test-loop.py tests/pipeline/test-traces.py tests/pipeline/test-pairs.py \
+	tests/pipeline/test-run.py tests/pipeline/test-loop.py tests/pipeline/test-traces.py tests/pipeline/test-pairs.py tests/pipeline/test-audits.py \
 	tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py
 TESTS += $(PIPELINE_SCRIPTS)
 EXTRA_DIST += $(PIPELINE_SCRIPTS) tests/pipeline/harness.py \

@@ -5,6 +5,7 @@
  *
  *   { "rules": [ { "when":  "text" or ["all", "of", "these"],   (optional) substrings of the prompt
  *                  "match": "regular expression",               (optional) of the whole prompt, dot matches newline
+ *                  "image": "text" or ["one", "of", "these"],   (optional) first eight digits of the first image's digest
  *                  "reply": "text" or ["one", "of", "these"],   the choice depends on prompt, images and seed
  *                  "finish": "length",                          (optional) default "stop"
  *                  "error": "why this draw is never answered" } ] }  instead of "reply"
@@ -169,6 +170,17 @@ has_all (const char *prompt, const json_t *when)
   return TRUE;
 }
 
+static gboolean
+shows (const char *image, const json_t *wanted)
+{
+  size_t i;
+  json_t *item;
+  gboolean found = wanted == NULL || g_strcmp0 (json_string_value (wanted), image) == 0;
+  json_array_foreach ((json_t *) wanted, i, item)
+    found |= g_strcmp0 (json_string_value (item), image) == 0;
+  return found;
+}
+
 /* The one of "reply" that this draw gives. At temperature 0 hosts send equal seeds, so equal replies. */
 static const char *
 choose (const json_t *reply, const Draw *draw)
@@ -187,7 +199,7 @@ apply (const json_t *rule, const Draw *draw, GError **error)
   const char *text = choose (json_object_get (rule, "reply"), draw);
   g_autoptr (GMatchInfo) match = NULL;
   g_autoptr (GString) out = NULL;
-  if (!has_all (draw->prompt, json_object_get (rule, "when")))
+  if (!has_all (draw->prompt, json_object_get (rule, "when")) || !shows (draw->image, json_object_get (rule, "image")))
     return NULL;
   if (pattern) {
     g_autoptr (GRegex) regex = g_regex_new (pattern, G_REGEX_DOTALL, 0, error);
