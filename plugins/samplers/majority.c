@@ -220,7 +220,7 @@ majority_tell (const void *instance, VjRun *run, const VjQuestion *question, con
   if (reason) {
     ret_pair->reason = g_strdup (reason);
     if (reason == agreed) /* no pair, but an answer */
-      ret_pair->chosen = g_strdup (g_array_index (parties, Party, 0).text);
+      ret_pair->chosen = g_strdup (party_text (&g_array_index (parties, Party, 0)));
     return VJ_FLOW_SKIP;
   }
   for (guint i = 0; i < parties->len; i++)

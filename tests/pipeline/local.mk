@@ -14,11 +14,11 @@ check_PROGRAMS += tests/pipeline/test-gold
 TESTS += tests/pipeline/test-gold
 tests_pipeline_test_gold_SOURCES = tests/pipeline/test-gold.c
 tests_pipeline_test_gold_LDADD = libvjcore.a $(CORE_LIBS)
-PIPELINE_SCRIPTS = \
+PIPELINE_RUNS = \
 	tests/pipeline/test-run.py tests/pipeline/test-loop.py tests/pipeline/test-traces.py tests/pipeline/test-pairs.py tests/pipeline/test-audits.py \
 	tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-native.py
-TESTS += $(PIPELINE_SCRIPTS)
-EXTRA_DIST += $(PIPELINE_SCRIPTS) tests/pipeline/harness.py \
+TESTS += $(PIPELINE_RUNS)
+EXTRA_DIST += $(PIPELINE_RUNS) tests/pipeline/harness.py \
 	tests/pipeline/canned/recipe.yaml tests/pipeline/canned/replies.json tests/pipeline/canned/pretrain.yaml \
 	tests/pipeline/canned/deploy.yaml tests/pipeline/canned/loop.yaml tests/pipeline/canned/loop.json \
 	tests/pipeline/canned/pairs.yaml tests/pipeline/canned/pairs.json
