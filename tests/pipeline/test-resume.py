@@ -7,6 +7,7 @@ moments, VJ_RECIPE another recipe (tests/faults/kill-quickstart.sh)."""
 import json
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -77,16 +78,17 @@ def trial(recipe, run_dir, rng, span, more):
     return kills, faults
 
 
-def torture(tap, top, recipe, more, wanted):
-    """Runs the recipe whole, then kills it `wanted` times in all; everything lives below `top`."""
+def torture(tap, top, recipe, more, wanted, prepared=None):
+    """Runs the recipe whole, then kills it `wanted` times in all; everything lives below `top`. Runs go on from a copy of
+    the run directory `prepared`, if it is given."""
     rng = random.Random(int(os.environ.get("VJ_KILL_SEED", "1")))
     name = os.path.basename(top)
     started = time.monotonic()
-    first = harness.run(recipe, os.path.join(top, "reference"))
+    first = harness.run(recipe, os.path.join(top, "reference"), *(more if prepared else ()))
     duration = time.monotonic() - started
     expected = results(os.path.join(top, "reference"))
     tap.check(first.returncode == 0 and len(expected) > 5, f"{name}: the uninterrupted run ends well", first.stderr)
-    if more:
+    if more and not prepared:
         other = harness.run(recipe, os.path.join(top, "shuffled"), *more)
         tap.check(results(os.path.join(top, "shuffled")) == expected and other.returncode == 0,
                   f"{name}: the order of replies changes nothing", other.stderr)
@@ -98,6 +100,8 @@ def torture(tap, top, recipe, more, wanted):
     while kills < wanted and number < 4 * wanted:
         number += 1
         run_dir = os.path.join(top, f"run-{number}")
+        if prepared:
+            shutil.copytree(prepared, run_dir)
         survived, faults = trial(recipe, run_dir, rng, span, more)
         kills += survived
         exported = results(run_dir)
@@ -128,6 +132,9 @@ def main():
         expected = torture(tap, os.path.join(top, "loop"), loop_recipe(os.path.join(top, "loop-recipe")), more, KILLS)
         outcomes = [json.loads(line)["outcome"] for line in expected["gate.jsonl"].splitlines()]
         tap.check(outcomes == ["promoted", "rolled back", "stopped"], "loop: with every outcome of a gate", outcomes)
+        # At this level nothing is ever worse: the second gate undoes its rollback and what was built on it.
+        torture(tap, os.path.join(top, "other-level"), os.path.join(top, "loop-recipe", "loop.yaml"), ("--set", "repeat.gate.alpha=0"),
+                max(KILLS // 4, 1), os.path.join(top, "loop", "reference"))
     keep.cleanup()
     tap.done()
 
