@@ -155,6 +155,18 @@ def test_floors(tap, top):
     tap.check("tested" not in result.stdout and "min_parsed 0.9" in result.stdout, "the summary tells which floor", result.stdout)
 
 
+def test_silent(tap, top):
+    """A candidate that never answers is wrong everywhere, not left out."""
+    recipe, run_dir = harness.loop_copy(os.path.join(top, "silent"), ["good", "silent"]), os.path.join(top, "silent-run")
+    result = harness.run(recipe, run_dir)
+    first, second = gates(run_dir)
+    tap.check(result.returncode == 0 and second["outcome"] == "stopped" and (second["lost"], second["pairs"]) == (40, 40), "no answer is no verdict",
+              result.stderr)
+    tap.check((first["candidate"]["unanswered"], second["candidate"]["unanswered"], second["candidate"]["unparsed"]) == (0, 80, 80), "and is counted",
+              second)
+    tap.check("never answered, and counted as unparsed: 0 -> 80" in result.stdout, "and told", result.stdout)
+
+
 def test_better(tap, top):
     recipe = harness.loop_copy(os.path.join(top, "better"), ["good", "same", "same"])
     run_dir = os.path.join(top, "better-run")
@@ -428,6 +440,7 @@ def main():
     test_changed_outcome(tap, top, recipe, run_dir, patient)
     test_stop(tap, top)
     test_floors(tap, top)
+    test_silent(tap, top)
     test_better(tap, top)
     test_shared(tap, top)
     test_drift(tap, top)
