@@ -60,6 +60,18 @@ print_places (const VjRecipe *recipe, VjStore *store, const VjRunResult *result)
              result->failed, recipe->iterates ? "export/quarantine.jsonl" : "the quarantine.jsonl of `vjrun export`");
 }
 
+/* A run killed between its last stage and its export has the export still to make, also where there is one of before. */
+static gboolean
+export_run (VjStore *store, const char *out, GError **error)
+{
+  g_autofree char *exported = NULL;
+  if (!vj_store_meta_get (store, VJ_RUN_EXPORTED, &exported, error))
+    return FALSE;
+  if (exported != NULL && vj_checkpoint_validate (out, FALSE, NULL))
+    return TRUE;
+  return vj_export (store, VJ_EXPORT_JSONL, VJ_ANY, out, NULL, error) && vj_store_meta_set (store, VJ_RUN_EXPORTED, "yes", error);
+}
+
 /* After the work: the export that every run ends with, and the summary on stdout. */
 static gboolean
 finish (VjCli *cli, const VjRecipe *recipe, VjStore *store, const VjRunResult *result, GError **error)
@@ -67,10 +79,7 @@ finish (VjCli *cli, const VjRecipe *recipe, VjStore *store, const VjRunResult *r
   g_autofree char *out = g_build_filename (vj_store_dir (store), "export", NULL);
   gboolean json = vj_log_format (cli->log) == VJ_LOG_JSON;
 
-  /* A run killed between its last stage and its export has the export still to make. */
-  gboolean exported = result->done_before + result->not_run == result->stages && vj_checkpoint_validate (out, FALSE, NULL);
-  if (recipe->iterates && !exported
-      && !vj_export (store, VJ_EXPORT_JSONL, VJ_ANY, out, NULL, error))
+  if (recipe->iterates && !export_run (store, out, error))
     return FALSE;
   g_autofree char *summary = json ? vj_summary_json (store, error) : vj_summary_text (store, error);
   if (summary == NULL)

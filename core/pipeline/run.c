@@ -110,6 +110,8 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
     gboolean stale = step == NULL ? stage->iteration <= last_iteration (plan) : strcmp (step->digest, stage->digest) != 0;
     if (!stale)
       continue;
+    if (!vj_store_meta_set (context->store, VJ_RUN_EXPORTED, NULL, error))
+      return FALSE;
     gboolean trains = strcmp (stage->name, "train") == 0 || strcmp (stage->name, "course") == 0;
     if (trains && !vj_context_forget_training (context, stage->iteration, error))
       return FALSE;
@@ -162,6 +164,8 @@ run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GEr
       || !vj_store_stage_get (context->store, step->iteration, step->name, &known, error))
     return FALSE;
   *ret_done_before = known != NULL && known->state == VJ_STAGE_DONE;
+  if (!*ret_done_before && !vj_store_meta_set (context->store, VJ_RUN_EXPORTED, NULL, error))
+    return FALSE;
   if (!*ret_done_before && !step->work (context, step, error)) {
     /* A half-written group of a failed stage is dropped; what is committed stays. */
     vj_store_rollback (context->store);

@@ -24,6 +24,10 @@ typedef struct {
   char *model;               /* owned: directory of the judge as it stands; NULL: it is the recipe's    */
 } VjRunResult;
 
+/* The store's meta key whose presence says that the run's export is of the run as it stands. Whoever exports sets it; the
+ * pipeline removes it before it changes anything. */
+#define VJ_RUN_EXPORTED "exported"
+
 VJ_API void vj_run_result_clear (VjRunResult *result);
 
 /* What `vj_pipeline_run` would be refused for before its first stage: plugins that do not start, models that are not there.

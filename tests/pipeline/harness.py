@@ -63,6 +63,7 @@ JUDGES = {  # how a judge of the loop answers; the worse answer is the one with 
     "same": [{"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "and so [[B]]"}, {"when": "JUDGE", "reply": "and so [[A]]"}],
     "bad": [{"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": "JUDGE", "reply": "so [[B]]"}],
     "mute": [{"when": "JUDGE", "reply": "no idea"}],
+    "silent": [{"when": "JUDGE", "error": "the prompt is too long"}],
     "letter": [{"when": "JUDGE", "reply": "always [[A]]"}],
     "slip": [{"when": ["JUDGE", "green"], "match": "\nA: [^\n]*tiny", "reply": "so [[A]]"}, {"when": ["JUDGE", "green"], "reply": "so [[B]]"},
              {"when": "JUDGE", "match": "\nA: [^\n]*tiny", "reply": "so [[B]]"}, {"when": "JUDGE", "reply": "so [[A]]"}],

@@ -5,6 +5,7 @@ Prints TAP."""
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -154,6 +155,18 @@ def test_floors(tap, top):
     tap.check("tested" not in result.stdout and "min_parsed 0.9" in result.stdout, "the summary tells which floor", result.stdout)
 
 
+def test_silent(tap, top):
+    """A candidate that never answers is wrong everywhere, not left out."""
+    recipe, run_dir = harness.loop_copy(os.path.join(top, "silent"), ["good", "silent"]), os.path.join(top, "silent-run")
+    result = harness.run(recipe, run_dir)
+    first, second = gates(run_dir)
+    tap.check(result.returncode == 0 and second["outcome"] == "stopped" and (second["lost"], second["pairs"]) == (40, 40), "no answer is no verdict",
+              result.stderr)
+    tap.check((first["candidate"]["unanswered"], second["candidate"]["unanswered"], second["candidate"]["unparsed"]) == (0, 80, 80), "and is counted",
+              second)
+    tap.check("never answered, and counted as unparsed: 0 -> 80" in result.stdout, "and told", result.stdout)
+
+
 def test_better(tap, top):
     recipe = harness.loop_copy(os.path.join(top, "better"), ["good", "same", "same"])
     run_dir = os.path.join(top, "better-run")
@@ -164,6 +177,19 @@ def test_better(tap, top):
     first, second, third = gates(run_dir)
     tap.check(first["metric"] == "accuracy" and first["answers"] == "sampled" and second["refused"] == 1 and third["refused"] == 2,
               "refusals in a row are counted", gates(run_dir))
+
+
+def test_shared(tap, top):
+    """Base and judge are one entry of one directory, so one open model serves both: also behind a refused candidate."""
+    folder, opens = os.path.join(top, "shared"), os.path.join(top, "opens")
+    recipe = harness.loop_copy(folder, ["bad", "bad"], change=lambda text: text.replace("use: canned, path: .", f"use: canned, path: ., opens: {opens}")
+                               .replace("iterations: 3, gate: { count: 40 }", "iterations: 2, gate: { count: 40, patience: 0 }"))
+    run_dir = os.path.join(top, "shared-run")
+    harness.run(recipe, run_dir)
+    opened = [os.path.relpath(line, os.path.commonpath([folder, run_dir])) for line in harness.lines(opens)]
+    # At the start; behind the first training, its candidate, itself again for what follows; and so behind the second.
+    expected = ["shared", "shared", "shared-run/models/iteration-1", "shared", "shared-run/models/iteration-2"]
+    tap.check(outcomes(run_dir) == ["rolled back"] * 2 and opened == expected, "each model is open once", opened)
 
 
 def test_drift(tap, top):
@@ -257,6 +283,18 @@ def test_lost_judge(tap, top):
     tap.check(lost.returncode == 4 and f"iteration 2: train: '{models}/iteration-2': the model that it made is missing" in lost.stderr,
               "the judge is", lost.stderr)
     os.rename(os.path.join(top, "aside"), os.path.join(models, "iteration-2"))
+
+
+def test_export(tap, top):
+    """A kill behind the last stage leaves the export of the recipe before: whole, but not this run's."""
+    run_dir, export = os.path.join(top, "good-run"), os.path.join(top, "good-run", "export")
+    expected = harness.export_bytes(run_dir)
+    shutil.rmtree(export)
+    shutil.copytree(os.path.join(top, "bad-run", "export"), export)
+    with sqlite3.connect(os.path.join(run_dir, "ledger.sqlite")) as ledger:
+        ledger.execute("DELETE FROM meta WHERE key = 'exported'")
+    result = harness.run(os.path.join(top, "good", "loop.yaml"), run_dir)
+    tap.check("nothing to do" in result.stderr and harness.export_bytes(run_dir) == expected, "the same command again exports anew", result.stderr)
 
 
 def test_check(tap, top):
@@ -402,13 +440,16 @@ def main():
     test_changed_outcome(tap, top, recipe, run_dir, patient)
     test_stop(tap, top)
     test_floors(tap, top)
+    test_silent(tap, top)
     test_better(tap, top)
+    test_shared(tap, top)
     test_drift(tap, top)
     test_no_candidate(tap, top)
     test_disjoint(tap, top)
     test_changed_gate(tap, top)
     test_check(tap, top)
     test_lost_judge(tap, top)
+    test_export(tap, top)
     test_reuse(tap, top)
     test_traces(tap, top)
     test_generator(tap, top)

@@ -7,6 +7,7 @@ moments, VJ_RECIPE another recipe (tests/faults/kill-quickstart.sh)."""
 import json
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -77,8 +78,9 @@ def trial(recipe, run_dir, rng, span, more):
     return kills, faults
 
 
-def torture(tap, top, recipe, wanted, always=(), shuffled=()):
-    """Runs the recipe whole, then kills it `wanted` times in all; everything lives below `top`."""
+def torture(tap, top, recipe, wanted, always=(), shuffled=(), prepared=None):
+    """Runs the recipe whole, then kills it `wanted` times in all; everything lives below `top`. Runs go on from a copy of
+    the run directory `prepared`, if it is given."""
     rng = random.Random(int(os.environ.get("VJ_KILL_SEED", "1")))
     name = os.path.basename(top)
     started = time.monotonic()
@@ -99,6 +101,8 @@ def torture(tap, top, recipe, wanted, always=(), shuffled=()):
     while kills < wanted and number < 4 * wanted:
         number += 1
         run_dir = os.path.join(top, f"run-{number}")
+        if prepared:
+            shutil.copytree(prepared, run_dir)
         survived, faults = trial(recipe, run_dir, rng, span, more)
         kills += survived
         exported = results(run_dir)
@@ -131,6 +135,9 @@ def main():
         expected = torture(tap, os.path.join(top, "loop"), loop_recipe(os.path.join(top, "loop-recipe")), KILLS, replay, shuffled)
         outcomes = [json.loads(line)["outcome"] for line in expected["gate.jsonl"].splitlines()]
         tap.check(outcomes == ["promoted", "rolled back", "stopped"], "loop: with every outcome of a gate", outcomes)
+        # At this level nothing is ever worse: the second gate undoes its rollback and what was built on it.
+        torture(tap, os.path.join(top, "other-level"), os.path.join(top, "loop-recipe", "loop.yaml"), max(KILLS // 4, 1),
+                (*replay, "--set", "repeat.gate.alpha=0"), prepared=os.path.join(top, "loop", "reference"))
     keep.cleanup()
     tap.done()
 

@@ -30,7 +30,7 @@ enum { DIE_NOT, DIE_SEGV, DIE_ABORT, DIE_EXIT, DIE_STACK, DIE_BUS, DIE_TRAP, DIE
 static const char *const deaths[] = {"no", "segv", "abort", "exit", "stack", "bus", "trap", "many", NULL};
 
 typedef struct {
-  char *path, *log, *kind;
+  char *path, *log, *opens, *kind;
   int64_t order, delay, fail_after, die;
 
   json_t *root;
@@ -53,6 +53,7 @@ static const VjOption options[] = {
   VJ_OPTION_CHOICE (Canned, die, "no", deaths, "How the first poll ends the whole process; for tests of its last words."),
   VJ_OPTION_STRING (Canned, kind, "", "Part of the identity and of nothing else, as a type of numbers would be."),
   VJ_OPTION_PATH_OPTIONAL (Canned, log, "File that gets one line per draw asked for: the seed and the prompt's digest."),
+  VJ_OPTION_PATH_OPTIONAL (Canned, opens, "File that gets one line, the path, each time the model is opened."),
   VJ_OPTION_END
 };
 
@@ -92,6 +93,17 @@ canned_identify (Canned *self, const char *rules, GError **error)
   return TRUE;
 }
 
+/* To a file that no option may name. */
+static gboolean
+append_line (const char *file, const char *line, GError **error)
+{
+  int fd = file ? open (file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+  gboolean ok = !file || (fd >= 0 && write (fd, line, strlen (line)) == (ssize_t) strlen (line));
+  if (fd >= 0)
+    close (fd);
+  return ok || vj_fail (error, VJ_EXIT_BACKEND, "canned: '%s': cannot append: %s", file, g_strerror (errno));
+}
+
 static gboolean
 canned_start (void *instance, VjRun *run, GError **error)
 {
@@ -108,7 +120,8 @@ canned_start (void *instance, VjRun *run, GError **error)
     return vj_fail (error, VJ_EXIT_DATA, "canned: '%s':%d: not JSON: %s; mend the rules", file, where.line, where.text);
   if (!json_is_array (json_object_get (self->root, "rules")))
     return vj_fail (error, VJ_EXIT_DATA, "canned: '%s': no array \"rules\"; add one", file);
-  return canned_identify (self, text, error);
+  g_autofree char *line = g_strconcat (self->path, "\n", NULL);
+  return append_line (self->opens, line, error) && canned_identify (self, text, error);
 }
 
 static void
@@ -123,15 +136,9 @@ canned_stop (void *instance)
 static gboolean
 canned_note (Canned *self, const Draw *draw, GError **error)
 {
-  if (!self->log)
-    return TRUE;
   g_autofree char *digest = g_compute_checksum_for_string (G_CHECKSUM_SHA256, draw->prompt, -1);
   g_autofree char *line = g_strdup_printf ("%016" G_GINT64_MODIFIER "x %.16s\n", draw->seed, digest);
-  int fd = open (self->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  gboolean ok = fd >= 0 && write (fd, line, strlen (line)) == (ssize_t) strlen (line);
-  if (fd >= 0)
-    close (fd);
-  return ok || vj_fail (error, VJ_EXIT_BACKEND, "canned: '%s': cannot append: %s", self->log, g_strerror (errno));
+  return append_line (self->log, line, error);
 }
 
 static gboolean
