@@ -173,7 +173,7 @@ fill_item (Stage *stage, Item *item, const char *id, GError **error)
   item->unit.id = g_strconcat (id, ".audit", NULL);
   item->unit.model = stage->model;
   item->unit.reason = g_strdup (unfit (stage, question->record, id));
-  item->kind = vj_audit_kind (pair);
+  item->kind = vj_audit_kind (stage->context->recipe, pair->record);
   for (guint picture = 0; picture < VJ_N_PICTURES && item->unit.reason == NULL; picture++)
     if ((item->shown[picture] = show (stage, pair, item->unit.id, (VjPicture) picture, error)) == NULL)
       return FALSE;

@@ -61,8 +61,9 @@ join (Set *set, char *what, guint32 index)
 }
 
 static gboolean
-add_pair (Set *set, VjStore *store, const char *id, GError **error)
+add_pair (Set *set, VjContext *context, const char *id, GError **error)
 {
+  VjStore *store = context->store;
   guint32 index = set->pairs->len;
   VjStored *pair = vj_load_stored (store, id, error);
   if (pair == NULL)
@@ -72,7 +73,7 @@ add_pair (Set *set, VjStore *store, const char *id, GError **error)
   if (question == NULL)
     return FALSE;
   g_ptr_array_add (set->stored, question);
-  g_ptr_array_add (set->kinds, vj_audit_kind (pair));
+  g_ptr_array_add (set->kinds, vj_audit_kind (context->recipe, pair->record));
   VjShortcutPair row = {.question = vj_record_text (question->record, "prompt"),
                         .chosen = vj_record_text (pair->record, "chosen"),
                         .rejected = vj_record_text (pair->record, "rejected"),
@@ -135,7 +136,7 @@ vj_work_audit_shortcut (VjContext *context, const VjStep *step, GError **error)
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "pairs", 0, ids->len, NULL);
   set_init (&set);
   for (guint i = 0; good && i < ids->len; i++)
-    good = add_pair (&set, context->store, ids->pdata[i], error);
+    good = add_pair (&set, context, ids->pdata[i], error);
   if (good) {
     deal (&set, ids, context->recipe->seed, (guint) options->folds);
     g_autoptr (VjShortcut) shortcut =

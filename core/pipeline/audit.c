@@ -70,12 +70,13 @@ vj_audit_pairs (VjContext *context, const VjStep *step, gint64 most, GPtrArray *
 }
 
 char *
-vj_audit_kind (const VjStored *pair)
+vj_audit_kind (const VjRecipe *recipe, const VjRecord *pair)
 {
-  const char *plugin = vj_record_text (pair->record, "plugin");
-  return strcmp (pair->stage, "sample") == 0
-           ? g_strdup (plugin)
-           : g_strdup_printf ("%s / %s", plugin, vj_record_text (pair->record, "how"));
+  const char *plugin = vj_record_text (pair, "plugin");
+  gboolean injected = g_strcmp0 (plugin, recipe->sampler.name) != 0;
+  for (gsize i = 0; i < recipe->n_injectors; i++)
+    injected |= g_strcmp0 (plugin, recipe->injectors[i].name) == 0;
+  return injected ? g_strdup_printf ("%s / %s", plugin, vj_record_text (pair, "how")) : g_strdup (plugin);
 }
 
 gboolean

@@ -15,7 +15,7 @@ G_BEGIN_DECLS
 gboolean vj_audit_pairs (VjContext *context, const VjStep *step, gint64 most, GPtrArray **ret_ids, GError **error);
 
 /* "rewrite / count" for injected pairs; of a sampler, which votes on each anew, its name alone. Owned. */
-char *vj_audit_kind (const VjStored *pair);
+char *vj_audit_kind (const VjRecipe *recipe, const VjRecord *pair);
 
 /* Says that the audit runs; figures of an earlier one are forgotten. */
 gboolean vj_audit_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error);
