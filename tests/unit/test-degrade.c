@@ -97,6 +97,25 @@ test_noise (void)
   g_free ((void *) pixels.rgb);
 }
 
+/* A large image's noise comes in squares, so that scaling it down does not take the noise away. */
+static void
+test_grains (void)
+{
+  g_autoptr (VjImage) image = halves (1600, 1537);
+  VjPixels pixels;
+  g_autoptr (VjImage) worse = degraded (image, VJ_DEGRADE_NOISE, 0.5, 0, 3, &pixels);
+  guint same = 0, other = 0;
+  for (guint y = 0; y < 1536; y++)
+    for (guint x = 0; x < 798; x++) {
+      const guint8 *pixel = pixels.rgb + 3 * (y * 1600 + x), *corner = pixels.rgb + 3 * (y / 3 * 3 * 1600 + x / 3 * 3);
+      g_assert_true (memcmp (pixel, corner, 3) == 0);
+      same += memcmp (pixel, pixel + 3, 3) == 0;
+      other++;
+    }
+  g_assert_cmpfloat_with_epsilon ((double) same / other, 2.0 / 3, 0.15); /* black is often cut off to black */
+  g_free ((void *) pixels.rgb);
+}
+
 /* An edge becomes the integral of the Gaussian that is promised; far from it nothing changes. */
 static void
 test_blur (void)
@@ -162,6 +181,7 @@ main (int argc, char **argv)
   g_test_add_func ("/degrade/seeds", test_seeds);
   g_test_add_func ("/degrade/pixels-are-pinned", test_pixels_are_pinned);
   g_test_add_func ("/degrade/noise", test_noise);
+  g_test_add_func ("/degrade/grains", test_grains);
   g_test_add_func ("/degrade/blur", test_blur);
   g_test_add_func ("/degrade/mask", test_mask);
   g_test_add_func ("/degrade/small-and-wrong", test_small_and_wrong);
