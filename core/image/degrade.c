@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define GRAY 128
+#define GRAINS 512           /* of noise, along the shorter side of an image that has as many pixels   */
 #define UNIT (1 << 16)        /* of fixed point                                                        */
 #define BLUR_PASSES 3         /* box filters one after the other, which come close to a Gaussian       */
 #define RECTANGLES_MAX 4096   /* far more than cover any share                                         */
@@ -27,17 +28,25 @@ roll_bytes (VjRandom *random)
   return sum;
 }
 
+/* Noise of single pixels would be averaged away where a model scales a large image down: its grains grow with the image. */
 static void
 add_noise (Picture *picture, double strength, VjRandom *random)
 {
   gint64 keep = (gint64) (sqrt ((1 - strength) * (1 + strength)) * UNIT);
   gint64 scale = (gint64) (strength * 127.5 / 209.02 * UNIT);
-  gsize n = (gsize) picture->width * picture->height * 3;
-  for (gsize i = 0; i < n; i++) {
-    /* Twice the distance from 127.5, so that it is whole. */
-    gint64 twice = (2 * (gint64) picture->rgb[i] - 255) * keep + 2 * roll_bytes (random) * scale;
-    gint64 value = (twice + 255 * UNIT + UNIT) / (2 * UNIT);
-    picture->rgb[i] = (guint8) CLAMP (value, 0, 255);
+  gsize width = picture->width, grain = MAX (1, MIN (picture->width, picture->height) / GRAINS);
+  gsize n_grains = (width + grain - 1) / grain;
+  g_autofree gint64 *grains = g_new (gint64, n_grains * 3);
+  for (gsize y = 0; y < picture->height; y++) {
+    guint8 *row = picture->rgb + y * width * 3;
+    for (gsize i = 0; y % grain == 0 && i < n_grains * 3; i++)
+      grains[i] = roll_bytes (random) * scale;
+    for (gsize i = 0; i < width * 3; i++) {
+      /* Twice the distance from 127.5, so that it is whole. */
+      gint64 twice = (2 * (gint64) row[i] - 255) * keep + 2 * grains[i / 3 / grain * 3 + i % 3];
+      gint64 value = (twice + 255 * UNIT + UNIT) / (2 * UNIT);
+      row[i] = (guint8) CLAMP (value, 0, 255);
+    }
   }
 }
 

@@ -423,7 +423,8 @@ VJ_API gboolean vj_image_decode (const VjImage *image, VjPixels *ret_pixels, GEr
 
 /* Since 2.1: ways to make an image worse. strength and share lie in [0, 1]. */
 typedef enum {
-  VJ_DEGRADE_NOISE, /* x = sqrt (1 - strength^2) x + strength e on pixels in [-1, 1], e of N(0, 1): a diffusion's forward step */
+  VJ_DEGRADE_NOISE, /* x = sqrt (1 - strength^2) x + strength e on pixels in [-1, 1], e of N(0, 1): a diffusion's forward step; *
+                     * where the shorter side has 1024 pixels or more, one e for a square of side / 512 pixels               */
   VJ_DEGRADE_BLUR,  /* close to a Gaussian whose deviation is `strength` eighths of the shorter side                    */
   VJ_DEGRADE_MASK,  /* random gray rectangles over at least `share` of the pixels                                       */
   VJ_DEGRADE_BLANK  /* nothing but gray                                                                                 */

@@ -1,6 +1,11 @@
-/* Word differences and templates over any two texts (the input, cut at its first NUL): the hunks tell exactly how one
- * text's words become the other's, and filling a template neither loses nor interprets what is put in. */
+/* Word differences, templates, spans and votes over any two texts (the input, cut at its first NUL): hunks and spans tell
+ * exactly how one text becomes the other, filling a template neither loses nor interprets what is put in, and whatever is
+ * asked of kinds, votes and choices has an answer. */
+#include "record/spans.h"
 #include "replay.h"
+#include "text/choices.h"
+#include "text/even.h"
+#include "text/kinds.h"
 #include "text/text.h"
 
 #include <string.h>
@@ -25,6 +30,30 @@ check_diff (const GArray *a, const GArray *b)
     g_assert_cmpstr (made->pdata[i], ==, g_array_index (b, VjWord, i).key);
 }
 
+static void
+check_spans (const char *one, const char *two)
+{
+  g_autoptr (GArray) spans = vj_spans_find (one, two);
+  g_assert_true (vj_spans_hold (one, two, (const VjSpan *) spans->data, spans->len));
+  g_assert_true (spans->len > 0 || strcmp (one, two) == 0);
+}
+
+/* Reasons are phrases; what counts is UTF-8 that stays what it is; a letter is one that is listed. */
+static void
+check_answers (const char *one, const char *two, const GArray *a, const GArray *b)
+{
+  g_autoptr (GArray) hunks = vj_words_diff (a, b);
+  for (const char *const *kind = vj_kinds; hunks->len && *kind; kind++) {
+    const char *fault = vj_kind_fault (*kind, a, b, hunks);
+    g_assert_true (!fault || *fault);
+  }
+  g_autofree char *even = vj_even (one, ~0u), *again = vj_even (even, ~0u);
+  g_assert_true (g_utf8_validate (even, -1, NULL) && g_utf8_validate (again, -1, NULL));
+  g_autoptr (VjChoices) choices = vj_choices_new (two, ~0u);
+  char letter = vj_choices_letter (choices, one);
+  g_assert_true (!letter || (letter >= 'A' && letter <= 'J'));
+}
+
 int
 LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
@@ -38,6 +67,8 @@ LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
   VjTextPair pairs[] = {{"x", one}, {NULL, NULL}};
   check_diff (a, b);
   check_diff (a, a);
+  check_spans (one, two);
+  check_answers (one, two, a, b);
   framed = vj_text_fill ("<{x}|{{x}}>", vj_text_pair, pairs, &unknown);
   g_assert_true (g_str_has_prefix (framed, "<") && g_str_has_suffix (framed, "|{x}>"));
   g_assert_cmpuint (strlen (framed), ==, strlen (one) + 6);

@@ -19,7 +19,8 @@ tests_fuzz_fuzz_data_SOURCES = tests/fuzz/fuzz-data.c tests/fuzz/replay.c tests/
 tests_fuzz_fuzz_data_CPPFLAGS = $(TEXT_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"data\"
 tests_fuzz_fuzz_data_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_fuzz_fuzz_data_LDADD = $(CORE_LDADD)
-tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz-text.c tests/fuzz/replay.c tests/fuzz/replay.h $(TEXT_SOURCES)
+tests_fuzz_fuzz_text_SOURCES = tests/fuzz/fuzz-text.c tests/fuzz/replay.c tests/fuzz/replay.h $(TEXT_SOURCES) $(EVEN_SOURCES) \
+	plugins/text/kinds.c plugins/text/kinds.h
 tests_fuzz_fuzz_text_CPPFLAGS = $(TEXT_CPPFLAGS) -DVJ_FUZZ_CORPUS=\"text\"
 tests_fuzz_fuzz_text_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_fuzz_fuzz_text_LDADD = $(CORE_LDADD)

@@ -183,4 +183,4 @@ tests_plugins_test_native_SOURCES = tests/plugins/test-native.c $(BENCH_SOURCES)
 tests_plugins_test_native_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_plugins_test_native_LDADD = $(CORE_LDADD)
 TESTS += tests/plugins/test-data.py
-EXTRA_DIST += tests/plugins/test-data.py
+EXTRA_DIST += tests/plugins/test-data.py tests/peers/make_pair_vectors.py tests/vectors/pairs/vectors.json

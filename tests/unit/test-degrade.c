@@ -1,6 +1,7 @@
 /* image/degrade: each way makes the image worse as much as it is told, the same for the same seed, within its size. */
 #include "image/image.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
@@ -97,6 +98,25 @@ test_noise (void)
   g_free ((void *) pixels.rgb);
 }
 
+/* A large image's noise comes in squares, so that scaling it down does not take the noise away. */
+static void
+test_grains (void)
+{
+  g_autoptr (VjImage) image = halves (1600, 1537);
+  VjPixels pixels;
+  g_autoptr (VjImage) worse = degraded (image, VJ_DEGRADE_NOISE, 0.5, 0, 3, &pixels);
+  guint same = 0, other = 0;
+  for (guint y = 0; y < 1536; y++)
+    for (guint x = 0; x < 798; x++) {
+      const guint8 *pixel = pixels.rgb + 3 * (y * 1600 + x), *corner = pixels.rgb + 3 * (y / 3 * 3 * 1600 + x / 3 * 3);
+      g_assert_true (memcmp (pixel, corner, 3) == 0);
+      same += memcmp (pixel, pixel + 3, 3) == 0;
+      other++;
+    }
+  g_assert_cmpfloat_with_epsilon ((double) same / other, 2.0 / 3, 0.15); /* black is often cut off to black */
+  g_free ((void *) pixels.rgb);
+}
+
 /* An edge becomes the integral of the Gaussian that is promised; far from it nothing changes. */
 static void
 test_blur (void)
@@ -110,6 +130,35 @@ test_blur (void)
       g_error ("pixel %u is %u, not %g", x, pixels.rgb[3 * (40 * 160 + x)], expected);
   }
   g_free ((void *) pixels.rgb);
+}
+
+/* Pillow's box filters (tests/peers/make_pair_vectors.py) leave the same, but for how they round. */
+static void
+test_blur_of_others (void)
+{
+  g_autofree char *path = g_build_filename (g_getenv ("VJ_SRCDIR"), "tests", "vectors", "pairs", "vectors.json", NULL);
+  json_t *vectors = json_load_file (path, 0, NULL), *blurs = json_object_get (vectors, "blurs"), *blur;
+  gsize i;
+  g_assert_cmpuint (json_array_size (blurs), >, 4);
+  json_array_foreach (blurs, i, blur) {
+    guint32 width = (guint32) json_integer_value (json_object_get (blur, "width"));
+    guint32 height = (guint32) json_integer_value (json_object_get (blur, "height"));
+    double radius = (double) json_integer_value (json_object_get (blur, "radius"));
+    const char *sides[] = {json_string_value (json_object_get (blur, "pixels")), json_string_value (json_object_get (blur, "blurred"))};
+    g_autofree guint8 *sharp = g_malloc (width * height * 3), *soft = g_malloc (width * height * 3);
+    guint8 *rgb[2] = {sharp, soft};
+    VjPixels pixels;
+    for (guint at = 0; at < width * height * 3 * 2; at++)
+      rgb[at % 2][at / 2] = (guint8) (g_ascii_xdigit_value (sides[at % 2][at / 2 * 2]) * 16 + g_ascii_xdigit_value (sides[at % 2][at / 2 * 2 + 1]));
+    g_autoptr (VjImage) image = vj_image_new_from_rgb (rgb[0], width, height, NULL);
+    double strength = MIN (1, (radius + 0.5) * 8 / MIN (width, height));
+    g_autoptr (VjImage) worse = degraded (image, VJ_DEGRADE_BLUR, strength, 0, 0, &pixels);
+    for (guint at = 0; at < width * height * 3; at++)
+      if (ABS (pixels.rgb[at] - rgb[1][at]) > 2)
+        g_error ("%u x %u, radius %g: byte %u is %u, not %u", width, height, radius, at, pixels.rgb[at], rgb[1][at]);
+    g_free ((void *) pixels.rgb);
+  }
+  json_decref (vectors);
 }
 
 /* At least the share is covered and not much more, by gray; the rest is as it was. */
@@ -162,7 +211,9 @@ main (int argc, char **argv)
   g_test_add_func ("/degrade/seeds", test_seeds);
   g_test_add_func ("/degrade/pixels-are-pinned", test_pixels_are_pinned);
   g_test_add_func ("/degrade/noise", test_noise);
+  g_test_add_func ("/degrade/grains", test_grains);
   g_test_add_func ("/degrade/blur", test_blur);
+  g_test_add_func ("/degrade/blur-of-others", test_blur_of_others);
   g_test_add_func ("/degrade/mask", test_mask);
   g_test_add_func ("/degrade/small-and-wrong", test_small_and_wrong);
   return g_test_run ();

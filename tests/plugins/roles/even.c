@@ -3,6 +3,7 @@
 #include "text/choices.h"
 #include "text/even.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #define ALL (~0u)
@@ -69,6 +70,23 @@ test_classes (void)
     if (strcmp (a, b) == 0)
       g_error ("'%s' and '%s' both count as '%s'", different[i][0], different[i][1], a);
   }
+}
+
+/* Numbers as num2words spells them (tests/peers/make_pair_vectors.py). */
+static void
+test_spelled_numbers (void)
+{
+  g_autofree char *path = g_build_filename (g_getenv ("VJ_SRCDIR"), "tests", "vectors", "pairs", "vectors.json", NULL);
+  json_t *vectors = json_load_file (path, 0, NULL), *numbers = json_object_get (vectors, "numbers"), *number;
+  gsize i;
+  g_assert_cmpuint (json_array_size (numbers), >, 300);
+  json_array_foreach (numbers, i, number) {
+    const char *words = json_string_value (json_array_get (number, 0)), *digits = json_string_value (json_array_get (number, 1));
+    g_autofree char *even = vj_even (words, ALL);
+    if (strcmp (even, digits) != 0)
+      g_error ("'%s' counts as '%s', not '%s'", words, even, digits);
+  }
+  json_decref (vectors);
 }
 
 /* Each step can be left out: then its own difference stays, and no other. */
@@ -144,6 +162,7 @@ void
 add_even_tests (void)
 {
   g_test_add_func ("/plugins/text/even/classes", test_classes);
+  g_test_add_func ("/plugins/text/even/spelled-numbers", test_spelled_numbers);
   g_test_add_func ("/plugins/text/even/switches", test_switches);
   g_test_add_func ("/plugins/text/even/hostile", test_hostile);
   g_test_add_func ("/plugins/text/even/choices", test_choices);
