@@ -388,7 +388,8 @@ VJ_API char *vj_file_text (const char *path, size_t max_bytes, GError **error);
 VJ_API void vj_draft_question (VjDraft *draft, VjForm form, const char *prompt, const char *category);
 /* Name within the source, for ids that survive reordering; without it the number of the `next` call is used. */
 VJ_API void vj_draft_key (VjDraft *draft, const char *key);
-/* The right answer, kept apart: used for measuring only, never shown to a plugin but an evaluator. */
+/* The right answer, kept apart: never shown to a plugin but an evaluator, and used for measuring only, unless the recipe asks
+ * the host for the gold filter. */
 VJ_API void vj_draft_gold (VjDraft *draft, const char *gold);
 /* Evaluators: the better and the worse answer. */
 VJ_API void vj_draft_pair (VjDraft *draft, const char *chosen, const char *rejected, const char *how);
