@@ -36,7 +36,7 @@ iteration:
   open_ended:
     respond: { model: base, temperature: 0.6 }
     inject:
-      - { use: rewrite, model: base, instruction: "REWRITE {response}", kinds: [attribute, count], weight: 3 }
+      - { use: rewrite, model: base, instruction: "REWRITE {response}", kinds: [attribute, count], check_kind: false, weight: 3 }
       - { use: swap-words, kinds: [color] }
 %s  judge:
     use: pairwise

@@ -67,14 +67,15 @@ def asked(log):
 def test_replay(tap, top):
     log = os.path.join(top, "asked")
     sets = ("--set", f"models.base.log={log}", "--set", f"models.judge.log={log}")
-    plain = recipe_with(os.path.join(top, "plain"), DRAWS)
+    plain = recipe_with(os.path.join(top, "plain"), DRAWS, ("use: rewrite", "use: rewrite, check_kind: false"))
     first = harness.run(plain, os.path.join(top, "plain-run"), *sets)
     without = asked(log)
     tap.check(first.returncode == 0 and "own answers" not in first.stdout, "a run without replay says nothing of it", first.stderr)
 
     log = os.path.join(top, "asked-again")
     sets = ("--set", f"models.base.log={log}", "--set", f"models.judge.log={log}")
-    recipe = recipe_with(os.path.join(top, "replay"), DRAWS, (TRAIN, TRAIN[:-1] + ", replay: 1, replay_rewrites: 0.25 }"))
+    recipe = recipe_with(os.path.join(top, "replay"), DRAWS, ("use: rewrite", "use: rewrite, check_kind: false"),
+                         (TRAIN, TRAIN[:-1] + ", replay: 1, replay_rewrites: 0.25 }"))
     run_dir = os.path.join(top, "replay-run")
     result = harness.run(recipe, run_dir, *sets)
     tap.check(result.returncode == 0, "a run with replay ends well", result.stderr)
