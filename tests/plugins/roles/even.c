@@ -150,6 +150,7 @@ test_choices (void)
     {lines, "three", 'A'}, {lines, "1000", 'B'}, {lines, "a thousand", 'B'}, {lines, "30 percent", 'C'}, {lines, "30", 0},
     {"Which? (a) cat (b) dog", "b", 'B'}, {"Which? (a) cat (b) dog", "Dog", 'B'}, {"Which? A. cat\nB. dog", "B", 'B'},
     {"Which? A: cat, B: cat", "cat", 0}, /* two of the same text */
+    {"Which? A) cat B) dog\nFor example: A) hat B) bag", "dog", 'B'}, {"Which? A) cat A) dog B) hat", "cat", 0},
     {"Is plan B) good?", "B", 0}, {"B) x C) y", "B", 0}, {"A) x C) y", "A", 0}, {"how many?", "A", 0}, {"", "A", 0},
   };
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -160,6 +161,18 @@ test_choices (void)
   }
 }
 
+/* A prompt that lists on and on: the first ten at most are looked at, else this would take minutes. */
+static void
+test_many_choices (void)
+{
+  g_autoptr (GString) prompt = g_string_new ("Which? A) red B) blue ");
+  for (guint i = 0; i < 200000; i++)
+    g_string_append (prompt, "C) x ");
+  g_autoptr (VjChoices) choices = vj_choices_new (prompt->str, ALL);
+  g_assert_cmpint (vj_choices_letter (choices, "red"), ==, 'A');
+  g_assert_cmpint (vj_choices_letter (choices, "(C)"), ==, 'C');
+}
+
 void
 add_even_tests (void)
 {
@@ -168,4 +181,5 @@ add_even_tests (void)
   g_test_add_func ("/plugins/text/even/switches", test_switches);
   g_test_add_func ("/plugins/text/even/hostile", test_hostile);
   g_test_add_func ("/plugins/text/even/choices", test_choices);
+  g_test_add_func ("/plugins/text/even/many-choices", test_many_choices);
 }
