@@ -16,7 +16,7 @@ static const char lower[] = "(?:^|[\\s(\\[])([a-j])[)\\]]\\s*(.+?)(?=[\\s,;]+[(\
 static const char named[] = "^\\W*(?:(?:the\\s+)?(?:(?:correct|right|best|final)\\s+)?(?:option|answer|choice)(?:\\s+is)?[\\s:*]*(?:option|choice)?\\s*)?"
                             "[(\\[*]*([A-J])(?:[).:\\]*]+(?:\\s+(.*))?|\\W*)$";
 
-/* Texts by letter; FALSE when they are not lettered from A on. */
+/* Texts by letter, up to the first letter that comes again; FALSE when they are not lettered from A on. */
 static gboolean
 find (VjChoices *choices, const char *pattern, const char *prompt)
 {
@@ -26,7 +26,8 @@ find (VjChoices *choices, const char *pattern, const char *prompt)
   for (g_regex_match (regex, prompt, 0, &match); g_match_info_matches (match); g_match_info_next (match, NULL)) {
     g_autofree char *letter = g_match_info_fetch (match, 1), *text = g_match_info_fetch (match, 2);
     guint at = (guint) (g_ascii_toupper (*letter) - 'A');
-    g_free (choices->texts[at]);
+    if (found & 1u << at)
+      break;
     choices->texts[at] = vj_even (text, choices->set);
     found |= 1u << at;
   }

@@ -13,10 +13,12 @@ static const struct {
 } classes[] = {
   {"3", {"3", "three", "Three.", " 3 ", "3.0", "3.00", "+3", "(3)"}},
   {"3", {"**3**", "\"3\"", "3.", "three\n"}},
-  {"3", {"'three'", "\xe2\x80\x9c" "3\xe2\x80\x9d", "3\n", "\xc2\xa0" "3\xe2\x80\x83", "3!", "the 3"}},
+  {"3", {"'three'", ("\xe2\x80\x9c" "3\xe2\x80\x9d"), "3\n", ("\xc2\xa0" "3\xe2\x80\x83"), "3!", "the 3"}},
   {"0", {"0", "zero", "0.0", "-0", "+0.00", "Zero."}},
-  {"-3", {"-3", "\xe2\x88\x92" "3", "-3.0"}},
+  {"-3", {"-3", ("\xe2\x88\x92" "3"), "-3.0"}},
   {"0.5", {"0.5", ".5", "0.50", "1/2", "\xc2\xbd", "half", "a half", "One half."}},
+  {"2/4", {"2/4"}},
+  {"10/10", {"10/10"}},
   {"0.75", {"3/4", "\xc2\xbe", "0.750", "three quarters", "Three fourths"}},
   {"1.5", {"1.5", "1 1/2", "1\xc2\xbd", "one and a half", "1.50", "1 and a half", "3/2"}},
   {"2/3", {"2/3", "two thirds", "\xe2\x85\x94"}},
@@ -119,7 +121,7 @@ test_hostile (void)
     "", " ", "...", "\xff\xfe", "\"", "'\"'", "-", "+", ".", ",", "1,", ",1", "/", "1/", "/2", "%", "$", "and", "and and", "a", "a a a",
     "half half half", "hundred hundred", "million billion", "zero zero", "99999999999999999999999999999999999999", "1/99999999999",
     "99999999999/2", "\xe2\x88\x92", "1 1/2 1/2", "one and", "one and a", "one hundred and and five", "a hundred a", "--", "twenty-",
-    "-twenty", "twenty--one", "\xc2\xbd\xc2\xbd", "\xf0\x9f\x98\x80", "\xe2\x80\xae" "3", "3\xe2\x80\x8b", "(((((", "1,000,000,000,000,000,000,000,000",
+    "-twenty", "twenty--one", "\xc2\xbd\xc2\xbd", "\xf0\x9f\x98\x80", ("\xe2\x80\xae" "3"), "3\xe2\x80\x8b", "(((((", "1,000,000,000,000,000,000,000,000",
   };
   for (size_t i = 0; i < G_N_ELEMENTS (texts); i++) {
     g_autofree char *even = vj_even (texts[i], ALL), *again = vj_even (even, ALL);
@@ -148,6 +150,7 @@ test_choices (void)
     {lines, "three", 'A'}, {lines, "1000", 'B'}, {lines, "a thousand", 'B'}, {lines, "30 percent", 'C'}, {lines, "30", 0},
     {"Which? (a) cat (b) dog", "b", 'B'}, {"Which? (a) cat (b) dog", "Dog", 'B'}, {"Which? A. cat\nB. dog", "B", 'B'},
     {"Which? A: cat, B: cat", "cat", 0}, /* two of the same text */
+    {"Which? A) cat B) dog\nFor example: A) hat B) bag", "dog", 'B'}, {"Which? A) cat A) dog B) hat", "cat", 0},
     {"Is plan B) good?", "B", 0}, {"B) x C) y", "B", 0}, {"A) x C) y", "A", 0}, {"how many?", "A", 0}, {"", "A", 0},
   };
   for (size_t i = 0; i < G_N_ELEMENTS (cases); i++) {
@@ -158,6 +161,18 @@ test_choices (void)
   }
 }
 
+/* A prompt that lists on and on: the first ten at most are looked at, else this would take minutes. */
+static void
+test_many_choices (void)
+{
+  g_autoptr (GString) prompt = g_string_new ("Which? A) red B) blue ");
+  for (guint i = 0; i < 200000; i++)
+    g_string_append (prompt, "C) x ");
+  g_autoptr (VjChoices) choices = vj_choices_new (prompt->str, ALL);
+  g_assert_cmpint (vj_choices_letter (choices, "red"), ==, 'A');
+  g_assert_cmpint (vj_choices_letter (choices, "(C)"), ==, 'C');
+}
+
 void
 add_even_tests (void)
 {
@@ -166,4 +181,5 @@ add_even_tests (void)
   g_test_add_func ("/plugins/text/even/switches", test_switches);
   g_test_add_func ("/plugins/text/even/hostile", test_hostile);
   g_test_add_func ("/plugins/text/even/choices", test_choices);
+  g_test_add_func ("/plugins/text/even/many-choices", test_many_choices);
 }

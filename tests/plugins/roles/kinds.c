@@ -56,6 +56,7 @@ static const struct {
   {"position", "in front of the car", "behind the car", NULL},
   {"position", "in the top-left corner", "in the bottom-right corner", NULL},
   {"position", "one shape ; northwest small red circle", "one shape ; east small red circle", NULL},
+  {"position", "left of the cup, above the box", "above the cup, left of the box", NULL},
   {"position", "to the left of the cup", "to the left of the plate", POSITION},
   {"position", "on the left", "on the sofa", POSITION},
   {"position", "one shape ; north small red circle", "one shape ; north small blue circle", POSITION},
