@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 TOP = os.environ["VJ_SRCDIR"]
 VJRUN = os.path.join(os.environ["VJ_BUILDDIR"], "vjrun")
@@ -33,11 +34,25 @@ def unknown_commands():
             yield f"README.md: vjrun {word} is no command"
 
 
+def stand_ins(folder):
+    """What recipes/paper.yaml asks of its user: a model, prompts, images."""
+    prompts = os.path.join(folder, "prompts.json")
+    with open(prompts, "w", encoding="utf-8") as file:
+        file.write('[{"conversations": [{"from": "human", "value": "What is two and two?"}, {"from": "gpt", "value": "4"}]}]')
+    return os.environ | {"VJ_LLAMA": os.path.join(TOP, "models", "vj-tiny"), "VJ_PROMPTS": prompts, "VJ_IMAGES": folder}
+
+
 def bad_recipes():
+    with tempfile.TemporaryDirectory() as folder:
+        yield from refused_recipes(stand_ins(folder))
+
+
+def refused_recipes(environment):
     named = {r for page in PAGES for r in re.findall(r"\brecipes/[\w-]+\.yaml", read(page))}
     named |= {os.path.relpath(path, TOP) for path in glob.glob(os.path.join(TOP, "recipes", "*.yaml"))}
     for recipe in sorted(named):
-        done = subprocess.run([VJRUN, "check", os.path.join(TOP, recipe)], capture_output=True, text=True)
+        done = subprocess.run([VJRUN, "check", os.path.join(TOP, recipe)], capture_output=True, text=True,
+                              env=environment)
         # Data that is no part of the checkout (../shared) may be away: then that, and nothing else, is told.
         faults = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
         away = done.returncode == 4 and all("/shared/data/" in line and "cannot open the data set" in line for line in faults)
