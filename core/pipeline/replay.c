@@ -11,6 +11,7 @@
 typedef struct {
   VjContext *context;
   const VjStep *step;
+  guint iteration;         /* whose answers these are                              */
   VjReplays *out;
   VjReplayKind kind;       /* at work                                              */
   GPtrArray *ids;          /* of questions or pairs (char *, owned), in drawn order */
@@ -97,13 +98,6 @@ fits (const Stage *stage, const VjStored *stored)
   }
 }
 
-/* The iteration whose questions these pairs come from. */
-static guint
-made_in (const Stage *stage)
-{
-  return stage->context->recipe->repeat.pairs == VJ_PAIRS_REUSE ? 1 : stage->step->iteration;
-}
-
 /* Ids of the records that could give examples of the kind, in an order drawn from the run's seed. */
 static gboolean
 find_ids (Stage *stage, GError **error)
@@ -114,7 +108,7 @@ find_ids (Stage *stage, GError **error)
 
   g_ptr_array_set_size (stage->ids, 0);
   stage->at = 0;
-  query.iteration = (int) made_in (stage);
+  query.iteration = (int) stage->iteration;
   query.kind = kinds[stage->kind];
   g_autoptr (VjStoreCursor) cursor = vj_store_walk (stage->context->store, &query);
   for (;;) {
@@ -374,24 +368,42 @@ share_out (const VjRecipe *recipe, guint n_traces, guint wanted[VJ_REPLAY_N_KIND
   }
 }
 
+static gboolean
+gather (Stage *stage, GError **error)
+{
+  static gboolean (*const works[]) (Stage *, GError **) = {replay_open, replay_closed, replay_rewrites};
+  VjReplays *out = stage->out;
+  gboolean good = TRUE;
+
+  for (guint kind = 0; good && kind < VJ_REPLAY_N_KINDS; kind++) {
+    stage->kind = (VjReplayKind) kind;
+    good = is_full (stage) || (find_ids (stage, error) && works[kind] (stage, error));
+    if (good && !is_full (stage))
+      vj_log_write (stage->context->log, VJ_LOG_WARNING, "train", "%s: replay wants %u examples of kind '%s', this iteration has %u; "
+                    "ask more questions, or lower replay", stage->step->title, out->wanted[kind], kind_names[kind], out->found[kind]);
+  }
+  return good;
+}
+
 gboolean
 vj_replays_init (VjReplays *replays, VjContext *context, const VjStep *step, guint n_traces, GError **error)
 {
-  static gboolean (*const works[]) (Stage *, GError **) = {replay_open, replay_closed, replay_rewrites};
+  const VjRecipe *recipe = context->recipe;
+  gboolean reused = recipe->repeat.pairs == VJ_PAIRS_REUSE && step->iteration > 1;
+  const char *name = recipe->trainer.model;
+  g_autofree char *standing = g_strdup (vj_models_path (context->models, name)), *base = vj_recipe_model_path (recipe, name);
   VjReplays out = {.examples = g_ptr_array_new_with_free_func (replay_free)};
-  Stage stage = {.context = context, .step = step, .out = &out};
-  gboolean good = TRUE;
+  Stage stage = {.context = context, .step = step, .iteration = reused ? 1 : step->iteration, .out = &out};
 
   stage.ids = g_ptr_array_new_with_free_func (g_free);
-  if (context->recipe->trainer.replay > 0)
-    share_out (context->recipe, n_traces, out.wanted);
-  for (guint kind = 0; good && kind < VJ_REPLAY_N_KINDS; kind++) {
-    stage.kind = (VjReplayKind) kind;
-    good = is_full (&stage) || (find_ids (&stage, error) && works[kind] (&stage, error));
-    if (good && !is_full (&stage))
-      vj_log_write (context->log, VJ_LOG_WARNING, "train", "%s: replay wants %u examples of kind '%s', this iteration has %u; ask "
-                    "more questions, or lower replay", step->title, out.wanted[kind], kind_names[kind], out.found[kind]);
-  }
+  if (recipe->trainer.replay > 0)
+    share_out (recipe, n_traces, out.wanted);
+  /* Reused pairs are the first iteration's, and so is the model that answered. */
+  if (reused && recipe->trainer.replay > 0)
+    vj_models_set_path (context->models, name, base);
+  gboolean good = gather (&stage, error);
+  if (reused && recipe->trainer.replay > 0)
+    vj_models_set_path (context->models, name, standing);
   g_ptr_array_unref (stage.ids);
   if (good)
     *replays = out;

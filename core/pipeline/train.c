@@ -362,7 +362,7 @@ vj_work_train (VjContext *context, const VjStep *step, GError **error)
     return vj_notes_put_course (context->store, step->iteration, NULL, error) && remove_dir (output, error)
            && vj_step_end (context, step, 0, 0, error);
   }
-  /* Replay asks the judge that stands, whatever is trained. */
+  /* Before the trained name may stand for another model: replay asks the one that answered. */
   if (!vj_replays_init (&lessons.replays, context, step, n, error) || !note_course (context, step, &lessons, error))
     return FALSE;
   if (recipe->repeat.train_from == VJ_TRAIN_FROM_BASE)

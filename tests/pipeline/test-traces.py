@@ -139,6 +139,26 @@ def test_changes(tap, top, recipe, run_dir, sets):
               "replay 0 is the training without, in its order")
 
 
+def test_reused(tap, top):
+    """Pairs that are judged again were answered in the first iteration, by the model of that time: so is their replay."""
+    counts = []
+    for replay in ("", ", replay: 0.25, replay_closed: 0, replay_rewrites: 0.5"):
+        folder = os.path.join(top, f"reused{len(counts)}")
+        log = os.path.join(folder, "asked")
+        recipe = harness.loop_copy(folder, ["good", "bad"], change=lambda text: text.replace(
+            "becomes: becomes }", "becomes: becomes" + replay + " }").replace(
+            "repeat: { iterations: 3, gate: { count: 40 } }",
+            "repeat: { iterations: 2, pairs: reuse, generator: judge, train_from: base }"))
+        result = harness.run(recipe, os.path.join(folder, "run"), "--set", f"models.base.log={log}", "--set", f"models.judge.log={log}")
+        tap.check(result.returncode == 0, f"a run that reuses pairs ends well: '{replay}'", result.stderr)
+        counts.append(asked(log))
+    tap.check(counts[0] == counts[1], "replay of reused pairs asks no model", counts)
+    shown = examples(os.path.join(folder, "run"), 2)
+    others = [e for e in shown if "JUDGE" not in e[0]]
+    tap.check(len(others) == (len(shown) - len(others)) // 4 > 3 and any(e[0].startswith("REWRITE") for e in others),
+              "and is as much as is asked for", f"{len(others)} of {len(shown)}")
+
+
 JSONL = """- { use: jsonl, path: with.jsonl, prompt_field: q, gold_field: g, id_field: id, form: closed }
     - { use: jsonl, path: without.jsonl, prompt_field: q, id_field: id, form: closed }"""
 
@@ -223,6 +243,7 @@ def main():
     replayed = test_replay(tap, top)
     test_agreed(tap, top)
     test_changes(tap, top, *replayed)
+    test_reused(tap, top)
     test_gold(tap, top)
     test_agreement(tap, top)
     keep.cleanup()
