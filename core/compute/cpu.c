@@ -189,6 +189,7 @@ const VjComputeOps vj_compute_cpu = {
   .add_matrix_rows = vj_cpu_add_matrix_rows,
   .add_rows_backward = vj_cpu_add_rows_backward,
   .copy_2d = vj_cpu_copy_2d,
+  .dropout = vj_cpu_dropout,
   .sum_rows = vj_cpu_sum_rows,
   .cross_entropy = vj_cpu_cross_entropy,
   .sum_squares = vj_cpu_sum_squares,

@@ -190,6 +190,9 @@ static void add_rest_backward (const Buffers *x) { add (x, VJ_GATE_ONE_MINUS_TAN
 static void add_direct (const Buffers *x) { OPS (x)->add_rows (DEV (x), R, C, B (0), NULL, VJ_GATE_TANH, B (2), B (3)); }
 static void add_direct_backward (const Buffers *x) { OPS (x)->add_rows_backward (DEV (x), R, C, B (0), NULL, VJ_GATE_TANH, B (2), B (4), B (5), B (6)); }
 static void copy (const Buffers *x) { OPS (x)->copy_2d (DEV (x), R, C / 2, B (0), C, 2, B (1), C, 1, TRUE); }
+static void drop (const Buffers *x) { OPS (x)->dropout (DEV (x), R, C, 0.3f, 1.25f, I (1), 7, B (0), B (2), FALSE); }
+static void drop_backward (const Buffers *x) { OPS (x)->dropout (DEV (x), R, C, 0.3f, 1.25f, I (1), 7, B (3), B (4), TRUE); }
+static void scale (const Buffers *x) { OPS (x)->dropout (DEV (x), R, C, 0, 0.7f, NULL, 0, B (0), B (0), FALSE); }
 static void sum_rows (const Buffers *x) { OPS (x)->sum_rows (DEV (x), R, C, B (0), B (1)); }
 /* The logits are turned into their gradient: forward keeps them, backward is that gradient. */
 static void cross_entropy (const Buffers *x)
@@ -251,6 +254,9 @@ static const Op ops[] = {
     { { R * C, REAL, 0 }, { 1, INDEX, 1 }, { 1, REAL, 0 }, { R * C, ZERO, 0 }, { R * C, REAL, 0 }, { R * C, ZERO, 0 }, { 1, ZERO, 0 } },
     1 << 3 | 1 << 5 | 1 << 6, 3, 4, { { 0, 5 }, { 2, 6 } } },
   { "copy_2d", copy, NULL, { { R * C, REAL, 0 }, { R * C, REAL, 0 } }, 1 << 1, -1, 0, { { 0 } } },
+  { "dropout", drop, drop_backward, { { R * C, REAL, 0 }, { R, INDEX, 1 << 30 }, { R * C, ZERO, 0 }, { R * C, REAL, 0 }, { R * C, ZERO, 0 } },
+    1 << 2 | 1 << 4, 2, 3, { { 0, 4 } } },
+  { "dropout-none", scale, NULL, { { R * C, REAL, 0 } }, 1 << 0, -1, 0, { { 0 } } },
   { "sum_rows", sum_rows, NULL, { { R * C, REAL, 0 }, { C, REAL, 0 } }, 1 << 1, -1, 0, { { 0 } } },
   /* d of the sum of losses: its dout is 1 for every row, which is what buffer 4 holds already. */
   { "cross_entropy", cross_entropy, nothing, { { R * C, REAL, 0 }, { R, TARGET, C }, { R, POSITIVE, 0 }, { R, ZERO, 0 }, { R * C, ZERO, 0 } }, 1 << 3 | 1 << 4, 3, -1, { { 0, 4 } } },
@@ -525,6 +531,28 @@ test_unknown (void)
   g_assert_error (error, VJ_ERROR, VJ_EXIT_PLUGIN);
 }
 
+/* The share that is dropped, and that neither rows, columns nor salts share their draws. */
+static void
+test_dropout (void)
+{
+  const guint n = 400;
+  guint dropped = 0, like_row = 0, like_column = 0, like_salt = 0;
+  const guint32 bound = (guint32) (0.25f * 0x1p24f);
+  for (guint32 r = 0; r < n; r++)
+    for (guint32 c = 0; c < n; c++) {
+      gboolean now = vj_dropout_bits (r, 5, c) >> 8 < bound;
+      dropped += now;
+      like_row += now && vj_dropout_bits (r + 1, 5, c) >> 8 < bound;
+      like_column += now && vj_dropout_bits (r, 5, c + 1) >> 8 < bound;
+      like_salt += now && vj_dropout_bits (r, 6, c) >> 8 < bound;
+    }
+  double all = (double) n * n;
+  g_assert_cmpfloat (fabs (dropped / all - 0.25), <, 0.005);
+  g_assert_cmpfloat (fabs (like_row / all - 0.0625), <, 0.003);
+  g_assert_cmpfloat (fabs (like_column / all - 0.0625), <, 0.003);
+  g_assert_cmpfloat (fabs (like_salt / all - 0.0625), <, 0.003);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -541,6 +569,7 @@ main (int argc, char **argv)
   }
   g_test_add_func ("/compute/reference-gradients", test_gradients);
   g_test_add_func ("/compute/sum-squares", test_sum_squares);
+  g_test_add_func ("/compute/dropout", test_dropout);
   g_test_add_func ("/compute/unknown", test_unknown);
   return g_test_run ();
 }
