@@ -3,41 +3,6 @@
 
 #include <math.h>
 
-VjF32 *
-vj_net_grad (const VjMllamaNet *net, guint w)
-{
-  const VjMllamaWeight *weight = vj_mllama_plan_at (net->plan, w);
-  return net->grad == NULL || (net->freeze >> weight->part & 1) ? NULL : vj_f32_at (net->grad, weight->offset);
-}
-
-/* y = x w^T:  dx = dy w (when wanted), dw += dy^T x. dy [rows, N] and x [rows, K] contiguous. */
-void
-vj_net_linear_backward (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joined, gssize bias,
-                        const VjF32 *dy, VjF32 *dx)
-{
-  const VjComputeOps *ops = net->compute->ops;
-  void *device = net->compute->device;
-  gsize n = 0, k = 0;
-  VjF32 *dw = vj_net_grad (net, w);
-  for (guint i = 0; i < joined; i++) {
-    const VjMllamaWeight *weight = vj_mllama_plan_at (net->plan, w + i);
-    n += weight->dims[0];
-    k = weight->n_elements / weight->dims[0];
-  }
-  if (rows == 0)
-    return;
-  if (dw != NULL) {
-    VjGemm gemm = { .ta = TRUE, .numbers = net->numbers, .m = n, .n = k, .k = rows, .a = dy, .lda = n, .b = x, .ldb = k, .beta = 1, .c = dw, .ldc = k };
-    ops->gemm (device, &gemm);
-    if (bias >= 0)
-      ops->sum_rows (device, rows, n, dy, vj_net_grad (net, (guint) bias));
-  }
-  if (dx != NULL) {
-    VjGemm gemm = { .numbers = net->numbers, .m = rows, .n = k, .k = n, .a = dy, .lda = n, .b = net->value[w], .ldb = k, .c = dx, .ldc = k };
-    ops->gemm (device, &gemm);
-  }
-}
-
 static void
 norm_backward (const VjMllamaNet *net, gsize rows, gsize cols, const VjF32 *x, guint w, const VjF32 *rstd, const VjF32 *dy, VjF32 *dx)
 {
@@ -99,17 +64,11 @@ states_backward (const VjMllamaNet *net, const VjMllamaCross *w, gsize n_states,
 {
   const VjComputeOps *ops = net->compute->ops;
   const VjMllamaConfig *c = &net->plan->config;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim, H = c->hidden_size;
+  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
   ops->zero (net->compute->device, s->raw, n_states * KV * 4);
   norm_backward (net, n_states * c->num_key_value_heads, c->head_dim, t->k_raw, w->k_norm, t->k_rstd, s->k, s->raw);
-  vj_net_linear_backward (net, n_states, states, w->k, 1, -1, s->raw, NULL);
-  vj_net_linear_backward (net, n_states, states, w->v, 1, -1, s->v, NULL);
-  if (d_states == NULL)
-    return;
-  VjGemm k = { .numbers = net->numbers, .m = n_states, .n = H, .k = KV, .a = s->raw, .lda = KV, .b = net->value[w->k], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
-  VjGemm v = { .numbers = net->numbers, .m = n_states, .n = H, .k = KV, .a = s->v, .lda = KV, .b = net->value[w->v], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
-  ops->gemm (net->compute->device, &k);
-  ops->gemm (net->compute->device, &v);
+  vj_net_linear_backward_add (net, n_states, states, w->k, s->raw, d_states);
+  vj_net_linear_backward_add (net, n_states, states, w->v, s->v, d_states);
 }
 
 void
