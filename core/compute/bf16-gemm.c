@@ -63,13 +63,6 @@ block_of (const VjCpu *cpu, gsize k)
   return up ((k + blocks - 1) / blocks, UNIT);
 }
 
-/* Rows that lie an odd number of cache lines apart share no set of the cache. */
-static gsize
-apart (gsize k)
-{
-  return up (k, 2 * UNIT) + UNIT;
-}
-
 /* The first panel from column j on in the block at l, where panels of n columns are packed, k of l. */
 static gsize
 panel_at (gsize block, gsize n, gsize k, gsize j, gsize l)
@@ -102,7 +95,7 @@ rows_item (void *data, gsize item, guint worker)
 {
   const Product *p = data;
   gsize row = item % p->row_chunks * p->row_chunk, column = item / p->row_chunks * p->column_chunk;
-  gsize rows = MIN (p->row_chunk, p->m - row), columns = MIN (p->column_chunk, p->n - column), ld = apart (p->block);
+  gsize rows = MIN (p->row_chunk, p->m - row), columns = MIN (p->column_chunk, p->n - column), ld = vj_bf16_apart (p->block);
   guint16 *rounded = (guint16 *) (void *) vj_cpu_scratch (p->cpu, worker, rows * ld / 2);
   for (gsize l = 0; l < p->k; l += p->block) {
     gsize k = MIN (p->block, p->k - l), depth = up (k, UNIT);
@@ -159,7 +152,7 @@ columns_item (void *data, gsize item, guint worker)
 static void
 share_rows (Product *p)
 {
-  p->ld = apart (p->k);
+  p->ld = vj_bf16_apart (p->k);
   p->shared = (guint16 *) (void *) vj_cpu_shared (p->cpu, up (p->m, PANEL) * p->ld / 2);
   vj_pool_run (p->cpu->pool, (p->m + PANEL - 1) / PANEL, round_item, p);
   p->row_chunks = (p->m + OTHERS - 1) / OTHERS;

@@ -40,8 +40,16 @@ void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, 
 /* The same by AVX-512 BF16: subnormals become 0. x86-64 only. */
 void vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-/* As vj_cpu_linear and vj_cpu_gemm, for bf16 numbers. */
+/* A distance of rows of k numbers: an odd number of cache lines, so that rows share no set of the cache. */
+static inline gsize
+vj_bf16_apart (gsize k)
+{
+  return (k + 2 * VJ_BF16_UNIT - 1) / (2 * VJ_BF16_UNIT) * 2 * VJ_BF16_UNIT + VJ_BF16_UNIT;
+}
+
+/* As vj_cpu_linear, vj_cpu_gemm and vj_cpu_attention_backward, for bf16 numbers. */
 void vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy);
 void vj_bf16_gemm (VjCpu *cpu, const VjGemm *gemm);
+void vj_bf16_attention_backward (VjCpu *cpu, const VjAttention *attention);
 
 #endif
