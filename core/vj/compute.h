@@ -97,7 +97,7 @@ typedef struct {
   const VjAttentionSegment *segments; /* host memory, read during the call; no row in two segments */
   gsize heads, kv_heads, head_dim;
   float scale;
-  VjNumbers numbers;          /* forward: VJ_NUMBERS_BF16 lets q, k, v and the weights of v be rounded to bf16 */
+  VjNumbers numbers;          /* VJ_NUMBERS_BF16 lets what products multiply be rounded to bf16: q, k, v, dout, the softmax, its gradient */
   const VjF32 *q;             /* [R, H D], leading dimension ld_q */
   gsize ld_q, ld_kv;
   const VjI32 *first, *last;  /* [R]; first NULL: 0, last NULL: kv_count. An empty range gives zeros. */

@@ -170,14 +170,14 @@ test_notices (const char *compute, const char *name)
 }
 
 static VjMllamaTrainer *
-steps_taken (const Model *model, const char *compute, guint threads, guint freeze, guint n, const char *restored)
+steps_taken (const Model *model, const char *compute, const char *dtype, guint threads, guint freeze, guint n, const char *restored)
 {
   g_autoptr (GError) error = NULL;
   VjTunerConfig config = plain;
   VjMllamaExample examples[MAX_CASES];
   guint64 seed = 3;
   config.freeze = freeze;
-  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, threads, "f32", &config, &seed, &error);
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, threads, dtype, &config, &seed, &error);
   g_assert_no_error (error);
   model_examples (model, examples);
   if (restored != NULL) {
@@ -211,21 +211,69 @@ assert_same_state (VjMllamaTrainer *a, VjMllamaTrainer *b)
 
 /* Six steps from fresh weights: the same bits on 1, 2 and 3 threads, and when stopped and resumed in the middle. */
 static void
-test_exact (const char *compute, const char *name)
+exact (const char *compute, const char *name, const char *dtype)
 {
   Model model = { 0 };
   g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *file = g_build_filename (dir, "checkpoint", NULL);
   model_load (name, &model);
   for (guint freeze = 0; freeze < 7; freeze += 3) { /* nothing; vision and cross; cross and text */
-    g_autoptr (VjMllamaTrainer) one = steps_taken (&model, compute, 1, freeze, 6, NULL), three = steps_taken (&model, compute, 3, freeze, 6, NULL);
+    g_autoptr (VjMllamaTrainer) one = steps_taken (&model, compute, dtype, 1, freeze, 6, NULL), three = steps_taken (&model, compute, dtype, 3, freeze, 6, NULL);
     assert_same_state (one, three);
-    g_autoptr (VjMllamaTrainer) half = steps_taken (&model, compute, 2, freeze, 3, NULL);
+    g_autoptr (VjMllamaTrainer) half = steps_taken (&model, compute, dtype, 2, freeze, 3, NULL);
     g_assert_true (vj_mllama_trainer_checkpoint (half, file, NULL));
-    g_autoptr (VjMllamaTrainer) resumed = steps_taken (&model, compute, 2, freeze, 6, file);
+    g_autoptr (VjMllamaTrainer) resumed = steps_taken (&model, compute, dtype, 2, freeze, 6, file);
     assert_same_state (one, resumed);
   }
   g_unlink (file);
   g_rmdir (dir);
+  model_done (&model);
+}
+
+static void
+test_exact (const char *compute, const char *name)
+{
+  exact (compute, name, "f32");
+  exact (compute, name, "bf16");
+}
+
+/* Of the gradient as a whole: the square of its distance from the recorded one, relative to the square of that one. */
+static double
+gradient_error (VjMllamaTrainer *trainer, const Model *model)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  double error = 0, power = 0;
+  for (guint i = 0; i < plan->weights->len - (plan->tied ? 1 : 0); i++) {
+    const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+    const float *want = expect (model, "grad.%s", weight->key)->data;
+    g_autofree float *have = g_new (float, weight->n_elements);
+    vj_mllama_trainer_get (trainer, VJ_STATE_GRAD, i, have);
+    for (gsize e = 0; e < weight->n_elements; e++) {
+      error += ((double) have[e] - want[e]) * ((double) have[e] - want[e]);
+      power += (double) want[e] * want[e];
+    }
+  }
+  return error / power;
+}
+
+/* With bf16 numbers loss and gradients are those of f32 but for the rounding of what products multiply. */
+static void
+test_rounded (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (model.dir, compute, 2, "bf16", &plain, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (vj_mllama_trainer_gradient (trainer, examples, model.n, &step, &error));
+  float loss = (float) step.loss;
+  double loss_distance = distance (&loss, expect (&model, "loss")->data, 1), gradient = gradient_error (trainer, &model);
+  g_test_message ("%s on %s with bf16 numbers: loss %.1e, gradient %.1e", name, compute, loss_distance, gradient);
+  g_assert_cmpfloat (loss_distance, <=, 2e-3);
+  g_assert_cmpfloat (gradient, <=, 1e-3);
+  g_assert_cmpfloat (gradient, >, 1e-7); /* f32 would be nearer: bf16 it must have been */
   model_done (&model);
 }
 
@@ -287,7 +335,7 @@ test_save (const char *compute, const char *name)
   model_load (name, &model);
   model_examples (&model, examples);
   g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *bf16 = g_build_filename (dir, "bf16", NULL);
-  g_autoptr (VjMllamaTrainer) trainer = steps_taken (&model, compute, 2, 0, 2, NULL);
+  g_autoptr (VjMllamaTrainer) trainer = steps_taken (&model, compute, "f32", 2, 0, 2, NULL);
   g_assert_true (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error));
   g_assert_true (vj_mllama_trainer_save (trainer, bf16, VJ_DTYPE_BF16, &error));
   g_assert_false (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error)); /* exists */
@@ -337,6 +385,7 @@ for_all (void (*test) (const char *, const char *), gboolean emulated)
 static void all_gradients (void) { for_all (test_gradients, TRUE); }
 static void all_curves (void) { for_all (test_curve, FALSE); }
 static void all_exact (void) { for_all (test_exact, FALSE); }
+static void all_rounded (void) { for_all (test_rounded, FALSE); }
 static void all_freeze (void) { for_all (test_freeze, FALSE); }
 static void all_save (void) { for_all (test_save, FALSE); }
 static void all_notices (void) { for_all (test_notices, FALSE); }
@@ -349,6 +398,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mllama/train/equals-transformers", all_gradients);
   g_test_add_func ("/mllama/train/ten-steps", all_curves);
   g_test_add_func ("/mllama/train/exact", all_exact);
+  g_test_add_func ("/mllama/train/rounded", all_rounded);
   g_test_add_func ("/mllama/train/freeze", all_freeze);
   g_test_add_func ("/mllama/train/save", all_save);
   g_test_add_func ("/mllama/train/notices-every-weight", all_notices);

@@ -52,13 +52,6 @@ typedef struct {
 
 VjF32 *vj_arena_take (VjArena *arena, gsize elements);
 
-/* What the products of attention multiply: in training f32 always, forward as backward. */
-static inline VjNumbers
-vj_net_attention_numbers (const VjMllamaNet *net)
-{
-  return net->training ? VJ_NUMBERS_F32 : net->numbers;
-}
-
 /* -- text ------------------------------------------------------------------ */
 
 /* The rows of one call, on the device. */

@@ -10,9 +10,10 @@ norm_backward (const VjMllamaNet *net, gsize rows, gsize cols, const VjF32 *x, g
 }
 
 static VjAttention
-attention (const VjMllamaConfig *c, const VjMllamaText *t)
+attention (const VjMllamaNet *net, const VjMllamaText *t)
 {
-  return (VjAttention) { .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
+  const VjMllamaConfig *c = &net->plan->config;
+  return (VjAttention) { .numbers = net->numbers, .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
                          .scale = 1 / sqrtf ((float) c->head_dim), .out = t->att, .lse = t->lse };
 }
 
@@ -43,7 +44,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
     rows->self[i].dk = vj_f32_at (s->qkv, at);
     rows->self[i].dv = vj_f32_at (s->qkv, at + KV);
   }
-  VjAttention a = attention (c, t);
+  VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
   a.q = t->qkv;
@@ -95,7 +96,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
     rows->cross[i].dk = vj_f32_at (s->k, at);
     rows->cross[i].dv = vj_f32_at (s->v, at);
   }
-  VjAttention a = attention (c, t);
+  VjAttention a = attention (net, t);
   a.n_segments = rows->n_cross;
   a.segments = rows->cross;
   a.q = t->q;

@@ -28,7 +28,7 @@ static VjAttention
 attention (const VjMllamaNet *net, const VjMllamaText *t)
 {
   const VjMllamaConfig *c = &net->plan->config;
-  return (VjAttention) { .numbers = vj_net_attention_numbers (net), .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
+  return (VjAttention) { .numbers = net->numbers, .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
                          .scale = 1 / sqrtf ((float) c->head_dim), .out = t->att, .lse = t->lse };
 }
 

@@ -44,7 +44,7 @@ encode_backward (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gate
     at->segments[i].dk = vj_f32_at (s->qkv, from);
     at->segments[i].dv = vj_f32_at (s->qkv, from + W);
   }
-  VjAttention a = { .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
+  VjAttention a = { .numbers = net->numbers, .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
                     .head_dim = W / c->vision_heads, .scale = 1 / sqrtf ((float) W / (float) c->vision_heads), .q = e->qkv, .ld_q = width,
                     .ld_kv = width, .last = at->last, .out = e->att, .lse = e->lse, .dout = s->narrow, .dq = s->qkv, .ld_dq = width, .ld_dkv = width };
   ops->attention_backward (net->compute->device, &a);

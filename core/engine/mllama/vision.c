@@ -224,7 +224,7 @@ vj_net_vision_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean 
     at->segments[i].k = vj_f32_at (e->qkv, at->segments[i].q_row * 3 * W + W);
     at->segments[i].v = vj_f32_at (e->qkv, at->segments[i].q_row * 3 * W + 2 * W);
   }
-  VjAttention a = { .numbers = vj_net_attention_numbers (net), .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
+  VjAttention a = { .numbers = net->numbers, .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
                     .head_dim = W / c->vision_heads, .scale = 1 / sqrtf ((float) W / (float) c->vision_heads), .q = e->qkv, .ld_q = 3 * W,
                     .ld_kv = 3 * W, .last = at->last, .out = e->att, .lse = e->lse };
   ops->attention (device, &a);
