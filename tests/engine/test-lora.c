@@ -5,7 +5,9 @@
 #include "tests/engine/plugins.h"
 
 #include <glib/gstdio.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 typedef struct {
   const char *name;
@@ -344,6 +346,64 @@ test_memory (const char *compute, const Lora *lora)
   bench_close (&b);
 }
 
+/* -- kill -9 --------------------------------------------------------------------------- */
+
+/* Trains to 60 steps with dropout, a checkpoint after every second, and saves the adapter; goes on where it was killed. */
+static void
+child (const Bench *b, const char *file, const char *out)
+{
+  VjTunerConfig config = config_of (b, 0.3);
+  config.lora.adapter = TRUE;
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (b->model.dir, "cpu", 2, "f32", &config, NULL, NULL);
+  if (trainer == NULL || (g_file_test (file, G_FILE_TEST_EXISTS) && !vj_mllama_trainer_restore (trainer, file, NULL)))
+    _exit (2);
+  while (vj_mllama_trainer_steps (trainer) < 60) {
+    take_steps (trainer, b, (guint) vj_mllama_trainer_steps (trainer) + 2);
+    if (!vj_mllama_trainer_checkpoint (trainer, file, NULL))
+      _exit (3);
+  }
+  _exit (g_file_test (out, G_FILE_TEST_EXISTS) || vj_mllama_trainer_save (trainer, out, VJ_DTYPE_F32, NULL) ? 0 : 4);
+}
+
+/* Runs children until one ends by itself, killing those before it at random moments; how many were killed. */
+static guint
+run_children (const Bench *b, const char *file, const char *out, guint kills)
+{
+  for (guint killed = 0;; killed++) {
+    pid_t pid = fork ();
+    g_assert_cmpint (pid, >=, 0);
+    if (pid == 0)
+      child (b, file, out);
+    if (killed < kills) {
+      g_usleep ((gulong) g_test_rand_int_range (1000, 60000));
+      kill (pid, SIGKILL);
+    }
+    int status;
+    g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+    if (WIFEXITED (status)) {
+      g_assert_cmpint (WEXITSTATUS (status), ==, 0);
+      return killed;
+    }
+  }
+}
+
+static void
+test_kill (void)
+{
+  Bench b;
+  bench_open (&loras[0], &b);
+  g_autofree char *file = g_build_filename (b.scratch, "checkpoint", NULL), *other = g_build_filename (b.scratch, "other", NULL);
+  g_autofree char *out = g_build_filename (b.scratch, "out", NULL), *whole = g_build_filename (b.scratch, "whole", NULL);
+  g_autofree char *mine = g_build_filename (out, VJ_ADAPTER_MODEL, NULL), *theirs = g_build_filename (whole, VJ_ADAPTER_MODEL, NULL), *x = NULL, *y = NULL;
+  gsize n, m;
+  g_assert_cmpuint (run_children (&b, other, whole, 0), ==, 0);
+  guint killed = run_children (&b, file, out, 40);
+  g_test_message ("%u kills", killed);
+  g_assert_true (g_file_get_contents (mine, &x, &n, NULL) && g_file_get_contents (theirs, &y, &m, NULL));
+  g_assert_cmpmem (x, n, y, m);
+  bench_close (&b);
+}
+
 /* -- refusals ------------------------------------------------------------------------- */
 
 static void
@@ -494,6 +554,7 @@ main (int argc, char **argv)
   g_test_add_func ("/lora/gradients-equal-peft", all_gradients);
   g_test_add_func ("/lora/course-equals-torch", all_courses);
   g_test_add_func ("/lora/exact", all_exact);
+  g_test_add_func ("/lora/kill", test_kill);
   g_test_add_func ("/lora/dropout", all_dropout);
   g_test_add_func ("/lora/save", all_save);
   g_test_add_func ("/lora/memory", all_memory);
