@@ -306,6 +306,141 @@ test_freeze (const char *compute, const char *name)
   model_done (&model);
 }
 
+/* What is frozen takes no memory for gradients and moments, lies in its file where that is host memory, and has the same bytes
+ * in the saved model, in whatever dtype it is stored. */
+static void
+test_frozen_bytes (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjSafetensors) file = vj_safetensors_open_dir (model.dir, &error);
+  for (guint freeze = 1; freeze < 7; freeze++) {
+    gsize elements = 0, same = 0;
+    g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *remove = g_strdup_printf ("rm -r '%s'", dir);
+    g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, freeze);
+    const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+    VjDtype dtype = vj_mllama_plan_find (plan, file, plan->embed)->dtype;
+    g_assert_true (vj_mllama_trainer_step (trainer, examples, model.n, 0.01, &step, NULL));
+    g_assert_true (vj_mllama_trainer_save (trainer, saved, dtype, &error));
+    g_autoptr (VjSafetensors) written = vj_safetensors_open_dir (saved, &error);
+    g_assert_no_error (error);
+    for (guint i = 0; i < plan->weights->len; i++) {
+      const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+      const VjTensor *x = vj_mllama_plan_find (plan, file, i), *y = vj_mllama_plan_find (plan, written, i);
+      if (i == plan->head && plan->tied)
+        continue;
+      elements += freeze >> weight->part & 1 ? 0 : (weight->n_elements + 15) / 16 * 16;
+      if (freeze >> weight->part & 1)
+        g_assert_cmpmem (x->data, x->n_elements * vj_dtype_size (dtype), y->data, y->n_elements * vj_dtype_size (dtype));
+      else
+        same += memcmp (x->data, y->data, x->n_elements * vj_dtype_size (dtype)) == 0;
+    }
+    g_assert_cmpuint (same, ==, 0); /* what is trained has changed */
+    g_assert_cmpuint (vj_mllama_trainer_memory (trainer).trained, <=, 16 * elements);
+    if (strcmp (compute, "cpu") == 0)
+      g_assert_cmpuint (vj_mllama_trainer_memory (trainer).mapped, >, 0);
+    g_assert_cmpint (system (remove), ==, 0);
+  }
+  model_done (&model);
+}
+
+/* Activations made again in backward: the same bits in less memory, with the towers trained or not. */
+static void
+test_recompute (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep a, b;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  for (guint freeze = 0; freeze < 4; freeze++) {
+    VjTunerConfig config = plain;
+    config.freeze = freeze;
+    config.recompute = TRUE;
+    g_autoptr (VjMllamaTrainer) all = open_trainer (&model, compute, freeze), less = vj_mllama_trainer_open (model.dir, compute, 2, "f32", &config, NULL, NULL);
+    g_assert_true (vj_mllama_trainer_gradient (all, examples, model.n, &a, NULL));
+    g_assert_true (vj_mllama_trainer_gradient (less, examples, model.n, &b, NULL));
+    g_assert_cmpfloat (a.loss, ==, b.loss);
+    g_assert_cmpfloat (a.grad_norm, ==, b.grad_norm);
+    guint n;
+    const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (all, &n);
+    for (guint t = 0; t < n; t++) {
+      g_autofree float *x = g_new (float, list[t].n_elements), *y = g_new (float, list[t].n_elements);
+      vj_mllama_trainer_get_trained (all, VJ_STATE_GRAD, t, x);
+      vj_mllama_trainer_get_trained (less, VJ_STATE_GRAD, t, y);
+      g_assert_cmpmem (x, list[t].n_elements * 4, y, list[t].n_elements * 4);
+    }
+    gsize kept = vj_mllama_trainer_memory (all).activations, made = vj_mllama_trainer_memory (less).activations;
+    g_test_message ("%s on %s, frozen %u: activations %.0f KiB, made again %.0f KiB", name, compute, freeze, (double) kept / 1024, (double) made / 1024);
+    g_assert_cmpuint (made, <, kept);
+  }
+  model_done (&model);
+}
+
+typedef struct {
+  gsize batches, rows;
+} Packed;
+
+static void
+count_rows (void *data, G_GNUC_UNUSED const VjMllamaNet *net, const VjMllamaRows *rows, G_GNUC_UNUSED const VjMllamaText *layers,
+            G_GNUC_UNUSED const VjF32 *states, G_GNUC_UNUSED gsize n_states, G_GNUC_UNUSED const VjF32 *normed, G_GNUC_UNUSED const VjI32 *normed_rows)
+{
+  Packed *packed = data;
+  packed->batches++;
+  packed->rows += rows->rows;
+}
+
+/* Examples, with images and without, always share rows up to a budget, without a row of padding and without seeing each
+ * other: loss and gradients are those of every example alone, each counted by its targets. */
+static void
+test_packed (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep together, alone;
+  Packed packed = { 0 };
+  guint n;
+  gsize tokens = 0;
+  double worst = 0, loss = 0;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, 0);
+  vj_mllama_trainer_set_probe (trainer, count_rows, &packed);
+  g_assert_true (vj_mllama_trainer_gradient (trainer, examples, model.n, &together, NULL));
+  vj_mllama_trainer_set_probe (trainer, NULL, NULL);
+  const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (trainer, &n);
+  g_autoptr (GPtrArray) whole = g_ptr_array_new_with_free_func (g_free), sums = g_ptr_array_new_with_free_func (g_free);
+  for (guint t = 0; t < n; t++) {
+    g_ptr_array_add (whole, g_new (float, list[t].n_elements));
+    g_ptr_array_add (sums, g_new0 (float, list[t].n_elements));
+    vj_mllama_trainer_get_trained (trainer, VJ_STATE_GRAD, t, whole->pdata[t]);
+  }
+  for (guint i = 0; i < model.n; i++) {
+    g_assert_true (vj_mllama_trainer_gradient (trainer, &examples[i], 1, &alone, NULL));
+    float share = (float) alone.tokens / (float) together.tokens;
+    loss += alone.loss * share;
+    tokens += examples[i].n_tokens;
+    for (guint t = 0; t < n; t++) {
+      g_autofree float *part = g_new (float, list[t].n_elements);
+      vj_mllama_trainer_get_trained (trainer, VJ_STATE_GRAD, t, part);
+      for (gsize e = 0; e < list[t].n_elements; e++)
+        ((float *) sums->pdata[t])[e] += share * part[e];
+    }
+  }
+  for (guint t = 0; t < n; t++)
+    worst = MAX (worst, distance (whole->pdata[t], sums->pdata[t], list[t].n_elements));
+  g_test_message ("%s on %s: %u examples in %u rows: loss %.1e, gradients %.1e from those alone", name, compute, model.n, (guint) packed.rows, fabs (together.loss / loss - 1), worst);
+  g_assert_cmpuint (packed.batches, ==, 1);
+  g_assert_cmpuint (packed.rows, ==, tokens);
+  g_assert_cmpfloat (fabs (together.loss / loss - 1), <=, 1e-6);
+  g_assert_cmpfloat (worst, <=, 5e-5); /* sums of f32 in another order */
+  model_done (&model);
+}
+
 /* Beside a model lie files of other purposes: what is none of its own, or would never end, does not follow. */
 static void
 save_beside (VjMllamaTrainer *opened, const char *from, const char *to)
@@ -387,6 +522,9 @@ static void all_curves (void) { for_all (test_curve, FALSE); }
 static void all_exact (void) { for_all (test_exact, FALSE); }
 static void all_rounded (void) { for_all (test_rounded, FALSE); }
 static void all_freeze (void) { for_all (test_freeze, FALSE); }
+static void all_frozen_bytes (void) { for_all (test_frozen_bytes, FALSE); }
+static void all_recompute (void) { for_all (test_recompute, FALSE); }
+static void all_packed (void) { for_all (test_packed, FALSE); }
 static void all_save (void) { for_all (test_save, FALSE); }
 static void all_notices (void) { for_all (test_notices, FALSE); }
 
@@ -400,6 +538,9 @@ main (int argc, char **argv)
   g_test_add_func ("/mllama/train/exact", all_exact);
   g_test_add_func ("/mllama/train/rounded", all_rounded);
   g_test_add_func ("/mllama/train/freeze", all_freeze);
+  g_test_add_func ("/mllama/train/frozen-bytes", all_frozen_bytes);
+  g_test_add_func ("/mllama/train/recompute", all_recompute);
+  g_test_add_func ("/mllama/train/packed", all_packed);
   g_test_add_func ("/mllama/train/save", all_save);
   g_test_add_func ("/mllama/train/notices-every-weight", all_notices);
   return g_test_run ();
