@@ -441,6 +441,43 @@ test_packed (const char *compute, const char *name)
   model_done (&model);
 }
 
+/* A course after a course: what the first one's state holds is taken over in f32, for parts that are frozen now too, and not
+ * from the model it saved in bf16; a part that was frozen then has no moments there, and begins without. */
+static void
+test_courses (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *remove = g_strdup_printf ("rm -r '%s'", dir);
+  g_autofree char *state = g_build_filename (dir, "state", NULL), *next = g_build_filename (dir, "next", NULL);
+  model_load (name, &model);
+  g_autoptr (VjMllamaTrainer) first = steps_taken (&model, compute, "f32", 2, 0, 2, NULL);
+  g_assert_true (vj_mllama_trainer_checkpoint (first, state, &error) && vj_mllama_trainer_save (first, saved, VJ_DTYPE_BF16, &error));
+  VjTunerConfig config = plain;
+  config.freeze = VJ_FREEZE_VISION;
+  g_autoptr (VjMllamaTrainer) second = vj_mllama_trainer_open (saved, compute, 2, "f32", &config, NULL, &error);
+  g_assert_true (vj_mllama_trainer_restore (second, state, &error) && vj_mllama_trainer_checkpoint (second, next, &error));
+  g_autoptr (VjMllamaTrainer) third = vj_mllama_trainer_open (saved, compute, 2, "f32", &plain, NULL, &error);
+  g_assert_true (vj_mllama_trainer_restore (third, next, &error));
+  g_assert_no_error (error);
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (first);
+  for (guint i = 0; i < plan->weights->len; i++) {
+    const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+    gsize n = weight->n_elements;
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n), *none = g_new0 (float, n);
+    vj_mllama_trainer_get (first, VJ_STATE_PARAM, i, x);
+    vj_mllama_trainer_get (second, VJ_STATE_PARAM, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+    vj_mllama_trainer_get (third, VJ_STATE_PARAM, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+    vj_mllama_trainer_get (first, VJ_STATE_V, i, x);
+    vj_mllama_trainer_get (third, VJ_STATE_V, i, y);
+    g_assert_cmpmem (weight->part == VJ_PART_VISION ? none : x, n * 4, y, n * 4);
+  }
+  g_assert_cmpint (system (remove), ==, 0);
+  model_done (&model);
+}
+
 /* Beside a model lie files of other purposes: what is none of its own, or would never end, does not follow. */
 static void
 save_beside (VjMllamaTrainer *opened, const char *from, const char *to)
@@ -525,6 +562,7 @@ static void all_freeze (void) { for_all (test_freeze, FALSE); }
 static void all_frozen_bytes (void) { for_all (test_frozen_bytes, FALSE); }
 static void all_recompute (void) { for_all (test_recompute, FALSE); }
 static void all_packed (void) { for_all (test_packed, FALSE); }
+static void all_courses (void) { for_all (test_courses, FALSE); }
 static void all_save (void) { for_all (test_save, FALSE); }
 static void all_notices (void) { for_all (test_notices, FALSE); }
 
@@ -541,6 +579,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mllama/train/frozen-bytes", all_frozen_bytes);
   g_test_add_func ("/mllama/train/recompute", all_recompute);
   g_test_add_func ("/mllama/train/packed", all_packed);
+  g_test_add_func ("/mllama/train/courses", all_courses);
   g_test_add_func ("/mllama/train/save", all_save);
   g_test_add_func ("/mllama/train/notices-every-weight", all_notices);
   return g_test_run ();
