@@ -123,13 +123,23 @@ layout_rows (Batch *b, VjArena *arena)
   b->losses = vj_arena_take (arena, b->n_targets);
 }
 
+/* What a layer's products read but backward can make anew, for the layer or for all of them. */
 static void
-layout_layer (Batch *b, gboolean cross, VjF32 *x, VjMllamaText *t, VjArena *arena)
+layout_made (Batch *b, gsize rows, VjMllamaText *t, VjArena *arena)
+{
+  t->n1 = vj_arena_take (arena, rows * b->c->hidden_size);
+  t->n2 = vj_arena_take (arena, rows * b->c->hidden_size);
+  t->act = vj_arena_take (arena, rows * b->c->intermediate_size);
+}
+
+static void
+layout_layer (Batch *b, gboolean cross, VjF32 *x, const VjMllamaText *made, VjMllamaText *t, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
   gsize H = c->hidden_size, F = c->intermediate_size, KV = kv_width (c), R = b->rows.rows, n = cross ? b->rows.image_rows : R;
-  *t = (VjMllamaText) { .x = x };
-  t->n1 = vj_arena_take (arena, n * H);
+  *t = (VjMllamaText) { .x = x, .n1 = made->n1, .n2 = made->n2, .act = made->act };
+  if (!b->trainer->net.remake)
+    layout_made (b, n, t, arena);
   t->rstd1 = vj_arena_take (arena, n);
   t->qkv = vj_arena_take (arena, n * (cross ? H : H + 2 * KV));
   if (cross) {
@@ -145,10 +155,8 @@ layout_layer (Batch *b, gboolean cross, VjF32 *x, VjMllamaText *t, VjArena *aren
   t->att = vj_arena_take (arena, n * H);
   t->lse = vj_arena_take (arena, n * c->num_attention_heads);
   t->x2 = vj_arena_take (arena, R * H);
-  t->n2 = vj_arena_take (arena, n * H);
   t->rstd2 = vj_arena_take (arena, n);
   t->gu = vj_arena_take (arena, n * 2 * F);
-  t->act = vj_arena_take (arena, n * F);
   t->out = vj_arena_take (arena, R * H);
 }
 
@@ -185,8 +193,11 @@ layout (Batch *b, VjArena *arena)
   b->states = vj_arena_take (arena, b->n_states * H);
   b->d_states = vj_arena_take (arena, b->n_states * H);
   VjF32 *x = vj_arena_take (arena, b->rows.rows * H);
+  VjMllamaText made = { 0 };
+  if (b->trainer->net.remake)
+    layout_made (b, b->rows.rows, &made, arena);
   for (guint l = 0; l < c->num_hidden_layers; l++) {
-    layout_layer (b, c->is_cross[l], x, &b->layers[l], arena);
+    layout_layer (b, c->is_cross[l], x, &made, &b->layers[l], arena);
     x = b->layers[l].out;
   }
   b->layers[c->num_hidden_layers].x = x;

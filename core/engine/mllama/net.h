@@ -17,8 +17,10 @@ typedef struct {
   VjMatrix **matrix;    /* [weights] for generation; NULL when training: products read `value` */
   VjNumbers numbers;    /* what products multiply */
   VjF32 *grad;          /* training: flat gradient, laid out as the parameters; else NULL */
+  gboolean *fresh;      /* training: [weights] the next product writes this weight's gradient, rather than adds to it */
   VjF32 *rope;          /* [max_position_embeddings, D] */
   guint freeze;         /* VjFreeze bits: no gradient is made for these parts */
+  gboolean remake;      /* training: layers share n1, n2 and act, and backward makes a layer's anew */
 } VjMllamaNet;
 
 /* Bump allocation of device memory. With base NULL it only counts, so one layout function serves both the

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /* Text rows of a micro-batch. A small model's activations should stay in cache; a large one's weights should be gone
- * through seldom. How a step is cut depends on the model and the examples alone. */
+ * through seldom, and what takes little to make anew is not kept. How a step is cut depends on the model and the examples alone. */
 #define MICRO_BATCH_ROWS 256
-#define MICRO_BATCH_ROWS_LARGE 640
+#define MICRO_BATCH_ROWS_LARGE 1280
 #define LARGE_ELEMENTS ((gsize) 32 << 20)
 
 static gboolean
@@ -21,7 +21,8 @@ alloc_states (VjMllamaTrainer *trainer, GError **error)
   for (guint i = 0; i < trainer->plan->weights->len; i++)
     value[i] = vj_f32_at (trainer->state[VJ_STATE_PARAM], vj_mllama_plan_at (trainer->plan, i)->offset);
   trainer->net = (VjMllamaNet) { .compute = trainer->compute, .plan = trainer->plan, .value = value,
-                                 .grad = trainer->state[VJ_STATE_GRAD], .freeze = trainer->config.freeze };
+                                 .grad = trainer->state[VJ_STATE_GRAD], .fresh = g_new0 (gboolean, trainer->plan->weights->len), .freeze = trainer->config.freeze,
+                                 .remake = trainer->plan->n_elements >= LARGE_ELEMENTS };
   return TRUE;
 }
 
@@ -128,6 +129,7 @@ vj_mllama_trainer_free (VjMllamaTrainer *trainer)
   }
   g_hash_table_unref (trainer->states);
   g_free (trainer->net.value);
+  g_free (trainer->net.fresh);
   vj_mllama_plan_free (trainer->plan);
   g_free (trainer->dir);
   g_free (trainer);
@@ -150,6 +152,12 @@ vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void
 {
   trainer->probe = probe;
   trainer->probe_data = data;
+}
+
+void
+vj_mllama_trainer_set_remake (VjMllamaTrainer *trainer, gboolean remake)
+{
+  trainer->net.remake = remake;
 }
 
 void
@@ -180,6 +188,34 @@ count_targets (const VjMllamaExample *examples, gsize n, VjTunerStep *step)
   }
 }
 
+static void
+zero_gradient (VjMllamaTrainer *trainer, guint i)
+{
+  const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, i);
+  trainer->compute->ops->zero (trainer->compute->device, vj_f32_at (trainer->state[VJ_STATE_GRAD], weight->offset), weight->n_elements * 4);
+}
+
+/* Gradients that products make, nearly all there are, need no zeros to start from, unless the embedding adds to them as well. */
+static void
+begin_gradient (VjMllamaTrainer *trainer)
+{
+  const VjMllamaPlan *plan = trainer->plan;
+  for (guint i = 0; i < plan->weights->len; i++) {
+    trainer->net.fresh[i] = vj_mllama_plan_at (plan, i)->is_product && !(plan->tied && i == plan->head);
+    if (!trainer->net.fresh[i])
+      zero_gradient (trainer, i);
+  }
+}
+
+/* What no product came to: frozen weights, or those of images when there was none. */
+static void
+end_gradient (VjMllamaTrainer *trainer)
+{
+  for (guint i = 0; i < trainer->plan->weights->len; i++)
+    if (trainer->net.fresh[i])
+      zero_gradient (trainer, i);
+}
+
 gboolean
 vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *examples, gsize n, VjTunerStep *ret_step, GError **error)
 {
@@ -188,8 +224,8 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
   count_targets (examples, n, &step);
   if (step.tokens == 0)
     return vj_fail (error, VJ_EXIT_DATA, "train: '%" G_GSIZE_FORMAT " examples': no target token among them: nothing to learn; give examples that end with an assistant message", n);
-  ops->zero (trainer->compute->device, trainer->state[VJ_STATE_GRAD], trainer->plan->n_elements * 4);
-  gsize most = trainer->plan->n_elements < LARGE_ELEMENTS ? MICRO_BATCH_ROWS : MICRO_BATCH_ROWS_LARGE;
+  begin_gradient (trainer);
+  gsize most = trainer->net.remake ? MICRO_BATCH_ROWS_LARGE : MICRO_BATCH_ROWS;
   g_autofree const VjMllamaExample **taken = g_new (const VjMllamaExample *, n);
   for (gsize at = 0; at < n;) {
     gsize rows = 0, m = 0;
@@ -200,6 +236,7 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
     if (!vj_mllama_micro_batch (trainer, taken, m, step.tokens, &step.loss, error))
       return FALSE;
   }
+  end_gradient (trainer);
   step.grad_norm = sqrt (ops->sum_squares (trainer->compute->device, trainer->plan->n_elements, trainer->state[VJ_STATE_GRAD]));
   step.finite = isfinite (step.loss) && isfinite (step.grad_norm);
   *ret_step = step;
