@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Text rows of a micro-batch. A small model's activations should stay in cache; a large one's weights should be gone
- * through seldom, and what takes little to make anew is not kept. How a step is cut depends on the model and the examples alone. */
-#define MICRO_BATCH_ROWS 256
+/* Text rows of a micro-batch: weights are rounded anew for each, so there should be few; activations take memory. Of a large
+ * model what takes little to make anew is not kept. How a step is cut depends on the model and the examples alone. */
+#define MICRO_BATCH_ROWS 512
 #define MICRO_BATCH_ROWS_LARGE 1280
 #define LARGE_ELEMENTS ((gsize) 32 << 20)
 
