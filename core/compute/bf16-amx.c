@@ -17,6 +17,7 @@
 #define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
 
 #define AHEAD 16   /* rows that packing asks memory for beforehand */
+#define SPARSE 512 /* leading dimension of c from which on it is held to be large */
 #define COPY_FROM 64 /* columns from which on it pays to copy rows of a */
 
 #define ARCH_REQ_XCOMP_PERM 0x1023
@@ -77,7 +78,17 @@ step (const gboolean two, gsize k, const Rows *a, const guint16 *b, gsize stride
       _tile_zero (3);
     }
   }
-  for (gsize l = 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+  /* Sums of a large c come from memory, which the processor does not foresee: the next step's are asked for meanwhile. */
+  const char *ahead = (const char *) (c + SIDE);
+  for (gsize l = 0, left = ldc > SPARSE ? SIDE : 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+    if (left > 0) {
+      _mm_prefetch (ahead, _MM_HINT_T0);
+      _mm_prefetch (ahead + 64, _MM_HINT_T0);
+      _mm_prefetch (ahead + c_row, _MM_HINT_T0);
+      _mm_prefetch (ahead + c_row + 64, _MM_HINT_T0);
+      ahead += 2 * c_row;
+      left -= 2;
+    }
     _tile_loadd (4, at, row);
     _tile_loadd (6, b, 64);
     _tile_dpbf16ps (0, 4, 6);

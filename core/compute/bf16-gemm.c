@@ -7,7 +7,7 @@
 
 #define UNIT VJ_BF16_UNIT
 #define PANEL VJ_BF16_PANEL
-#define CHUNK ((gsize) 192)   /* rows or columns that an item rounds, about: they, their sums and a block of what is shared stay in cache */
+#define CHUNK ((gsize) 256)   /* rows or columns that an item rounds, about: they, their sums and a block of what is shared stay in cache */
 #define OTHERS ((gsize) 1024) /* of the shared operand that an item meets, at most */
 #define SHARED ((gsize) 2048) /* rows or columns of the shared operand rounded at a time */
 #define LONG ((gsize) 8192)   /* of l at a time */

@@ -236,6 +236,46 @@ test_exact (const char *compute, const char *name)
   exact (compute, name, "bf16");
 }
 
+static void
+assert_same_gradient (VjMllamaTrainer *a, VjMllamaTrainer *b)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (a);
+  for (guint i = 0; i < plan->weights->len; i++) {
+    gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+    vj_mllama_trainer_get (a, VJ_STATE_GRAD, i, x);
+    vj_mllama_trainer_get (b, VJ_STATE_GRAD, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+  }
+}
+
+/* A gradient is the same whether layers keep what backward reads or share it, and nothing
+ * of it stays for the next one, which no image may come to. */
+static void
+test_anew (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  gsize n = 0;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjMllamaTrainer) kept = open_trainer (&model, compute, 0), remade = open_trainer (&model, compute, 0), unused = open_trainer (&model, compute, 0);
+  vj_mllama_trainer_set_remake (kept, FALSE);
+  vj_mllama_trainer_set_remake (remade, TRUE);
+  g_assert_true (vj_mllama_trainer_gradient (kept, examples, model.n, &step, NULL));
+  g_assert_true (vj_mllama_trainer_gradient (remade, examples, model.n, &step, NULL));
+  assert_same_gradient (kept, remade);
+  for (guint i = 0; i < model.n; i++)
+    if (examples[i].n_images == 0)
+      examples[n++] = examples[i];
+  g_assert_cmpuint (n, >, 0);
+  g_assert_true (vj_mllama_trainer_gradient (remade, examples, n, &step, NULL));
+  g_assert_true (vj_mllama_trainer_gradient (unused, examples, n, &step, NULL));
+  assert_same_gradient (remade, unused);
+  model_done (&model);
+}
+
 /* Of the gradient as a whole: the square of its distance from the recorded one, relative to the square of that one. */
 static double
 gradient_error (VjMllamaTrainer *trainer, const Model *model)
@@ -558,6 +598,7 @@ static void all_gradients (void) { for_all (test_gradients, TRUE); }
 static void all_curves (void) { for_all (test_curve, FALSE); }
 static void all_exact (void) { for_all (test_exact, FALSE); }
 static void all_rounded (void) { for_all (test_rounded, FALSE); }
+static void all_anew (void) { for_all (test_anew, FALSE); }
 static void all_freeze (void) { for_all (test_freeze, FALSE); }
 static void all_frozen_bytes (void) { for_all (test_frozen_bytes, FALSE); }
 static void all_recompute (void) { for_all (test_recompute, FALSE); }
@@ -575,6 +616,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mllama/train/ten-steps", all_curves);
   g_test_add_func ("/mllama/train/exact", all_exact);
   g_test_add_func ("/mllama/train/rounded", all_rounded);
+  g_test_add_func ("/mllama/train/anew", all_anew);
   g_test_add_func ("/mllama/train/freeze", all_freeze);
   g_test_add_func ("/mllama/train/frozen-bytes", all_frozen_bytes);
   g_test_add_func ("/mllama/train/recompute", all_recompute);

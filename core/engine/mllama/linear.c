@@ -87,6 +87,16 @@ vj_net_add_table (const VjMllamaNet *net, gsize rows, gsize cols, guint w, const
 
 /* -- backward -------------------------------------------------------------- */
 
+/* 0 for the first product of a step that makes the gradient of the weights from w on, then 1. */
+static float
+gradient_beta (const VjMllamaNet *net, guint w, guint joined)
+{
+  float beta = net->fresh[w] ? 0 : 1;
+  for (guint i = 0; i < joined; i++)
+    net->fresh[w + i] = FALSE;
+  return beta;
+}
+
 /* dx (+)= dy w for n rows of a weight. */
 static void
 product_backward (const VjMllamaNet *net, gsize rows, const VjF32 *dy, gsize ld_dy, gsize n, gsize k, const VjF32 *w, gboolean add, VjF32 *dx)
@@ -121,7 +131,7 @@ backward (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joi
   if (rows == 0)
     return;
   if (dw != NULL) {
-    VjGemm gemm = { .ta = TRUE, .numbers = net->numbers, .m = n, .n = k, .k = rows, .a = dy, .lda = n, .b = x, .ldb = k, .beta = 1, .c = dw, .ldc = k };
+    VjGemm gemm = { .ta = TRUE, .numbers = net->numbers, .m = n, .n = k, .k = rows, .a = dy, .lda = n, .b = x, .ldb = k, .beta = gradient_beta (net, w, joined), .c = dw, .ldc = k };
     ops->gemm (device, &gemm);
     if (bias >= 0)
       ops->sum_rows (device, rows, n, dy, vj_net_grad (net, (guint) bias));

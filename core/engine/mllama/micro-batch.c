@@ -125,14 +125,24 @@ layout_rows (Batch *b, VjArena *arena)
   b->losses = vj_arena_take (arena, b->n_targets);
 }
 
+/* What a layer's products read but backward can make anew, for the layer or for all of them. */
+static void
+layout_made (Batch *b, gsize rows, VjMllamaText *t, VjArena *arena)
+{
+  t->n1 = vj_arena_take (arena, rows * b->c->hidden_size);
+  t->n2 = vj_arena_take (arena, rows * b->c->hidden_size);
+  t->act = vj_arena_take (arena, rows * b->c->intermediate_size);
+}
+
 /* All but x and out, by which layers are joined. */
 static void
-layout_layer (Batch *b, gboolean cross, VjMllamaText *t, VjArena *arena)
+layout_layer (Batch *b, gboolean cross, const VjMllamaText *made, VjMllamaText *t, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
   gsize H = c->hidden_size, F = c->intermediate_size, KV = kv_width (c), R = b->rows.rows, n = cross ? b->rows.image_rows : R;
-  *t = (VjMllamaText) { 0 };
-  t->n1 = vj_arena_take (arena, n * H);
+  *t = (VjMllamaText) { .n1 = made->n1, .n2 = made->n2, .act = made->act };
+  if (!b->trainer->net.remake)
+    layout_made (b, n, t, arena);
   t->rstd1 = vj_arena_take (arena, n);
   t->qkv = vj_arena_take (arena, n * (cross ? H : H + 2 * KV));
   if (cross) {
@@ -148,10 +158,8 @@ layout_layer (Batch *b, gboolean cross, VjMllamaText *t, VjArena *arena)
   t->att = vj_arena_take (arena, n * H);
   t->lse = vj_arena_take (arena, n * c->num_attention_heads);
   t->x2 = vj_arena_take (arena, R * H);
-  t->n2 = vj_arena_take (arena, n * H);
   t->rstd2 = vj_arena_take (arena, n);
   t->gu = vj_arena_take (arena, n * 2 * F);
-  t->act = vj_arena_take (arena, n * F);
 }
 
 /* When activations are made again in backward, layers of a kind share all but their outputs. */
@@ -159,15 +167,17 @@ static void
 layout_layers (Batch *b, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
-  VjMllamaText shared[2];
+  VjMllamaText shared[2], made = { 0 };
   VjF32 *x = vj_arena_take (arena, b->rows.rows * c->hidden_size);
+  if (b->trainer->net.remake)
+    layout_made (b, b->rows.rows, &made, arena);
   for (guint cross = 0; b->trainer->config.recompute && cross < 2; cross++)
-    layout_layer (b, cross == 1, &shared[cross], arena);
+    layout_layer (b, cross == 1, &made, &shared[cross], arena);
   for (guint l = 0; l < c->num_hidden_layers; l++) {
     if (b->trainer->config.recompute)
       b->layers[l] = shared[c->is_cross[l] ? 1 : 0];
     else
-      layout_layer (b, c->is_cross[l], &b->layers[l], arena);
+      layout_layer (b, c->is_cross[l], &made, &b->layers[l], arena);
     b->layers[l].x = x;
     b->layers[l].out = x = vj_arena_take (arena, b->rows.rows * c->hidden_size);
   }

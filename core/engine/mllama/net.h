@@ -35,6 +35,8 @@ typedef struct {
   VjNumbers numbers;    /* what products multiply */
   gboolean training;
   VjF32 **grad;         /* training: [weights] device address of its gradient, NULL where none is made; else NULL */
+  gboolean *fresh;      /* training: [weights] the next product writes this weight's gradient, rather than adds to it */
+  gboolean remake;      /* training: layers share n1, n2 and act, and backward makes a layer's anew */
   VjMllamaLoras *lora;  /* training: NULL without */
   VjF32 *rope;          /* [max_position_embeddings, D] */
   VjF32 *wide;          /* training: VJ_WIDE_ELEMENTS, or a row, of a matrix as f32; NULL without matrices */

@@ -9,6 +9,15 @@ norm_backward (const VjMllamaNet *net, gsize rows, gsize cols, const VjF32 *x, g
   net->compute->ops->rms_norm_backward (net->compute->device, rows, cols, x, net->value[w], rstd, dy, dx, vj_net_grad (net, w));
 }
 
+/* y as forward had it, where that was not kept. */
+static void
+norm_again (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, VjF32 *y)
+{
+  const VjMllamaConfig *c = &net->plan->config;
+  if (net->remake)
+    net->compute->ops->rms_norm (net->compute->device, rows, c->hidden_size, c->rms_norm_eps, x, net->value[w], y, NULL);
+}
+
 static VjAttention
 attention (const VjMllamaNet *net, const VjMllamaText *t)
 {
@@ -19,11 +28,14 @@ attention (const VjMllamaNet *net, const VjMllamaText *t)
 
 /* The MLP both layer kinds share: from d of its output [rows, H] to d of its input, in s->narrow. */
 static void
-mlp_backward (const VjMllamaNet *net, gsize rows, guint gate, guint down, const VjMllamaText *t, const VjF32 *d_out, const VjMllamaScratch *s)
+mlp_backward (const VjMllamaNet *net, gsize rows, guint post_norm, guint gate, guint down, const VjMllamaText *t, const VjF32 *d_out, const VjMllamaScratch *s)
 {
   gsize F = net->plan->config.intermediate_size;
+  if (net->remake)
+    net->compute->ops->swiglu (net->compute->device, rows, F, t->gu, t->act);
   vj_net_linear_backward (net, rows, t->act, down, 1, -1, d_out, s->wide2);
   net->compute->ops->swiglu_backward (net->compute->device, rows, F, t->gu, s->wide2, s->wide);
+  norm_again (net, rows, t->x2, post_norm, t->n2);
   vj_net_linear_backward (net, rows, t->n2, gate, 2, -1, s->wide, s->narrow);
 }
 
@@ -34,7 +46,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
   gsize H = c->hidden_size, n = rows->rows, heads = c->num_attention_heads + c->num_key_value_heads;
   gsize KV = (gsize) c->num_key_value_heads * c->head_dim, width = H + 2 * KV;
-  mlp_backward (net, n, w->gate, w->down, t, s->d, s);
+  mlp_backward (net, n, w->post_norm, w->gate, w->down, t, s->d, s);
   norm_backward (net, n, H, t->x2, w->post_norm, t->rstd2, s->narrow, s->d);
   vj_net_linear_backward (net, n, t->att, w->o, 1, -1, s->d, s->narrow);
   for (gsize i = 0; i < rows->n_self; i++) {
@@ -54,6 +66,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
   a.dq = s->qkv;
   net->compute->ops->attention_backward (net->compute->device, &a);
   net->compute->ops->rope (net->compute->device, n, heads, c->head_dim, s->qkv, width, rows->positions, net->rope, TRUE);
+  norm_again (net, n, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, n, t->n1, w->q, 3, -1, s->qkv, s->narrow);
   norm_backward (net, n, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);
 }
@@ -85,7 +98,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
     return;
   ops->zero (device, s->branch, n * H * 4);
   ops->add_rows_backward (device, n, H, t->mlp, rows->seen, VJ_GATE_TANH, net->value[w->mlp_gate], s->d, s->branch, vj_net_grad (net, w->mlp_gate));
-  mlp_backward (net, n, w->gate, w->down, t, s->branch, s);
+  mlp_backward (net, n, w->post_norm, w->gate, w->down, t, s->branch, s);
   norm_backward (net, n, H, t->x2, w->post_norm, t->rstd2, s->narrow, s->d);
   ops->zero (device, s->branch, n * H * 4);
   ops->add_rows_backward (device, n, H, t->branch, NULL, VJ_GATE_TANH, net->value[w->attn_gate], s->d, s->branch, vj_net_grad (net, w->attn_gate));
@@ -109,6 +122,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
   ops->attention_backward (device, &a);
   ops->zero (device, s->branch, n * H * 4);
   norm_backward (net, n * c->num_attention_heads, c->head_dim, t->qkv, w->q_norm, t->q_rstd, s->qkv, s->branch);
+  norm_again (net, n, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, n, t->n1, w->q, 1, -1, s->branch, s->narrow);
   norm_backward (net, n, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);
   states_backward (net, w, n_states, states, t, s, d_states);

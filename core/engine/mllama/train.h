@@ -70,6 +70,9 @@ typedef void (*VjMllamaProbe) (void *data, const VjMllamaNet *net, const VjMllam
                                const VjF32 *states, gsize n_states, const VjF32 *normed, const VjI32 *normed_rows);
 VJ_API void vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void *data);
 
+/* For tests: whether layers share what backward can make anew; at first they do in large models. */
+VJ_API void vj_mllama_trainer_set_remake (VjMllamaTrainer *trainer, gboolean remake);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllamaTrainer, vj_mllama_trainer_free)
 
 #endif

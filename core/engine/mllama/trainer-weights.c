@@ -135,7 +135,7 @@ vj_trainer_place (VjMllamaTrainer *trainer, GError **error)
   trainer->held = g_new0 (VjF32 *, n);
   trainer->loose = g_new0 (gboolean, n);
   trainer->net = (VjMllamaNet) { .compute = trainer->compute, .plan = trainer->plan, .training = TRUE, .value = g_new0 (VjF32 *, n),
-                                 .matrix = g_new0 (VjMatrix *, n), .grad = g_new0 (VjF32 *, n) };
+                                 .matrix = g_new0 (VjMatrix *, n), .grad = g_new0 (VjF32 *, n), .fresh = g_new0 (gboolean, n) };
   for (guint t = 0; t < trainer->trained->len; t++) {
     const VjMllamaTrained *trained = vj_trained_at (trainer, t);
     if (trained->factor != VJ_FACTOR_NONE)

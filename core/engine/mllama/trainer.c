@@ -5,10 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Text rows of a micro-batch. A small model's activations should stay in cache; a large one's weights should be gone
- * through seldom. How a step is cut depends on the model and the examples alone. */
-#define MICRO_BATCH_ROWS 256
-#define MICRO_BATCH_ROWS_LARGE 640
+/* Text rows of a micro-batch: weights are rounded anew for each, so there should be few; activations take memory. Of a large
+ * model what takes little to make anew is not kept. How a step is cut depends on the model and the examples alone. */
+#define MICRO_BATCH_ROWS 512
+#define MICRO_BATCH_ROWS_LARGE 1280
 #define LARGE_ELEMENTS ((gsize) 32 << 20)
 
 static gboolean
@@ -88,6 +88,7 @@ vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, con
       !load_rope (trainer, error))
     return NULL;
   trainer->net.numbers = numbers;
+  trainer->net.remake = trainer->plan->n_elements >= LARGE_ELEMENTS && !config->recompute; /* which makes all again */
   if (!vj_trainer_load (trainer, seed, error))
     return NULL;
   trainer->config.lora.targets = NULL; /* borrowed while opening */
@@ -116,6 +117,7 @@ vj_mllama_trainer_free (VjMllamaTrainer *trainer)
   g_free (trainer->net.value);
   g_free (trainer->net.matrix);
   g_free (trainer->net.grad);
+  g_free (trainer->net.fresh);
   g_free (trainer->held);
   g_free (trainer->loose);
   g_clear_pointer (&trainer->trained, g_array_unref);
@@ -146,6 +148,12 @@ vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void
   trainer->probe_data = data;
 }
 
+void
+vj_mllama_trainer_set_remake (VjMllamaTrainer *trainer, gboolean remake)
+{
+  trainer->net.remake = remake;
+}
+
 /* -- steps ----------------------------------------------------------------- */
 
 static void
@@ -156,6 +164,37 @@ count_targets (const VjMllamaExample *examples, gsize n, VjTunerStep *step)
     for (gsize t = 1; t < examples[i].n_tokens; t++)
       step->tokens += examples[i].targets[t] != 0;
   }
+}
+
+static void
+zero_gradient (VjMllamaTrainer *trainer, guint t)
+{
+  const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+  trainer->compute->ops->zero (trainer->compute->device, vj_f32_at (trainer->state[VJ_STATE_GRAD], trained->offset), trained->n_elements * 4);
+}
+
+/* Gradients that products make, nearly all there are, need no zeros to start from, unless the embedding adds to them as well.
+ * Those of factors are small. */
+static void
+begin_gradient (VjMllamaTrainer *trainer)
+{
+  const VjMllamaPlan *plan = trainer->plan;
+  for (guint t = 0; t < trainer->trained->len; t++) {
+    const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+    gboolean fresh = trained->factor == VJ_FACTOR_NONE && vj_mllama_plan_at (plan, trained->weight)->is_product;
+    trainer->net.fresh[trained->weight] = fresh;
+    if (!fresh)
+      zero_gradient (trainer, t);
+  }
+}
+
+/* What no product came to: weights of images when there was none. */
+static void
+end_gradient (VjMllamaTrainer *trainer)
+{
+  for (guint t = 0; t < trainer->trained->len; t++)
+    if (trainer->net.fresh[vj_trained_at (trainer, t)->weight])
+      zero_gradient (trainer, t);
 }
 
 gboolean
@@ -169,7 +208,7 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
   count_targets (examples, n, &step);
   if (step.tokens == 0)
     return vj_fail (error, VJ_EXIT_DATA, "train: '%" G_GSIZE_FORMAT " examples': no target token among them: nothing to learn; give examples that end with an assistant message", n);
-  ops->zero (trainer->compute->device, trainer->state[VJ_STATE_GRAD], trainer->n_trained * 4);
+  begin_gradient (trainer);
   gsize most = trainer->plan->n_elements < LARGE_ELEMENTS ? MICRO_BATCH_ROWS : MICRO_BATCH_ROWS_LARGE;
   g_autofree const VjMllamaExample **taken = g_new (const VjMllamaExample *, n);
   for (gsize at = 0; at < n;) {
@@ -181,6 +220,7 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
     if (!vj_mllama_micro_batch (trainer, taken, m, step.tokens, &step.loss, error))
       return FALSE;
   }
+  end_gradient (trainer);
   step.grad_norm = sqrt (ops->sum_squares (trainer->compute->device, trainer->n_trained, trainer->state[VJ_STATE_GRAD]));
   step.finite = isfinite (step.loss) && isfinite (step.grad_norm);
   *ret_step = step;
