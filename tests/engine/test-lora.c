@@ -151,6 +151,8 @@ test_logits (const char *compute, const Lora *lora)
 {
   Bench b;
   bench_open (lora, &b);
+  g_autoptr (VjMllama) plain = vj_mllama_open (b.model.dir, compute, 1, "f32", NULL), changed = vj_mllama_open (b.dir, compute, 1, "f32", NULL);
+  g_assert_cmpstr (vj_mllama_peek_digest (plain), !=, vj_mllama_peek_digest (changed)); /* no ledger takes one for the other */
   double with = logits_distance (&b, b.dir, compute), without = logits_distance (&b, b.model.dir, compute);
   g_test_message ("%s on %s: logits %.1e; without the adapter %.1e", lora->name, compute, with, without);
   g_assert_cmpfloat (with, <=, TOLERANCE);

@@ -263,9 +263,10 @@ vj_mllama_adapter_load (VjMllamaAdapter *adapter, const VjMllamaPlan *plan, GErr
   for (gsize t = 0; t < n; t++)
     if (!g_hash_table_contains (known, &list[t]))
       add_fault (faults, &n_faults, list[t].name, "is no factor of a linear layer of the base");
-  if (n_faults == 0 && n > 0)
-    return TRUE;
-  return vj_fail (error, VJ_EXIT_DATA, "%s: '" VJ_ADAPTER_MODEL "': %u tensors do not fit the base '%s' and r %u: %s%s; use the base it was trained on, or make it again",
+  gboolean ok = n_faults == 0 && n > 0;
+  if (ok)
+    g_clear_pointer (&adapter->file, vj_safetensors_free); /* all is copied: what is cut short later does no harm */
+  return ok || vj_fail (error, VJ_EXIT_DATA, "%s: '" VJ_ADAPTER_MODEL "': %u tensors do not fit the base '%s' and r %u: %s%s; use the base it was trained on, or make it again",
                   adapter->dir, n_faults, adapter->base, adapter->rank, n == 0 ? "there is none" : faults->str, n_faults > MAX_LISTED ? "; and more" : "");
 }
 
@@ -285,16 +286,18 @@ vj_mllama_adapter_merge (const VjMllamaAdapter *adapter, const VjMllamaPlan *pla
 }
 
 void
-vj_mllama_adapter_digest (const VjMllamaAdapter *adapter, GChecksum *sum)
+vj_mllama_adapter_digest (const VjMllamaAdapter *adapter, const VjMllamaPlan *plan, GChecksum *sum)
 {
-  gsize n;
-  const VjTensor *list = vj_safetensors_list (adapter->file, &n);
   g_autofree char *head = g_strdup_printf ("\nadapter %u %.9g\n", adapter->rank, adapter->scale);
   g_checksum_update (sum, (const guchar *) head, -1);
-  for (gsize i = 0; i < n; i++) {
-    g_autofree char *shape = vj_tensor_describe (list[i].n_dims, list[i].dims);
-    g_autofree char *line = g_strdup_printf ("\n%s %s %s\n", list[i].name, vj_dtype_name (list[i].dtype), shape);
-    g_checksum_update (sum, (const guchar *) line, -1);
-    g_checksum_update (sum, list[i].data, (gssize) (list[i].n_elements * vj_dtype_size (list[i].dtype)));
+  for (guint i = 0; i < adapter->n; i++) {
+    const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+    const VjMllamaFactors *factors = vj_mllama_adapter_peek (adapter, i);
+    gsize n = weight->dims[0], k = weight->n_elements / n;
+    if (factors == NULL)
+      continue;
+    g_checksum_update (sum, (const guchar *) weight->key, -1);
+    g_checksum_update (sum, (const guchar *) factors->a, (gssize) (adapter->rank * k * sizeof (float)));
+    g_checksum_update (sum, (const guchar *) factors->b, (gssize) (adapter->rank * n * sizeof (float)));
   }
 }

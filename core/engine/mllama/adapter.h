@@ -40,8 +40,8 @@ VJ_API const VjMllamaFactors *vj_mllama_adapter_peek (const VjMllamaAdapter *ada
 /* Adds scale B A to the values of weight i, if it has factors. */
 VJ_API void vj_mllama_adapter_merge (const VjMllamaAdapter *adapter, const VjMllamaPlan *plan, guint i, float *values);
 
-/* Everything that changes results: rank, scale and all tensors. */
-VJ_API void vj_mllama_adapter_digest (const VjMllamaAdapter *adapter, GChecksum *sum);
+/* Everything that changes results: rank, scale and all factors. */
+VJ_API void vj_mllama_adapter_digest (const VjMllamaAdapter *adapter, const VjMllamaPlan *plan, GChecksum *sum);
 
 /* Whether weight i is a linear layer whose last name ("q_proj") is among `targets`, NULL-terminated; NULL: any name. */
 VJ_API gboolean vj_mllama_is_target (const VjMllamaPlan *plan, guint i, const char *const *targets);

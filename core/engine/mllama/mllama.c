@@ -310,7 +310,7 @@ vj_mllama_peek_digest (VjMllama *model)
       g_checksum_update (sum, (const guchar *) list[i].data + at, (gssize) MIN (bytes - at, (gsize) 1 << 30));
   }
   if (model->adapter != NULL)
-    vj_mllama_adapter_digest (model->adapter, sum);
+    vj_mllama_adapter_digest (model->adapter, model->plan, sum);
   model->digest = g_strdup (g_checksum_get_string (sum));
   return model->digest;
 }
