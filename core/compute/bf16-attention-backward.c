@@ -67,26 +67,18 @@ lay_out (Work *w, float *base)
   return at;
 }
 
-/* a > b ? x : y. In this form compilers see one blend; masks put together they take apart into scalars. */
-VJ_INLINE V
-choose (V a, V b, V x, V y)
-{
-  return (V) (((VI) x & (a > b)) | ((VI) y & ~(a > b)));
-}
-
 /* The softmax of keys [from, to) and the scores' gradient, for whole vectors of the block's queries: 0 where a query does not
- * see a key, and below exp (-87), where f32 ends. */
+ * see a key. */
 VJ_CLONES static void
 soften (const Work *w, gsize from, gsize to, gsize queries, float scale)
 {
-  const V nothing = v_set (0), least = v_set (-87), unseen = v_set (-1000);
+  const V none = v_set (0), one = v_set (1);
   for (gsize i = 0; i < queries; i += LANES) {
     V first = v_load (w->first + i), last = v_load (w->last + i), lse = v_load (w->lse + i), delta = v_load (w->delta + i);
     for (gsize j = from; j < to; j++) {
       V key = v_set ((float) j), *t = (V *) (void *) (w->t + j * QUERIES + i);
-      V power = choose (last, key, v_load (w->s + j * QUERIES + i) * scale - lse, unseen);
-      power = choose (first, key, unseen, power);
-      V p = choose (power, least, v_exp (power), nothing), ds = p * (*t - delta) * scale;
+      V seen = v_max (v_min (v_min (last - key, key - first + 1), one), none); /* by arithmetic: masks put together become scalars */
+      V p = v_exp (v_load (w->s + j * QUERIES + i) * scale - lse) * seen, ds = p * (*t - delta) * scale;
       *t = ds;
       *(VHU *) (w->p + j * QUERY_LD + i) = __builtin_convertvector ((VIU) v_bf16 (p) >> 16, VH);
       *(VHU *) (w->ds + j * QUERY_LD + i) = __builtin_convertvector ((VIU) v_bf16 (ds) >> 16, VH);

@@ -55,6 +55,14 @@ chunk_of (const VjCpu *cpu, gsize n)
   return up ((n + chunks - 1) / chunks, 32);
 }
 
+/* Of the n of the shared operand, when the other one makes `others` chunks: OTHERS, or fewer where threads would have no work. */
+static gsize
+shared_chunk_of (const VjCpu *cpu, gsize n, gsize others)
+{
+  gsize chunks = MAX ((n + OTHERS - 1) / OTHERS, (vj_pool_threads (cpu->pool) + others - 1) / others);
+  return up ((n + chunks - 1) / chunks, 32);
+}
+
 /* Even blocks of l, none larger than the kernel wants them. */
 static gsize
 block_of (const VjCpu *cpu, gsize k)
@@ -113,10 +121,10 @@ share_columns (Product *p)
   p->shared = (guint16 *) (void *) vj_cpu_shared (p->cpu, up (p->n, PANEL) * up (p->k, UNIT) / 2);
   p->column_chunk = p->columns.step == 1 ? 8 * PANEL : PANEL; /* columns side by side are best packed many at a time */
   vj_pool_run (p->cpu->pool, (p->n + p->column_chunk - 1) / p->column_chunk * ((p->k + p->block - 1) / p->block), pack_item, p);
-  p->column_chunks = (p->n + OTHERS - 1) / OTHERS;
-  p->column_chunk = up ((p->n + p->column_chunks - 1) / p->column_chunks, 32);
   p->row_chunk = chunk_of (p->cpu, p->m);
   p->row_chunks = (p->m + p->row_chunk - 1) / p->row_chunk;
+  p->column_chunk = shared_chunk_of (p->cpu, p->n, p->row_chunks);
+  p->column_chunks = (p->n + p->column_chunk - 1) / p->column_chunk;
   vj_pool_run (p->cpu->pool, p->row_chunks * p->column_chunks, rows_item, p);
 }
 
@@ -155,10 +163,10 @@ share_rows (Product *p)
   p->ld = vj_bf16_apart (p->k);
   p->shared = (guint16 *) (void *) vj_cpu_shared (p->cpu, up (p->m, PANEL) * p->ld / 2);
   vj_pool_run (p->cpu->pool, (p->m + PANEL - 1) / PANEL, round_item, p);
-  p->row_chunks = (p->m + OTHERS - 1) / OTHERS;
-  p->row_chunk = up ((p->m + p->row_chunks - 1) / p->row_chunks, 32);
   p->column_chunk = chunk_of (p->cpu, p->n);
   p->column_chunks = (p->n + p->column_chunk - 1) / p->column_chunk;
+  p->row_chunk = shared_chunk_of (p->cpu, p->m, p->column_chunks);
+  p->row_chunks = (p->m + p->row_chunk - 1) / p->row_chunk;
   vj_pool_run (p->cpu->pool, p->row_chunks * p->column_chunks, columns_item, p);
 }
 
