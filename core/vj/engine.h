@@ -155,7 +155,7 @@ typedef struct {
   double max_grad_norm; /* 0: no clipping */
   guint freeze;         /* VjFreeze bits: no gradient is made for these parts, no moments kept */
   gboolean recompute;   /* of the layers' activations only the outputs are kept, the rest is made again in backward; the
-                         * same bits, in less memory and about a third more time */
+                         * same bits, in less memory and a fifth to a third more time */
   VjLoraConfig lora;
 } VjTunerConfig;
 

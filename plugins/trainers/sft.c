@@ -54,7 +54,7 @@ static const VjOption options[] = {
   VJ_OPTION_LIST (Sft, lora_targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", lora_targets, "Layers that get factors, as Hugging Face calls them; fc1, fc2 and multi_modal_projector are the vision part's."),
   VJ_OPTION_LIST (Sft, lora_parts, "text,cross", parts, "Parts of the model in which those layers are looked for."),
   VJ_OPTION_CHOICE (Sft, save, "merged", saves, "With lora_rank: a whole model with the factors merged into its weights, or the factors alone, f32, in PEFT's layout, with the model trained from as their base."),
-  VJ_OPTION_CHOICE (Sft, checkpointing, "none", checkpointings, "Gradient checkpointing; layers: only what a layer puts out is kept and the rest made again in backward: the same bits in less memory, in about a third more time."),
+  VJ_OPTION_CHOICE (Sft, checkpointing, "none", checkpointings, "Gradient checkpointing; layers: only what a layer puts out is kept and the rest made again in backward: the same bits in less memory, in a fifth to a third more time."),
   VJ_OPTION_CHOICE (Sft, non_finite, "stop", policies, "After a loss or gradient that is not finite: stop the run; leave the step out; or go back to the last checkpoint and on with a lower learning rate."),
   VJ_OPTION_INT (Sft, max_skips, "10", 1, 1e6, "steps", "The run stops after this many steps left out in a row (non_finite: skip, rollback) or returns in all (rollback)."),
   VJ_OPTION_REAL (Sft, rollback_rate, "0.5", 0.01, 0.99, "", "With non_finite: rollback, what the learning rate is multiplied by at each return."),
