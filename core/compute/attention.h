@@ -44,6 +44,9 @@ pack_plain (const float *from, gsize ld, gsize n, gsize dim, float *to)
   }
 }
 
+/* Of n numbers: cpu-attention-backward.c. */
+float vj_cpu_dot (const float *x, const float *y, gsize n);
+
 static inline void
 key_range (const VjAttention *a, const VjAttentionSegment *s, gsize row, gsize *ret_first, gsize *ret_last)
 {

@@ -12,10 +12,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl")))
+#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512vl")))
 #define SIDE 32   /* outputs of one step: 2 x 2 tiles */
 #define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
 
+#define AHEAD 16   /* rows that packing asks memory for beforehand */
+#define SPARSE 512 /* leading dimension of c from which on it is held to be large */
 #define COPY_FROM 64 /* columns from which on it pays to copy rows of a */
 
 #define ARCH_REQ_XCOMP_PERM 0x1023
@@ -27,7 +29,7 @@ usable (void)
 {
   const guint bits = 1 << 22 | 1 << 24; /* AMX-BF16, AMX-TILE */
   guint a, b, c, d;
-  return __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
+  return __builtin_cpu_supports ("avx512bf16") && __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
          (d & bits) == bits && syscall (SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
@@ -76,7 +78,17 @@ step (const gboolean two, gsize k, const Rows *a, const guint16 *b, gsize stride
       _tile_zero (3);
     }
   }
-  for (gsize l = 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+  /* Sums of a large c come from memory, which the processor does not foresee: the next step's are asked for meanwhile. */
+  const char *ahead = (const char *) (c + SIDE);
+  for (gsize l = 0, left = ldc > SPARSE ? SIDE : 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+    if (left > 0) {
+      _mm_prefetch (ahead, _MM_HINT_T0);
+      _mm_prefetch (ahead + 64, _MM_HINT_T0);
+      _mm_prefetch (ahead + c_row, _MM_HINT_T0);
+      _mm_prefetch (ahead + c_row + 64, _MM_HINT_T0);
+      ahead += 2 * c_row;
+      left -= 2;
+    }
     _tile_loadd (4, at, row);
     _tile_loadd (6, b, 64);
     _tile_dpbf16ps (0, 4, 6);
@@ -139,6 +151,13 @@ copy_rows (gsize rows, gsize k, gsize whole, const guint16 *from, gsize lda, gui
   return (Rows) { tiles, 64, second, 16 * 32 };
 }
 
+/* Rows that lie whole cache lines apart, an odd number of them, are as fast where they are as copied. */
+static gboolean
+well_apart (const guint16 *a, gsize lda)
+{
+  return (guintptr) a % 64 == 0 && lda % (2 * VJ_BF16_UNIT) == VJ_BF16_UNIT;
+}
+
 /* All columns for up to 32 rows. */
 TARGET static void
 multiply_rows (gsize rows, gsize n, gsize k, const Rows *a, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
@@ -160,7 +179,7 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
   for (gsize i = 0; i < m; i += SIDE) {
     gsize rows = MIN (SIDE, m - i);
     const guint16 *from = a + i * lda;
-    if (rows == SIDE && k % VJ_BF16_UNIT == 0 && n <= COPY_FROM) {
+    if (rows == SIDE && k % VJ_BF16_UNIT == 0 && (n <= COPY_FROM || well_apart (a, lda))) {
       const Rows at = { from, 2 * lda, 16 * lda, 32 };
       multiply_rows (rows, n, k, &at, panels, stride, add, c + i * ldc, ldc);
       continue;
@@ -175,89 +194,67 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
   _tile_release ();
 }
 
-#else
-
-static gboolean
-usable (void)
+/* Sixteen numbers of each of two l, side by side: [16][2]. */
+TARGET VJ_INLINE __m512i
+pairs_of (__m512 low, __m512 high)
 {
-  return FALSE;
+  const __m512i order = _mm512_set_epi16 (31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16 (order, (__m512i) _mm512_cvtne2ps_pbh (high, low));
 }
 
-static void
-multiply (G_GNUC_UNUSED gsize m, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G_GNUC_UNUSED const guint16 *a, G_GNUC_UNUSED gsize lda,
-          G_GNUC_UNUSED const guint16 *panels, G_GNUC_UNUSED gsize stride, G_GNUC_UNUSED gboolean add, G_GNUC_UNUSED float *c,
-          G_GNUC_UNUSED gsize ldc)
+/* The first n numbers; none of them beyond the end is touched. */
+TARGET VJ_INLINE __m512
+load_first (const float *from, gsize n)
 {
+  return _mm512_maskz_loadu_ps (n >= LANES ? 0xffff : (__mmask16) ((1u << n) - 1), from);
 }
 
-#define BLOCK 512
-#endif
-
-/* Whole panels of columns that lie side by side, [l][16], become [l / 2][16][2]. */
-VJ_CLONES static void
-pack_columns (const float *from, gsize step_l, gsize panels, gsize k, gsize depth, guint16 *to)
+/* Columns that lie side by side, [l][n], become [l / 2][16][2], panel by panel. The rows are too short for the processor to
+ * see where the reading goes. */
+TARGET static void
+pack_columns (const float *from, gsize step_l, gsize n, gsize k, gsize depth, guint16 *to)
 {
-  for (gsize l = 0; l < k; l += 2)
-    for (gsize p = 0; p < panels; p++) {
-      const float *at = from + l * step_l + p * VJ_BF16_PANEL;
-      VI low = v_bf16 (v_load (at)), high = { 0 };
+  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+  for (gsize l = 0; l < whole; l += 2) {
+    const float *row = from + l * step_l;
+    for (gsize j = 0; j < n; j += VJ_BF16_PANEL) {
+      __m512 low = _mm512_setzero_ps (), high = low;
+      if (l < k)
+        low = load_first (row + j, n - j);
       if (l + 1 < k)
-        high = v_bf16 (v_load (at + step_l));
-      v_store ((float *) (void *) (to + (p * depth + l) * VJ_BF16_PANEL), (V) ((VI) ((VIU) low >> 16) | high));
+        high = load_first (row + step_l + j, n - j);
+      _mm_prefetch ((const char *) (row + AHEAD * step_l + j), _MM_HINT_T0);
+      _mm_prefetch ((const char *) (row + (AHEAD + 1) * step_l + j), _MM_HINT_T0);
+      _mm512_store_si512 (to + j * depth + l * VJ_BF16_PANEL, pairs_of (low, high));
     }
-  gsize begin = (k + 1) / 2 * 2, end = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
-  for (gsize p = 0; begin < end && p < panels; p++)
-    memset (to + (p * depth + begin) * VJ_BF16_PANEL, 0, (end - begin) * VJ_BF16_PANEL * sizeof (guint16));
+  }
 }
 
-/* Sixteen rows of 32 numbers become [16 pairs][16][2]: pairs are put together first, then turned as 32-bit numbers. */
-VJ_CLONES static void
-pack_rows (const float *const *rows, gsize l, guint16 *panel)
+/* Columns whose l lie side by side: pairs are put together by the rounding, then turned as 32-bit numbers. */
+TARGET static void
+pack_panel (const float *from, gsize step_j, gsize n, gsize k, guint16 *panel)
 {
   float pairs[LANES * LANES] __attribute__ ((aligned (64)));
-  for (guint j = 0; j < LANES; j++) {
-    V a = v_load (rows[j] + l), b = v_load (rows[j] + l + LANES);
-    V even = __builtin_shufflevector (a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    V odd = __builtin_shufflevector (a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    v_store (pairs + j * LANES, (V) ((VI) ((VIU) v_bf16 (even) >> 16) | v_bf16 (odd)));
-  }
-  vj_cpu_transpose (pairs, LANES, LANES, LANES, (float *) (void *) panel, LANES);
-}
-
-static void
-pack_panel (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
-{
-  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, l = 0;
-  float square[VJ_BF16_PANEL * VJ_BF16_UNIT] __attribute__ ((aligned (64)));
-  for (; l < whole; l += VJ_BF16_UNIT) {
-    const float *rows[VJ_BF16_PANEL];
-    gsize part = MIN (VJ_BF16_UNIT, k - l);
-    if (step_l == 1 && n == VJ_BF16_PANEL && part == VJ_BF16_UNIT) {
-      for (gsize j = 0; j < n; j++)
-        rows[j] = from + j * step_j;
-      pack_rows (rows, l, panel + l * VJ_BF16_PANEL);
-      continue;
+  memset (pairs, 0, sizeof pairs);
+  for (gsize l = 0; l < k; l += VJ_BF16_UNIT) {
+    for (gsize j = 0; j < n; j++) {
+      const float *row = from + j * step_j + l;
+      __m512 high = k - l > LANES ? load_first (row + LANES, k - l - LANES) : _mm512_setzero_ps ();
+      _mm512_store_si512 (pairs + j * LANES, (__m512i) _mm512_cvtne2ps_pbh (high, load_first (row, k - l)));
     }
-    memset (square, 0, sizeof square);
-    for (gsize j = 0; j < VJ_BF16_PANEL; j++) {
-      rows[j] = square + j * VJ_BF16_UNIT;
-      for (gsize i = 0; j < n && i < part; i++)
-        square[j * VJ_BF16_UNIT + i] = from[j * step_j + (l + i) * step_l];
-    }
-    pack_rows (rows, 0, panel + l * VJ_BF16_PANEL);
+    vj_cpu_transpose (pairs, LANES, LANES, LANES, (float *) (void *) (panel + l * VJ_BF16_PANEL), LANES);
   }
 }
 
 static void
 pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
 {
-  gsize j = 0;
-  if (step_j == 1) {
-    pack_columns (from, step_l, n / VJ_BF16_PANEL, k, depth, panels);
-    j = n / VJ_BF16_PANEL * VJ_BF16_PANEL;
-  }
-  for (; j < n; j += VJ_BF16_PANEL)
-    pack_panel (from + j * step_j, step_j, step_l, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
+  if (step_j == 1)
+    pack_columns (from, step_l, n, k, depth, panels);
+  else
+    for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
+      pack_panel (from + j * step_j, step_j, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
 }
 
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .multiply = multiply };
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .rows = vj_bf16_rows_wide, .multiply = multiply };
+#endif

@@ -9,7 +9,6 @@
 #define CHUNK_LEAST ((gsize) 32)
 #define ITEM ((gsize) 1 << 20)     /* multiply-adds worth an item */
 #define UNBLOCKED ((gsize) 32)     /* columns up to which all of l is done at once: rows are then read from end to end */
-#define PACKED ((gsize) 16 << 20)  /* numbers packed at a time */
 
 static gsize
 up (gsize n, gsize unit)
@@ -153,61 +152,4 @@ vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w
     items += chunks * t.row_chunks;
   }
   vj_pool_run (cpu->pool, items, linear_item, &t);
-}
-
-/* -- gemm ------------------------------------------------------------------ */
-
-typedef struct {
-  VjCpu *cpu;
-  const VjGemm *g;
-  const Columns *b;
-  const guint16 *a; /* rows, ld apart */
-  gsize m0, m, n0, m_chunk, n_chunk, n_chunks, ld;
-} Product;
-
-/* Sixteen rows of op(a). */
-static void
-round_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
-{
-  const Product *t = data;
-  const VjGemm *g = t->g;
-  gsize first = item * VJ_BF16_PANEL, step = g->ta ? 1 : g->lda;
-  vj_bf16_rows (CF (g->a) + (t->m0 + first) * step, step, g->ta ? g->lda : 1, MIN (VJ_BF16_PANEL, t->m - first), g->k,
-                (guint16 *) t->a + first * t->ld, t->ld);
-}
-
-static void
-gemm_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
-{
-  const Product *t = data;
-  const VjGemm *g = t->g;
-  gsize row = item / t->n_chunks * t->m_chunk, col = item % t->n_chunks * t->n_chunk;
-  gsize m = MIN (t->m_chunk, t->m - row), n = MIN (t->n_chunk, t->b->n - col);
-  float *c = F (g->c) + (t->m0 + row) * g->ldc + t->n0 + col;
-  multiply (t->cpu->bf16, m, n, t->a + row * t->ld, t->ld, t->b, col, g->beta != 0, c, g->ldc);
-  for (gsize r = 0; g->bias != NULL && r < m; r++)
-    for (gsize j = 0; j < n; j++)
-      c[r * g->ldc + j] += CF (g->bias)[t->n0 + col + j];
-}
-
-/* Both operands are rounded and packed, a part of them at a time when they are large. */
-void
-vj_bf16_gemm (VjCpu *cpu, const VjGemm *g)
-{
-  gsize ld = up (g->k, VJ_BF16_UNIT), most = MAX (PACKED / ld / CHUNK, 1) * CHUNK;
-  gsize m = MIN (g->m, most), n = MIN (g->n, most), a_size = up (m, VJ_BF16_PANEL) * ld;
-  guint16 *a = (guint16 *) (void *) vj_cpu_shared (cpu, (a_size + up (n, VJ_BF16_PANEL) * ld) / 2);
-  for (gsize n0 = 0; n0 < g->n; n0 += n) {
-    Columns b = columns (cpu, CF (g->b) + (g->tb ? n0 * g->ldb : n0), g->tb ? g->ldb : 1, g->tb ? 1 : g->ldb, MIN (n, g->n - n0), g->k, a + a_size);
-    pack_columns (cpu, &b);
-    for (gsize m0 = 0; m0 < g->m; m0 += m) {
-      Product t = { .cpu = cpu, .g = g, .b = &b, .a = a, .m0 = m0, .m = MIN (m, g->m - m0), .n0 = n0, .ld = ld };
-      if (n0 == 0 || m < g->m)
-        vj_pool_run (cpu->pool, (t.m + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, round_item, &t);
-      t.n_chunk = MIN (up (b.n, CHUNK_LEAST), CHUNK);
-      t.n_chunks = (b.n + t.n_chunk - 1) / t.n_chunk;
-      t.m_chunk = chunk_of (cpu, t.m, t.n_chunk * g->k, t.n_chunks);
-      vj_pool_run (cpu->pool, (t.m + t.m_chunk - 1) / t.m_chunk * t.n_chunks, gemm_item, &t);
-    }
-  }
 }

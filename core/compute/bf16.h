@@ -20,6 +20,9 @@ typedef struct VjBf16Kernel {
    * `depth` >= k numbers a column, a multiple of VJ_BF16_UNIT, and the next one follows. */
   void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels);
 
+  /* Rows of bf16: see vj_bf16_rows. */
+  void (*rows) (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
+
   /* c[i, j] = (add: c[i, j]) + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie
    * `stride`, 16 times their depth, apart. */
   void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add,
@@ -34,8 +37,19 @@ extern const VjBf16Kernel vj_bf16_amx, vj_bf16_avx512, vj_bf16_generic;
 /* Rows of bf16, `ld` apart, zeros from k to ld: the form of a, and of panels in kernels that multiply row by row. */
 void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-/* As vj_cpu_linear and vj_cpu_gemm, for bf16 numbers. */
+/* The same by AVX-512 BF16: subnormals become 0. x86-64 only. */
+void vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
+
+/* A distance of rows of k numbers: an odd number of cache lines, so that rows share no set of the cache. */
+static inline gsize
+vj_bf16_apart (gsize k)
+{
+  return (k + 2 * VJ_BF16_UNIT - 1) / (2 * VJ_BF16_UNIT) * 2 * VJ_BF16_UNIT + VJ_BF16_UNIT;
+}
+
+/* As vj_cpu_linear, vj_cpu_gemm and vj_cpu_attention_backward, for bf16 numbers. */
 void vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy);
 void vj_bf16_gemm (VjCpu *cpu, const VjGemm *gemm);
+void vj_bf16_attention_backward (VjCpu *cpu, const VjAttention *attention);
 
 #endif

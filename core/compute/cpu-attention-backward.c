@@ -1,6 +1,7 @@
 /* Attention backward on the CPU. An item of work is one key/value head of one segment; the scores of a block of query rows
  * are made again from the forward pass's lse, over all keys. */
 #include "compute/attention.h"
+#include "compute/bf16.h"
 
 /* Scores of one row [0, width) become probabilities exp (score - lse): zero outside [first, last). */
 VJ_CLONES static void
@@ -23,8 +24,8 @@ score_gradient_row (float *t, const float *p, gsize width, float delta, float sc
     v_store (t + j, v_load (p + j) * (v_load (t + j) - delta) * scale);
 }
 
-VJ_CLONES static float
-dot_row (const float *x, const float *y, gsize n)
+VJ_CLONES float
+vj_cpu_dot (const float *x, const float *y, gsize n)
 {
   V sum = v_set (0);
   gsize i = 0;
@@ -64,7 +65,7 @@ backward_block (const VjAttention *a, const VjAttentionSegment *s, gsize head, g
     gsize first, last;
     key_range (a, s, row + i, &first, &last);
     probability_row (k->p + i * width, width, first, last, a->scale, CF (a->lse)[(row + i) * a->heads + head]);
-    score_gradient_row (k->t + i * width, k->p + i * width, width, dot_row (dout + i * ld, out + i * ld, dim), a->scale);
+    score_gradient_row (k->t + i * width, k->p + i * width, width, vj_cpu_dot (dout + i * ld, out + i * ld, dim), a->scale);
   }
   pack_plain (q, a->ld_q, n, dim, k->queries);
   pack_plain (dout, ld, n, dim, k->douts);
@@ -99,5 +100,9 @@ void
 vj_cpu_attention_backward (void *device, const VjAttention *attention)
 {
   Call call = { device, attention };
+  if (attention->numbers == VJ_NUMBERS_BF16) {
+    vj_bf16_attention_backward (call.cpu, attention);
+    return;
+  }
   vj_pool_run (call.cpu->pool, attention->n_segments * attention->kv_heads, attend_backward, &call);
 }

@@ -390,3 +390,38 @@ vj_cpu_sum_rows (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *su
   Sum t = { rows, cols, rows * cols < CHUNK ? cols : MAX ((gsize) 64, (cols / 4 + 15) / 16 * 16), CF (x), F (sum) };
   vj_pool_run (cpu->pool, (cols + t.slice - 1) / t.slice, sum_slice, &t);
 }
+
+/* -- dropout --------------------------------------------------------------- */
+
+typedef struct {
+  gsize cols;
+  float scale;
+  guint32 bound, salt;
+  const gint32 *seeds;
+  const float *x;
+  float *y;
+  gboolean add;
+} Dropout;
+
+VJ_CLONES static void
+dropout_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  const Dropout *t = data;
+  for (gsize r = first; r < first + n; r++) {
+    const float *x = t->x + r * t->cols;
+    float *y = t->y + r * t->cols;
+    guint32 seed = t->seeds == NULL ? 0 : (guint32) t->seeds[r];
+    for (gsize c = 0; c < t->cols; c++) {
+      gboolean kept = t->seeds == NULL || vj_dropout_bits (seed, t->salt, (guint32) c) >> 8 >= t->bound;
+      y[c] = (kept ? t->scale * x[c] : 0) + (t->add ? y[c] : 0);
+    }
+  }
+}
+
+void
+vj_cpu_dropout (void *device, gsize rows, gsize cols, float rate, float scale, const VjI32 *seeds, guint32 salt, const VjF32 *x,
+                VjF32 *y, gboolean add)
+{
+  Dropout t = { cols, scale, (guint32) (rate * 0x1p24f), salt, CI (seeds), CF (x), F (y), add };
+  vj_cpu_rows (device, rows, rows_of (cols), dropout_rows, &t);
+}

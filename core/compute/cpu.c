@@ -112,22 +112,26 @@ vj_cpu_rows (VjCpu *cpu, gsize rows, gsize chunk, VjCpuRows work, void *data)
 
 /* -- memory ---------------------------------------------------------------- */
 
+/* Untouched memory of the system is zero already, and takes no place until something is written to it. Before what is
+ * handed out stands the address that free wants. */
 static void *
 cpu_alloc (G_GNUC_UNUSED void *device, gsize bytes, GError **error)
 {
-  void *memory = NULL;
-  if (bytes > G_MAXSSIZE || posix_memalign (&memory, 64, MAX (bytes, 64)) != 0) {
+  void *memory = bytes > G_MAXSSIZE ? NULL : calloc (1, bytes + 128);
+  if (memory == NULL) {
     vj_fail (error, VJ_EXIT_LIMIT, "compute: 'memory': %" G_GSIZE_FORMAT " bytes cannot be allocated: out of memory; lower the batch or use a smaller model", bytes);
     return NULL;
   }
-  memset (memory, 0, MAX (bytes, 64));
-  return memory;
+  void **aligned = (void **) (((guintptr) memory + 127) & ~(guintptr) 63);
+  aligned[-1] = memory;
+  return aligned;
 }
 
 static void
 cpu_release (G_GNUC_UNUSED void *device, void *memory)
 {
-  free (memory);
+  if (memory != NULL)
+    free (((void **) memory)[-1]);
 }
 
 static void
@@ -189,6 +193,7 @@ const VjComputeOps vj_compute_cpu = {
   .add_matrix_rows = vj_cpu_add_matrix_rows,
   .add_rows_backward = vj_cpu_add_rows_backward,
   .copy_2d = vj_cpu_copy_2d,
+  .dropout = vj_cpu_dropout,
   .sum_rows = vj_cpu_sum_rows,
   .cross_entropy = vj_cpu_cross_entropy,
   .sum_squares = vj_cpu_sum_squares,

@@ -103,6 +103,8 @@ void vj_cpu_add_rows_backward (void *device, gsize rows, gsize cols, const VjF32
                                const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate);
 void vj_cpu_copy_2d (void *device, gsize rows, gsize cols, const VjF32 *from, gsize ld_from, gsize step_from, VjF32 *to,
                      gsize ld_to, gsize step_to, gboolean add);
+void vj_cpu_dropout (void *device, gsize rows, gsize cols, float rate, float scale, const VjI32 *seeds, guint32 salt, const VjF32 *x,
+                     VjF32 *y, gboolean add);
 void vj_cpu_sum_rows (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *sum);
 
 /* -- loss and optimizer: cpu-train.c -- */

@@ -443,6 +443,17 @@ ref_copy_2d (G_GNUC_UNUSED void *device, gsize rows, gsize cols, const VjF32 *fr
 }
 
 static void
+ref_dropout (G_GNUC_UNUSED void *device, gsize rows, gsize cols, float rate, float scale, const VjI32 *seeds, guint32 salt, const VjF32 *x,
+             VjF32 *y, gboolean add)
+{
+  for (gsize r = 0; r < rows; r++)
+    for (gsize c = 0; c < cols; c++) {
+      gboolean dropped = seeds != NULL && vj_dropout_bits ((guint32) CI (seeds)[r], salt, (guint32) c) >> 8 < (guint32) (rate * 0x1p24f);
+      F (y)[r * cols + c] = (dropped ? 0 : scale * CF (x)[r * cols + c]) + (add ? F (y)[r * cols + c] : 0);
+    }
+}
+
+static void
 ref_sum_rows (G_GNUC_UNUSED void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *sum)
 {
   for (gsize c = 0; c < cols; c++) {
@@ -522,6 +533,7 @@ const VjComputeOps vj_compute_ref = {
   .add_matrix_rows = ref_add_matrix_rows,
   .add_rows_backward = ref_add_rows_backward,
   .copy_2d = ref_copy_2d,
+  .dropout = ref_dropout,
   .sum_rows = ref_sum_rows,
   .cross_entropy = ref_cross_entropy,
   .sum_squares = ref_sum_squares,

@@ -46,7 +46,7 @@ typedef struct {
 typedef struct VjScheduler VjScheduler;
 
 struct VjEngine {
-  char *dir;
+  char *dir; /* of config, tokenizer and weights: an adapter's base */
   VjMllama *model;
   const VjMllamaConfig *config; /* the model's */
   VjTokenizer *tokenizer;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/json.h"
+#include "engine/mllama/adapter.h"
 
 /* Part of the identity: raised whenever the same prompt, options and seed would give another text. */
 #define GENERATION_VERSION "vjrun generation 1"
@@ -138,10 +139,10 @@ check_parts (const VjEngine *engine, GError **error)
 }
 
 static gboolean
-open_parts (VjEngine *engine, const VjEngineConfig *config, GError **error)
+open_parts (VjEngine *engine, const char *dir, const VjEngineConfig *config, GError **error)
 {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  engine->model = vj_mllama_open (engine->dir, config->compute, config->threads, config->dtype, error);
+  engine->model = vj_mllama_open (dir, config->compute, config->threads, config->dtype, error);
   if (engine->model == NULL)
     return FALSE;
   engine->config = vj_mllama_peek_config (engine->model);
@@ -183,11 +184,10 @@ vj_engine_open (const char *dir, const VjEngineConfig *config, GError **error)
   g_autoptr (VjEngine) engine = g_new0 (VjEngine, 1);
   if (config == NULL)
     config = &usual;
-  engine->dir = g_strdup (dir);
   vj_image_store_init (&engine->images);
   vj_prefix_store_init (&engine->prefixes);
   engine->scheduler = vj_scheduler_new ();
-  if (!open_parts (engine, config, error) || !vj_engine_plan_memory (engine, config, error))
+  if ((engine->dir = vj_mllama_base_dir (dir, error)) == NULL || !open_parts (engine, dir, config, error) || !vj_engine_plan_memory (engine, config, error))
     return NULL;
   engine->longest_token = find_longest_token (engine->tokenizer);
   engine->summary = describe (engine);

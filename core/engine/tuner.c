@@ -1,6 +1,7 @@
 /* Fine-tuning: chats and pixels become token ids and tiles for the trainer of the model's family. See
  * vj/engine.h. Preprocessed images are kept under their digest, as long as they fit a fixed budget. */
 #include "engine/chat.h"
+#include "engine/mllama/adapter.h"
 #include "engine/mllama/train.h"
 #include "engine/preprocess.h"
 
@@ -62,11 +63,14 @@ VjTuner *
 vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config, const guint64 *init_seed, GError **error)
 {
   g_autoptr (VjTuner) tuner = g_new0 (VjTuner, 1);
-  g_autofree char *tokenizer = g_build_filename (dir, "tokenizer.json", NULL), *preprocess = vj_preprocess_file (dir);
+  g_autofree char *base = vj_mllama_base_dir (dir, error); /* an adapter has only weights of its own */
+  if (base == NULL)
+    return NULL;
+  g_autofree char *tokenizer = g_build_filename (base, "tokenizer.json", NULL), *preprocess = vj_preprocess_file (base);
   tuner->tiles = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, tiles_free);
   if ((tuner->trainer = vj_mllama_trainer_open (dir, engine == NULL ? NULL : engine->compute, engine == NULL ? 0 : engine->threads, engine == NULL ? NULL : engine->dtype, config, init_seed, error)) == NULL ||
-      (tuner->tokenizer = vj_tokenizer_load (tokenizer, error)) == NULL || !vj_chat_recognise (dir, tuner->tokenizer, &tuner->chat, error) ||
-      !vj_preprocess_load (preprocess, &tuner->preprocess, error) || !check_parts (dir, tuner, error))
+      (tuner->tokenizer = vj_tokenizer_load (tokenizer, error)) == NULL || !vj_chat_recognise (base, tuner->tokenizer, &tuner->chat, error) ||
+      !vj_preprocess_load (preprocess, &tuner->preprocess, error) || !check_parts (base, tuner, error))
     return NULL;
   return g_steal_pointer (&tuner);
 }
@@ -178,8 +182,20 @@ vj_tuner_restore (VjTuner *tuner, const char *file, GError **error)
   return vj_mllama_trainer_restore (tuner->trainer, file, error);
 }
 
+gboolean
+vj_tuner_fits (const VjTuner *tuner, const char *file, gboolean *ret_fits, GError **error)
+{
+  return vj_mllama_trainer_fits (tuner->trainer, file, ret_fits, error);
+}
+
 guint64
 vj_tuner_steps (const VjTuner *tuner)
 {
   return vj_mllama_trainer_steps (tuner->trainer);
+}
+
+VjTunerMemory
+vj_tuner_memory (const VjTuner *tuner)
+{
+  return vj_mllama_trainer_memory (tuner->trainer);
 }

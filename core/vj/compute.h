@@ -20,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_COMPUTE_ABI 2
+#define VJ_COMPUTE_ABI 3
 
 /* Names of computes that need no plugin: the fastest there is; the host's own, with its best kernel of bf16 products or a
  * named one; the plain-C reference. */
@@ -42,6 +42,22 @@ static inline VjI32 *
 vj_i32_at (const VjI32 *base, gsize elements)
 {
   return base == NULL ? NULL : (VjI32 *) ((guintptr) base + elements * 4);
+}
+
+/* 32 random bits for one element of `dropout`: the finalizer of MurmurHash3 (Appleby), over the row's seed and the
+ * product's salt, then over the column. */
+static inline guint32
+vj_dropout_mix (guint32 x)
+{
+  x = (x ^ x >> 16) * 0x85ebca6bu;
+  x = (x ^ x >> 13) * 0xc2b2ae35u;
+  return x ^ x >> 16;
+}
+
+static inline guint32
+vj_dropout_bits (guint32 seed, guint32 salt, guint32 column)
+{
+  return vj_dropout_mix (vj_dropout_mix (seed ^ salt * 0x9e3779b9u) ^ column * 0x27d4eb2fu);
 }
 
 /* A weight matrix prepared for `linear`, in whatever form the backend likes best. */
@@ -81,7 +97,7 @@ typedef struct {
   const VjAttentionSegment *segments; /* host memory, read during the call; no row in two segments */
   gsize heads, kv_heads, head_dim;
   float scale;
-  VjNumbers numbers;          /* forward: VJ_NUMBERS_BF16 lets q, k, v and the weights of v be rounded to bf16 */
+  VjNumbers numbers;          /* VJ_NUMBERS_BF16 lets what products multiply be rounded to bf16: q, k, v, dout, the softmax, its gradient */
   const VjF32 *q;             /* [R, H D], leading dimension ld_q */
   gsize ld_q, ld_kv;
   const VjI32 *first, *last;  /* [R]; first NULL: 0, last NULL: kv_count. An empty range gives zeros. */
@@ -208,6 +224,10 @@ typedef struct {
   /* to[r ld_to + c step_to] = from[r ld_from + c step_from] (+ what was there, when `add`). */
   void (*copy_2d) (void *device, gsize rows, gsize cols, const VjF32 *from, gsize ld_from, gsize step_from, VjF32 *to,
                    gsize ld_to, gsize step_to, gboolean add);
+  /* y[r, c] = scale x[r, c] (+ what was there, when `add`), contiguous; x may be y. With `seeds` [R] an element is 0
+   * instead when the upper 24 bits of vj_dropout_bits (seeds[r], salt, c) are below rate 2^24 (rate in [0, 1)). */
+  void (*dropout) (void *device, gsize rows, gsize cols, float rate, float scale, const VjI32 *seeds, guint32 salt, const VjF32 *x,
+                   VjF32 *y, gboolean add);
   /* sum[C] += sum over rows of x[R, C] (contiguous). */
   void (*sum_rows) (void *device, gsize rows, gsize cols, const VjF32 *x, VjF32 *sum);
 

@@ -43,7 +43,8 @@ typedef struct {
 } VjEngineConfig;
 
 /* Opens the Hugging Face model directory `dir` (config.json, *.safetensors, tokenizer.json,
- * preprocessor_config.json, optional generation_config.json). Every fault of a hostile directory
+ * preprocessor_config.json, optional generation_config.json), or a LoRA adapter in PEFT's layout (adapter_config.json,
+ * adapter_model.safetensors), which names such a directory as its base and is merged into it in memory. Every fault of a hostile directory
  * is VJ_EXIT_DATA; a model, batch or memory limit that the machine's memory cannot hold is
  * VJ_EXIT_LIMIT, before it is tried. Free with vj_engine_free. */
 VJ_API VjEngine *vj_engine_open (const char *dir, const VjEngineConfig *config, GError **error);
@@ -132,11 +133,30 @@ typedef enum {
   VJ_FREEZE_TEXT = 1 << 2    /* self-attention layers, norms, embeddings, head */
 } VjFreeze;
 
+/* Linear layers by the last name of their modules, as Hugging Face calls them; fc1, fc2 and the projector are vision's. */
+#define VJ_LORA_TARGETS \
+  "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "fc1", "fc2", "multi_modal_projector"
+
+/* Low-rank adaptation (Hu et al., 2021), as PEFT computes it: y = x w^T + alpha / rank (drop (x) A^T) B^T. A starts uniform in
+ * +-1 / sqrt (inputs), B at zero. Only A and B are trained; the weights stay in their files, as they are stored. */
+typedef struct {
+  guint rank;                 /* 0: none, all weights are trained                                             */
+  double alpha;               /* above 0                                                                      */
+  double dropout;             /* [0, 1): of each input of A; drawn from seed, step, example and place         */
+  const char *const *targets; /* NULL-terminated, of VJ_LORA_TARGETS; borrowed while opening                  */
+  guint parts;                /* VjFreeze bits: where targets are looked for                                  */
+  guint64 seed;               /* of A's start and of dropout                                                  */
+  gboolean adapter;           /* vj_tuner_save writes A and B in PEFT's layout instead of the merged model    */
+} VjLoraConfig;
+
 /* AdamW (Loshchilov and Hutter, 2019), decoupled decay on matrices only. */
 typedef struct {
   double beta1, beta2, epsilon, weight_decay;
   double max_grad_norm; /* 0: no clipping */
-  guint freeze;         /* VjFreeze bits */
+  guint freeze;         /* VjFreeze bits: no gradient is made for these parts, no moments kept */
+  gboolean recompute;   /* of the layers' activations only the outputs are kept, the rest is made again in backward; the
+                         * same bits, in less memory and a fifth to a third more time */
+  VjLoraConfig lora;
 } VjTunerConfig;
 
 /* A conversation whose assistant messages are the targets: the loss counts their tokens and the
@@ -155,9 +175,18 @@ typedef struct {
   gboolean finite;  /* FALSE: the step was not applied */
 } VjTunerStep;
 
-/* Opens `dir` for training; weights, gradients and moments are kept in f32, `engine->dtype` says what products
- * multiply. With `init_seed` not NULL the weights are drawn anew from it and
- * the directory needs no *.safetensors. */
+/* Bytes, after the steps so far. */
+typedef struct {
+  gsize trained;     /* what is trained, its gradients and moments, f32        */
+  gsize held;        /* copies of weights that stay as they are                */
+  gsize mapped;      /* weights that stay and are used where they lie in files */
+  gsize activations; /* of the largest micro-batch                             */
+} VjTunerMemory;
+
+/* Opens `dir` for training. What is trained, its gradients and moments are f32; weights that stay as they are lie in their
+ * files where they can. `engine->dtype` says what products multiply. With `init_seed` not NULL the weights are drawn anew
+ * from it and the directory needs no *.safetensors. `dir` may hold an adapter in PEFT's layout: with a LoRA of the same
+ * rank, scale and layers its training goes on; else it is merged first. */
 VJ_API VjTuner *vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config,
                                const guint64 *init_seed, GError **error);
 VJ_API void vj_tuner_free (VjTuner *tuner);
@@ -168,13 +197,18 @@ VJ_API gboolean vj_tuner_step (VjTuner *tuner, const VjTunerExample *examples, g
                                VjTunerStep *ret_step, GError **error);
 
 /* Writes a model directory that `transformers` opens: weights as `dtype` ("bf16" or "f32"), every other
- * file copied from the opened directory. `dir` must not exist; it appears whole or not at all. */
+ * file copied from the opened directory. With lora.adapter: one that PEFT opens, adapter_config.json and
+ * adapter_model.safetensors (f32), whose base is the opened directory by its absolute path. `dir` must not exist; it
+ * appears whole or not at all. */
 VJ_API gboolean vj_tuner_save (VjTuner *tuner, const char *dir, const char *dtype, GError **error);
 
-/* The full training state (f32 weights, moments, step), for exact resume. The file appears whole or not at all. */
+/* The full training state (what is trained in f32, moments, step; weights that are in no file), for exact resume. The file appears whole or not at all. */
 VJ_API gboolean vj_tuner_checkpoint (const VjTuner *tuner, const char *file, GError **error);
 VJ_API gboolean vj_tuner_restore (VjTuner *tuner, const char *file, GError **error);
+/* Whether a checkpoint holds all that is trained here: one of other parts or of a LoRA does not. */
+VJ_API gboolean vj_tuner_fits (const VjTuner *tuner, const char *file, gboolean *ret_fits, GError **error);
 VJ_API guint64 vj_tuner_steps (const VjTuner *tuner); /* steps applied so far */
+VJ_API VjTunerMemory vj_tuner_memory (const VjTuner *tuner);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjEngine, vj_engine_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjTuner, vj_tuner_free)

@@ -4,11 +4,13 @@
  *
  * Resume is exact. The order follows from the run's stream and the epoch; the checkpoint holds weights,
  * moments and the number of steps applied; a small file beside it holds what that number does not
- * tell: the count it began from and the steps that were left out. */
+ * tell: the count it began from, the steps that were left out, and the returns to a checkpoint, each of
+ * which lowers the learning rate from there on. */
 #include <vj/engine.h>
 #include <vj/plugin.h>
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,13 +21,17 @@ static const char *const precisions[] = {VJ_ENGINE_DTYPES, NULL};
 static const char *const schedules[] = {"cosine", "linear", "constant", NULL};
 static const char *const parts[] = {"vision", "cross", "text", NULL};
 static const guint part_bits[] = {VJ_FREEZE_VISION, VJ_FREEZE_CROSS, VJ_FREEZE_TEXT};
-enum { NON_FINITE_STOP, NON_FINITE_SKIP };
-static const char *const policies[] = {"stop", "skip", NULL};
+enum { NON_FINITE_STOP, NON_FINITE_SKIP, NON_FINITE_ROLLBACK };
+static const char *const policies[] = {"stop", "skip", "rollback", NULL};
+static const char *const lora_targets[] = {VJ_LORA_TARGETS, NULL};
+enum { SAVE_MERGED, SAVE_ADAPTER };
+static const char *const saves[] = {"merged", "adapter", NULL};
+static const char *const checkpointings[] = {"none", "layers", NULL};
 
 typedef struct {
-  int64_t epochs, batch_size, accumulate, schedule, precision, threads, checkpoint_every, non_finite, max_skips;
-  double learning_rate, warmup_ratio, min_lr_ratio, weight_decay, beta1, beta2, epsilon, max_grad_norm;
-  char **freeze, *compute;
+  int64_t epochs, batch_size, accumulate, schedule, precision, threads, checkpoint_every, non_finite, max_skips, lora_rank, save, checkpointing;
+  double learning_rate, warmup_ratio, min_lr_ratio, weight_decay, beta1, beta2, epsilon, max_grad_norm, rollback_rate, lora_alpha, lora_dropout;
+  char **freeze, *compute, **lora_targets, **lora_parts;
 } Sft;
 
 static const VjOption options[] = {
@@ -41,9 +47,17 @@ static const VjOption options[] = {
   VJ_OPTION_REAL (Sft, beta2, "0.999", 0, 0.999999, "", "AdamW's decay of the mean squared gradient."),
   VJ_OPTION_REAL (Sft, epsilon, "1e-8", 1e-16, 1, "", "AdamW's term against division by zero."),
   VJ_OPTION_REAL (Sft, max_grad_norm, "1", 0, 1e9, "", "Gradients are scaled down to this norm; 0 means they are not."),
-  VJ_OPTION_LIST (Sft, freeze, NULL, parts, "Parts of the model that stay as they are."),
-  VJ_OPTION_CHOICE (Sft, non_finite, "stop", policies, "After a loss or gradient that is not finite: stop the run, or leave the step out."),
-  VJ_OPTION_INT (Sft, max_skips, "10", 1, 1e6, "steps", "With non_finite: skip, the run stops after this many steps left out in a row."),
+  VJ_OPTION_LIST (Sft, freeze, NULL, parts, "Parts of the model that stay as they are: no gradient is made for them and no moments are kept."),
+  VJ_OPTION_INT (Sft, lora_rank, "0", 0, 4096, "", "Rank of LoRA's factors A and B, which are trained in place of the weights; 0 trains the weights themselves."),
+  VJ_OPTION_REAL (Sft, lora_alpha, "16", 1e-6, 1e6, "", "Factors count with alpha / rank."),
+  VJ_OPTION_REAL (Sft, lora_dropout, "0", 0, 0.999, "", "Share of the inputs of A that is dropped in training."),
+  VJ_OPTION_LIST (Sft, lora_targets, "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj", lora_targets, "Layers that get factors, as Hugging Face calls them; fc1, fc2 and multi_modal_projector are the vision part's."),
+  VJ_OPTION_LIST (Sft, lora_parts, "text,cross", parts, "Parts of the model in which those layers are looked for."),
+  VJ_OPTION_CHOICE (Sft, save, "merged", saves, "With lora_rank: a whole model with the factors merged into its weights, or the factors alone, f32, in PEFT's layout, with the model trained from as their base."),
+  VJ_OPTION_CHOICE (Sft, checkpointing, "none", checkpointings, "Gradient checkpointing; layers: only what a layer puts out is kept and the rest made again in backward: the same bits in less memory, in a fifth to a third more time."),
+  VJ_OPTION_CHOICE (Sft, non_finite, "stop", policies, "After a loss or gradient that is not finite: stop the run; leave the step out; or go back to the last checkpoint and on with a lower learning rate."),
+  VJ_OPTION_INT (Sft, max_skips, "10", 1, 1e6, "steps", "The run stops after this many steps left out in a row (non_finite: skip, rollback) or returns in all (rollback)."),
+  VJ_OPTION_REAL (Sft, rollback_rate, "0.5", 0.01, 0.99, "", "With non_finite: rollback, what the learning rate is multiplied by at each return."),
   VJ_OPTION_INT (Sft, checkpoint_every, "200", 0, 1e9, "steps", "Steps between checkpoints; 0 means only at the end."),
   VJ_OPTION_STRING (Sft, compute, "auto", "Compute plugin that does the arithmetic."),
   VJ_OPTION_CHOICE (Sft, precision, "auto", precisions, "Numbers that products multiply; auto: bf16 where the weights are stored in it and the machine is fast at it. Weights and sums are f32."),
@@ -53,18 +67,19 @@ static const VjOption options[] = {
 
 /* -- where training stands ---------------------------------------------------------- */
 
-/* begun: the tuner's step count at the course's first step; skipped: numbers of steps left out, from 0, in order. */
+/* begun: the tuner's step count at the course's first step; skipped: numbers of steps left out, from 0, in order;
+ * returned: numbers of the steps at which training went back to a checkpoint. */
 typedef struct {
   guint64 begun, total;
-  GArray *skipped; /* of guint64 */
+  GArray *skipped, *returned; /* of guint64 */
 } Journal;
 
 #define JOURNAL_LIMIT (64u << 20) /* bytes: a line for each step left out */
 
 static char *
-journal_file (VjCourse *course)
+beside_checkpoint (VjCourse *course, const char *suffix)
 {
-  return g_strconcat (vj_course_checkpoint (course), ".journal", NULL);
+  return g_strconcat (vj_course_checkpoint (course), suffix, NULL);
 }
 
 /* Appends durably, before anything that depends on the line is written. */
@@ -80,6 +95,22 @@ journal_write (const char *file, gboolean append, const char *line, GError **err
                         file, g_strerror (cause));
 }
 
+static void
+journal_skip (Journal *journal, guint64 step)
+{
+  if (journal->skipped->len == 0 || step > g_array_index (journal->skipped, guint64, journal->skipped->len - 1))
+    g_array_append_val (journal->skipped, step);
+}
+
+/* Step `step` led back to before step `to`: what was left out after it is tried again, at the new rate. */
+static void
+journal_return (Journal *journal, guint64 step, guint64 to)
+{
+  g_array_append_val (journal->returned, step);
+  while (journal->skipped->len > 0 && g_array_index (journal->skipped, guint64, journal->skipped->len - 1) >= to)
+    g_array_set_size (journal->skipped, journal->skipped->len - 1);
+}
+
 static gboolean
 journal_read (const char *file, Journal *journal, GError **error)
 {
@@ -88,17 +119,20 @@ journal_read (const char *file, Journal *journal, GError **error)
   int used = 0;
   if (text == NULL)
     return vj_fail (error, VJ_EXIT_STORE, "sft: '%s': cannot read: %s; remove the checkpoint beside it to train anew", file, cause->message);
-  guint64 begun, total, step;
+  guint64 begun, total, step, to;
   if (sscanf (text, "begun %" G_GUINT64_FORMAT " total %" G_GUINT64_FORMAT "\n%n", &begun, &total, &used) != 2 || used == 0)
     return vj_fail (error, VJ_EXIT_STORE, "sft: '%s': broken; remove the checkpoint beside it to train anew", file);
   if (total != journal->total)
     return vj_fail (error, VJ_EXIT_STORE, "sft: '%s': the checkpoint belongs to a course of %" G_GUINT64_FORMAT
                     " steps, this one has %" G_GUINT64_FORMAT "; remove the checkpoint to train anew", file, total, journal->total);
   journal->begun = begun;
-  for (const char *at = text + used; sscanf (at, "skipped %" G_GUINT64_FORMAT "\n%n", &step, &used) == 1; at += used)
-    if (journal->skipped->len == 0 || step > g_array_index (journal->skipped, guint64, journal->skipped->len - 1))
-      g_array_append_val (journal->skipped, step);
-  return TRUE;
+  for (const char *at = text + used;; at += used) /* a line that a kill cut short is the last, and nothing depends on it yet */
+    if (used = 0, sscanf (at, "skipped %" G_GUINT64_FORMAT "\n%n", &step, &used) == 1 && used > 0)
+      journal_skip (journal, step);
+    else if (used = 0, sscanf (at, "returned %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT "\n%n", &step, &to, &used) == 2 && used > 0)
+      journal_return (journal, step, to);
+    else
+      return TRUE;
 }
 
 /* The next step to make, from the number of steps applied: those left out so far are added. A step that was
@@ -203,25 +237,74 @@ typedef struct {
   VjCourse *course;
   VjTuner *tuner;
   Journal journal;
-  char *journal_file;
+  char *journal_file, *back_file;
   guint64 per_epoch, next; /* steps of an epoch; the next step to make, over the whole course */
+  guint64 kept, kept_steps; /* the next step, and the tuner's count, when the last checkpoint was written */
   size_t examples, per_step;
   gint64 skips_in_a_row;
+  GPtrArray *orders;       /* of the examples, by epoch */
 } Training;
 
+static guint
+bits_of (char **names)
+{
+  guint bits = 0;
+  for (guint i = 0; i < G_N_ELEMENTS (part_bits); i++)
+    if (names && g_strv_contains ((const char *const *) names, parts[i]))
+      bits |= part_bits[i];
+  return bits;
+}
+
 static VjTuner *
-open_tuner (const Sft *self, VjCourse *course, GError **error)
+open_tuner (const Sft *self, VjRun *run, VjCourse *course, GError **error)
 {
   VjEngineConfig engine = {.compute = self->compute, .dtype = precisions[self->precision], .threads = (guint) self->threads};
   VjTunerConfig config = {.beta1 = self->beta1, .beta2 = self->beta2, .epsilon = self->epsilon,
-                          .weight_decay = self->weight_decay, .max_grad_norm = self->max_grad_norm};
+                          .weight_decay = self->weight_decay, .max_grad_norm = self->max_grad_norm,
+                          .freeze = bits_of (self->freeze), .recompute = self->checkpointing == 1};
   uint64_t seed = 0;
   gboolean fresh = vj_course_fresh (course, &seed);
   guint64 init_seed = seed;
-  for (guint i = 0; i < G_N_ELEMENTS (part_bits); i++)
-    if (self->freeze && g_strv_contains ((const char *const *) self->freeze, parts[i]))
-      config.freeze |= part_bits[i];
+  config.lora = (VjLoraConfig){.rank = (guint) self->lora_rank, .alpha = self->lora_alpha, .dropout = self->lora_dropout,
+                               .targets = (const char *const *) self->lora_targets, .parts = bits_of (self->lora_parts),
+                               .adapter = self->save == SAVE_ADAPTER};
+  if (self->lora_rank > 0) /* drawn before the orders, and only then: a course without LoRA keeps its orders */
+    config.lora.seed = vj_run_random (run, G_MAXUINT32);
   return vj_tuner_open (vj_course_model (course), &engine, &config, fresh ? &init_seed : NULL, error);
+}
+
+/* A checkpoint to go back to. One that a stop put before it goes first: from there training comes here again. */
+static gboolean
+keep_checkpoint (Training *t, GError **error)
+{
+  g_unlink (t->back_file);
+  t->kept = t->next;
+  t->kept_steps = vj_tuner_steps (t->tuner);
+  return vj_tuner_checkpoint (t->tuner, vj_course_checkpoint (t->course), error);
+}
+
+/* A stop may come anywhere, and must not change where a return leads: that checkpoint is put aside. */
+static gboolean
+keep_for_resume (Training *t, GError **error)
+{
+  const char *checkpoint = vj_course_checkpoint (t->course);
+  if (t->opt->non_finite == NON_FINITE_ROLLBACK && t->next != t->kept && !g_file_test (t->back_file, G_FILE_TEST_EXISTS)
+      && g_rename (checkpoint, t->back_file) != 0)
+    return vj_fail (error, VJ_EXIT_STORE, "sft: '%s': cannot be renamed: %s; mend the rights, then run again", checkpoint, g_strerror (errno));
+  return vj_tuner_checkpoint (t->tuner, checkpoint, error);
+}
+
+/* Begins from the state of the course before, where that is one of the same kind. */
+static gboolean
+take_state (Training *t, const char *state, GError **error)
+{
+  gboolean fits;
+  if (!vj_tuner_fits (t->tuner, state, &fits, error))
+    return FALSE;
+  if (fits)
+    return vj_tuner_restore (t->tuner, state, error);
+  vj_run_log (t->run, "sft: the course before trained other weights: this one begins from its model, with fresh moments");
+  return TRUE;
 }
 
 /* Goes on from this course's checkpoint, or begins from the state of the course before. */
@@ -229,46 +312,108 @@ static gboolean
 find_position (Training *t, GError **error)
 {
   const char *checkpoint = vj_course_checkpoint (t->course), *state = vj_course_state (t->course);
-  if (g_file_test (checkpoint, G_FILE_TEST_EXISTS)) {
-    if (!journal_read (t->journal_file, &t->journal, error) || !vj_tuner_restore (t->tuner, checkpoint, error))
+  gboolean aside = g_file_test (t->back_file, G_FILE_TEST_EXISTS), there = g_file_test (checkpoint, G_FILE_TEST_EXISTS);
+  if (aside || there) {
+    if (!journal_read (t->journal_file, &t->journal, error) || !vj_tuner_restore (t->tuner, aside ? t->back_file : checkpoint, error))
+      return FALSE;
+    t->kept_steps = vj_tuner_steps (t->tuner);
+    t->kept = t->next = journal_position (&t->journal, t->kept_steps);
+    if (aside && there && !vj_tuner_restore (t->tuner, checkpoint, error))
       return FALSE;
     t->next = journal_position (&t->journal, vj_tuner_steps (t->tuner));
     vj_run_log (t->run, "sft: goes on at step %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT, t->next + 1, t->journal.total);
     return TRUE;
   }
-  if (state && !vj_tuner_restore (t->tuner, state, error))
+  if (state && !take_state (t, state, error))
     return FALSE;
   t->journal.begun = vj_tuner_steps (t->tuner);
   g_autofree char *line = g_strdup_printf ("begun %" G_GUINT64_FORMAT " total %" G_GUINT64_FORMAT "\n", t->journal.begun, t->journal.total);
-  return journal_write (t->journal_file, FALSE, line, error);
+  return journal_write (t->journal_file, FALSE, line, error)
+         && (t->opt->non_finite != NON_FINITE_ROLLBACK || keep_checkpoint (t, error)); /* there is always one to go back to */
 }
 
-/* A step that was not applied: ends the run, or is written down and left out. */
+/* -- steps that are not finite --------------------------------------------------------- */
+
 static gboolean
-left_out (Training *t, const VjTunerStep *step, GError **error)
+has_returned (const Training *t, guint64 step)
+{
+  for (guint i = 0; i < t->journal.returned->len; i++)
+    if (g_array_index (t->journal.returned, guint64, i) == step)
+      return TRUE;
+  return FALSE;
+}
+
+/* From the same state the same comes again, so a lower rate is what a return changes; it cannot help where nothing was
+ * applied since the checkpoint, and did not where the step failed again: there the step is left out. */
+static gboolean
+can_return (const Training *t)
+{
+  return t->opt->non_finite == NON_FINITE_ROLLBACK && vj_tuner_steps (t->tuner) != t->kept_steps && !has_returned (t, t->next);
+}
+
+static gboolean
+go_back (Training *t, GError **error)
+{
+  g_autofree char *line = g_strdup_printf ("returned %" G_GUINT64_FORMAT " to %" G_GUINT64_FORMAT "\n", t->next, t->kept);
+  vj_run_log (t->run, "sft: step %" G_GUINT64_FORMAT ": not finite; back to step %" G_GUINT64_FORMAT " with %g of the learning rate", t->next + 1,
+              t->kept + 1, pow (t->opt->rollback_rate, t->journal.returned->len + 1));
+  /* The line comes last: what is resumed without it comes to the same step, and back, again. */
+  gboolean aside = g_file_test (t->back_file, G_FILE_TEST_EXISTS);
+  const char *checkpoint = vj_course_checkpoint (t->course);
+  if (!vj_tuner_restore (t->tuner, aside ? t->back_file : checkpoint, error) || (aside && !vj_tuner_checkpoint (t->tuner, checkpoint, error))
+      || !journal_write (t->journal_file, TRUE, line, error))
+    return FALSE;
+  g_unlink (t->back_file);
+  journal_return (&t->journal, t->next, t->kept);
+  t->next = t->kept;
+  return TRUE;
+}
+
+/* A step that was not applied: ends the run, leads back, or is written down and left out. */
+static gboolean
+not_applied (Training *t, const VjTunerStep *step, gboolean *ret_back, GError **error)
 {
   g_autofree char *line = g_strdup_printf ("skipped %" G_GUINT64_FORMAT "\n", t->next);
-  if (t->opt->non_finite == NON_FINITE_STOP || ++t->skips_in_a_row >= t->opt->max_skips)
+  *ret_back = can_return (t);
+  if (t->opt->non_finite == NON_FINITE_STOP || ++t->skips_in_a_row >= t->opt->max_skips
+      || (*ret_back && t->journal.returned->len >= t->opt->max_skips))
     return vj_fail (error, VJ_EXIT_NONFINITE, "sft: step %" G_GUINT64_FORMAT ": loss %g, gradient norm %g: not finite; the step was not "
-                    "applied; lower learning_rate or max_grad_norm, or set non_finite: skip", t->next + 1, step->loss, step->grad_norm);
+                    "applied; lower learning_rate or max_grad_norm, or set non_finite: skip or rollback", t->next + 1, step->loss, step->grad_norm);
+  if (*ret_back)
+    return go_back (t, error);
   vj_run_log (t->run, "sft: step %" G_GUINT64_FORMAT ": not finite, left out", t->next + 1);
+  journal_skip (&t->journal, t->next);
   return journal_write (t->journal_file, TRUE, line, error);
+}
+
+/* -- the course ---------------------------------------------------------------------------- */
+
+static void
+tell_memory (const Training *t)
+{
+  VjTunerMemory memory = vj_tuner_memory (t->tuner);
+  const double mib = 1 << 20;
+  vj_run_log (t->run, "sft: memory: %.1f MiB for what is trained, %.1f MiB of other weights (%.1f MiB more where they lie in their files), %.1f MiB of activations",
+              (double) memory.trained / mib, (double) memory.held / mib, (double) memory.mapped / mib, (double) memory.activations / mib);
 }
 
 static gboolean
 make_step (Training *t, const guint32 *order, size_t n, GError **error)
 {
-  double rate = learning_rate_at (t->opt, t->next, t->journal.total);
+  double rate = learning_rate_at (t->opt, t->next, t->journal.total) * pow (t->opt->rollback_rate, t->journal.returned->len);
   VjTunerStep step = {0};
+  gboolean back = FALSE;
   Batch batch;
   if (!batch_init (&batch, t->course, order, n, error))
     return FALSE;
   gboolean ok = vj_tuner_step (t->tuner, (const VjTunerExample *) (gpointer) batch.examples->data, batch.examples->len, rate, &step, error);
   batch_done (&batch);
-  if (!ok || (!step.finite && !left_out (t, &step, error)))
+  if (!ok || (!step.finite && !not_applied (t, &step, &back, error)))
     return FALSE;
   if (step.finite)
     t->skips_in_a_row = 0;
+  if (back)
+    return TRUE;
   t->next++;
   vj_course_step (t->course, t->next, t->journal.total, step.loss, rate, step.grad_norm);
   return TRUE;
@@ -279,8 +424,8 @@ static gboolean
 after_step (Training *t, GError **error)
 {
   gboolean stopping = vj_run_stopping (t->run);
-  gboolean due = t->opt->checkpoint_every && t->next % (guint64) t->opt->checkpoint_every == 0;
-  if ((due || stopping) && !vj_tuner_checkpoint (t->tuner, vj_course_checkpoint (t->course), error))
+  gboolean due = t->opt->checkpoint_every && t->next != t->kept && t->next % (guint64) t->opt->checkpoint_every == 0;
+  if ((due && !keep_checkpoint (t, error)) || (stopping && !due && !keep_for_resume (t, error)))
     return FALSE;
   if (stopping)
     return vj_fail (error, VJ_EXIT_INTERRUPTED, "sft: stopped after step %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT
@@ -288,20 +433,33 @@ after_step (Training *t, GError **error)
   return TRUE;
 }
 
-static gboolean
-make_epochs (Training *t, GError **error)
+/* The order of an epoch. They are drawn one after another, each from the one before, and kept: training may go back. */
+static const guint32 *
+order_of (Training *t, guint64 epoch)
 {
   guint32 n = (guint32) t->examples;
-  g_autofree guint32 *order = g_new (guint32, n);
-  for (guint32 i = 0; i < n; i++)
-    order[i] = i;
-  for (guint64 epoch = 0; epoch < (guint64) t->opt->epochs; epoch++) {
+  while (t->orders->len <= epoch) {
+    guint32 *order = g_new (guint32, n);
+    for (guint32 i = 0; i < n; i++)
+      order[i] = t->orders->len == 0 ? i : ((const guint32 *) t->orders->pdata[t->orders->len - 1])[i];
     shuffle (t->run, order, n);
-    while (t->next < (epoch + 1) * t->per_epoch) {
-      size_t from = (size_t) (t->next % t->per_epoch) * t->per_step;
-      if (!make_step (t, order + from, MIN (t->per_step, t->examples - from), error) || !after_step (t, error))
-        return FALSE;
-    }
+    g_ptr_array_add (t->orders, order);
+  }
+  return t->orders->pdata[epoch];
+}
+
+static gboolean
+make_steps (Training *t, GError **error)
+{
+  for (gboolean told = FALSE; t->next < t->journal.total;) {
+    size_t from = (size_t) (t->next % t->per_epoch) * t->per_step;
+    if (!make_step (t, order_of (t, t->next / t->per_epoch) + from, MIN (t->per_step, t->examples - from), error))
+      return FALSE;
+    if (!told)
+      tell_memory (t);
+    told = TRUE;
+    if (!after_step (t, error))
+      return FALSE;
   }
   return TRUE;
 }
@@ -309,9 +467,7 @@ make_epochs (Training *t, GError **error)
 static gboolean
 run_course (Training *t, GError **error)
 {
-  const char *checkpoint = vj_course_checkpoint (t->course);
-  return find_position (t, error) && make_epochs (t, error)
-         && vj_tuner_checkpoint (t->tuner, checkpoint, error)
+  return find_position (t, error) && make_steps (t, error) && keep_checkpoint (t, error)
          && vj_tuner_save (t->tuner, vj_course_output (t->course), vj_course_dtype (t->course), error);
 }
 
@@ -327,14 +483,20 @@ sft_train (void *instance, VjRun *run, VjCourse *course, GError **error)
     return TRUE;
   t.per_epoch = (t.examples + t.per_step - 1) / t.per_step;
   t.journal.total = t.per_epoch * (guint64) self->epochs;
-  if (!(t.tuner = open_tuner (self, course, error)))
+  if (!(t.tuner = open_tuner (self, run, course, error)))
     return FALSE;
   t.journal.skipped = g_array_new (FALSE, FALSE, sizeof (guint64));
-  t.journal_file = journal_file (course);
+  t.journal.returned = g_array_new (FALSE, FALSE, sizeof (guint64));
+  t.orders = g_ptr_array_new_with_free_func (g_free);
+  t.journal_file = beside_checkpoint (course, ".journal");
+  t.back_file = beside_checkpoint (course, ".back");
   gboolean ok = run_course (&t, error);
   vj_tuner_free (t.tuner);
   g_array_unref (t.journal.skipped);
+  g_array_unref (t.journal.returned);
+  g_ptr_array_unref (t.orders);
   g_free (t.journal_file);
+  g_free (t.back_file);
   return ok;
 }
 

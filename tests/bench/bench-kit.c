@@ -120,12 +120,13 @@ read_cases (const char *file, GError **error)
 gboolean
 bench_options_init (BenchOptions *options, int argc, char **argv, GError **error)
 {
-  char *compute = NULL;
+  char *compute = NULL, *dtype = NULL;
   int threads = 0, max_batch = 0, tokens = 16, draws = 1, freeze = 0;
   double temperature = 0;
   const GOptionEntry entries[] = {
     {"threads", 0, 0, G_OPTION_ARG_INT, &threads, "Threads (default: all processors)", "N"},
     {"compute", 0, 0, G_OPTION_ARG_STRING, &compute, "Compute plugin (default auto)", "NAME"},
+    {"dtype", 0, 0, G_OPTION_ARG_STRING, &dtype, "What products multiply: auto, bf16, f32 (default auto)", "NAME"},
     {"max-batch", 0, 0, G_OPTION_ARG_INT, &max_batch, "Sequences decoded together (default: the engine chooses)", "N"},
     {"tokens", 0, 0, G_OPTION_ARG_INT, &tokens, "Tokens generated per reply, at most (default 16)", "N"},
     {"draws", 0, 0, G_OPTION_ARG_INT, &draws, "Draws of each prompt (default 1)", "N"},
@@ -143,7 +144,7 @@ bench_options_init (BenchOptions *options, int argc, char **argv, GError **error
   vj_compute_set_find (find_compute, NULL);
   *options = (BenchOptions) { .row = g_strdup (argv[1]), .model = g_strdup (argv[2]), .tokens = (guint) tokens,
                               .draws = (guint) draws, .temperature = temperature, .freeze = (guint) freeze,
-                              .engine = { compute, (guint) threads, 0, (guint) max_batch } };
+                              .engine = { .compute = compute, .threads = (guint) threads, .max_batch = (guint) max_batch, .dtype = dtype } };
   return (options->cases = read_cases (argv[3], error)) != NULL;
 }
 
@@ -153,6 +154,7 @@ bench_options_done (BenchOptions *options)
   g_free (options->row);
   g_free (options->model);
   g_free ((char *) options->engine.compute);
+  g_free ((char *) options->engine.dtype);
   g_clear_pointer (&options->cases, g_ptr_array_unref);
 }
 

@@ -107,6 +107,9 @@ rows_and_elements (Bench *b)
   CALL (copy_2d, ROWS, COLS, wide, 6 * COLS, 6, y, COLS, 1, TRUE);
   CALL (copy_2d, 1, ROWS * COLS, y, ROWS * COLS, 1, dy, ROWS * COLS, 1, FALSE);
   result (b, dy, ROWS * COLS);
+  CALL (dropout, ROWS, COLS, 0.4f, 1.5f, whole (b, ROWS, 0, 1 << 30), 3, y, dy, TRUE);
+  CALL (dropout, ROWS, COLS, 0, 0.5f, NULL, 0, dy, dy, FALSE);
+  result (b, dy, ROWS * COLS);
 }
 
 /* More elements than one turn of the largest grid takes. */

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The reverse check: model directories that this project's trainer saved open in transformers, with the same logits.
+"""The reverse check: model directories that this project's trainer saved open in transformers, and adapters in PEFT, with the
+same logits.
 
     make tests/peers/save-mllama      # in the build tree
     /path/to/venv/bin/python tests/peers/check_mllama_reverse.py SRCDIR BUILDDIR
 
 For each checkpoint of tests/vectors/mllama the helper program trains two steps, saves the model as f32 and as bf16,
 and writes its own logits of every case; transformers loads what was saved (no key missing, none unexpected) and must
-give the same. Prints the figures; exits 1 when one is above 1e-4 (bf16 weights are exact in f32, so both are held to it).
+give the same. An adapter is put on its base by peft.PeftModel.from_pretrained, every one of its tensors taken. Prints the figures; exits 1 when one is above 1e-4 (bf16 weights are exact in f32, so both are held to it).
 """
 import json, pathlib, subprocess, sys, tempfile
 import torch
@@ -35,17 +36,33 @@ def inputs_of(config, expected, n):
     return out
 
 
+def open_adapter(folder, saved):
+    from peft import PeftModel, get_peft_model_state_dict
+    from make_lora_vectors import load_base
+    model = PeftModel.from_pretrained(load_base(folder), saved).eval()
+    written, taken = load_file(saved / "adapter_model.safetensors"), get_peft_model_state_dict(model)
+    assert set(written) == set(taken), set(written) ^ set(taken)
+    assert all(torch.equal(written[key], taken[key]) for key in written)
+    return model
+
+
+def open_saved(folder, saved):
+    if saved.name == "adapter":
+        return open_adapter(folder, saved)
+    model, info = MllamaForConditionalGeneration.from_pretrained(saved, dtype=torch.float32, output_loading_info=True, attn_implementation="eager")
+    faults = {k: v for k, v in info.items() if v}
+    assert not faults, faults
+    return model
+
+
 def main(source, build):
     worst_of_all = 0
     for folder in sorted((pathlib.Path(source) / "tests/vectors/mllama").iterdir()):
         expected = load_file(folder / "expected.safetensors")
         with tempfile.TemporaryDirectory() as tmp:
             subprocess.run([f"{build}/tests/peers/save-mllama", folder, tmp], check=True)
-            for dtype in ("f32", "bf16"):
-                saved = pathlib.Path(tmp) / dtype
-                model, info = MllamaForConditionalGeneration.from_pretrained(saved, dtype=torch.float32, output_loading_info=True, attn_implementation="eager")
-                faults = {k: v for k, v in info.items() if v}
-                assert not faults, faults
+            for dtype in ("f32", "bf16", "adapter"):
+                model = open_saved(folder, pathlib.Path(tmp) / dtype)
                 ours = load_file(pathlib.Path(tmp) / f"{dtype}.logits")
                 worst = 0
                 for key, logits in ours.items():

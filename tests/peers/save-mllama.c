@@ -1,6 +1,6 @@
 /* Helper of check_mllama_reverse.py: save-mllama VECTORS-FOLDER OUTPUT trains two steps, saves OUTPUT/f32 and
  * OUTPUT/bf16, and writes the logits after each case's last token, by the saved weights, to OUTPUT/f32.logits and
- * OUTPUT/bf16.logits. */
+ * OUTPUT/bf16.logits; then two steps of LoRA on all linear layers, saved as OUTPUT/adapter with OUTPUT/adapter.logits. */
 #include "tests/engine/mllama-cases.h"
 
 #include <stdio.h>
@@ -42,6 +42,21 @@ write_logits (const Model *model, const char *dir, GError **error)
   vj_safetensors_save (file, tensors, model->n, NULL, error);
 }
 
+static void
+save_adapter (const Model *model, const char *from, const char *to, const VjMllamaExample *examples, GError **error)
+{
+  static const char *const targets[] = { VJ_LORA_TARGETS, NULL };
+  VjTunerConfig config = { .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.1, .max_grad_norm = 1,
+                           .lora = { .rank = 3, .alpha = 5, .dropout = 0.1, .targets = targets, .parts = 7, .seed = 2, .adapter = TRUE } };
+  g_autoptr (VjMllamaTrainer) trainer = vj_mllama_trainer_open (from, "cpu", 2, "f32", &config, NULL, error);
+  for (guint i = 0; i < 2 && trainer != NULL && *error == NULL; i++) {
+    VjTunerStep step;
+    vj_mllama_trainer_step (trainer, examples, model->n, 0.01, &step, error);
+  }
+  if (*error == NULL && vj_mllama_trainer_save (trainer, to, VJ_DTYPE_F32, error))
+    write_logits (model, to, error);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -69,6 +84,9 @@ main (int argc, char **argv)
     die (error);
     write_logits (&model, bf16, &error);
   }
+  die (error);
+  g_autofree char *adapter = g_build_filename (argv[2], "adapter", NULL);
+  save_adapter (&model, argv[1], adapter, examples, &error);
   die (error);
   model_done (&model);
   return 0;

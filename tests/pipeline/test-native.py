@@ -23,6 +23,22 @@ def test_run(tap, top):
     return run_dir
 
 
+def test_adapter(tap, top):
+    """The same with LoRA, its factors kept alone: a small directory beside its base, which evaluation and `vjrun judge` open."""
+    run_dir = os.path.join(top, "adapter")
+    result = harness.run(RECIPE, run_dir, *SMALL, "--set", "iteration.questions.0.count=40", "--set", "iteration.train.lora_rank=4", "--set",
+                         "iteration.train.lora_dropout=0.1", "--set", "iteration.train.save=adapter", "--set", "iteration.train.checkpointing=layers")
+    tap.check(result.returncode == 0 and "iteration 1" in result.stdout, "with LoRA it runs", result.stderr)
+    model = os.path.join(run_dir, "models", "iteration-1")
+    names = sorted(os.listdir(model))
+    tap.check(names == ["adapter_config.json", "adapter_model.safetensors"], "and leaves the adapter alone", names)
+    with open(os.path.join(model, "adapter_config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    tap.check(os.path.samefile(config["base_model_name_or_path"], os.path.join(harness.SOURCE, "models", "vj-tiny")) and config["r"] == 4,
+              "which names its base", config)
+    test_judge(tap, run_dir)
+
+
 def test_judge(tap, run_dir):
     images = os.path.join(run_dir, "export", "images")
     image = os.path.join(images, sorted(os.listdir(images))[0])
@@ -63,6 +79,7 @@ def main():
     test_judge(tap, run_dir)
     test_look(tap, run_dir)
     test_gate(tap, top)
+    test_adapter(tap, top)
     keep.cleanup()
     tap.done()
 

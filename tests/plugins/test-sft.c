@@ -16,8 +16,12 @@ struct VjTuner {
 static struct {
   GString *log;      /* "abc@rate " per step: first letters of the examples' targets */
   guint64 bad_from, bad_to; /* calls of vj_tuner_step in [from, to) are not finite */
+  guint64 also_bad;         /* and this one; 0: none */
   guint64 calls;
-  guint freeze, saved, opened_fresh;
+  guint freeze, saved, opened_fresh, recompute;
+  VjLoraConfig lora;
+  guint64 poison;     /* hash of weights from which on steps are not finite; 0: none. A lower rate goes round it */
+  gboolean unlike;    /* the state of the course before is of another kind */
   gint stop, stop_after; /* stop_after: calls until a stop is asked for; 0: never */
 } notes;
 
@@ -29,6 +33,11 @@ vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfi
   tuner->weights = init_seed ? *init_seed : 1;
   notes.freeze = config->freeze;
   notes.opened_fresh = init_seed != NULL;
+  notes.recompute = config->recompute;
+  notes.lora = config->lora;
+  notes.lora.targets = NULL;
+  for (guint i = 0; config->lora.rank > 0 && config->lora.targets[i] != NULL; i++)
+    g_string_append_printf (notes.log, "%s ", config->lora.targets[i]);
   return tuner;
 }
 
@@ -41,7 +50,7 @@ vj_tuner_free (VjTuner *tuner)
 gboolean
 vj_tuner_step (VjTuner *tuner, const VjTunerExample *examples, gsize n, double learning_rate, VjTunerStep *ret_step, GError **error)
 {
-  gboolean finite = notes.calls < notes.bad_from || notes.calls >= notes.bad_to;
+  gboolean finite = (notes.calls < notes.bad_from || notes.calls >= notes.bad_to) && (notes.also_bad == 0 || notes.calls != notes.also_bad) && (notes.poison == 0 || tuner->weights != notes.poison);
   (void) error;
   notes.calls++;
   if (notes.stop_after && notes.calls >= (guint64) notes.stop_after)
@@ -81,6 +90,21 @@ vj_tuner_restore (VjTuner *tuner, const char *file, GError **error)
     return FALSE;
   memcpy (tuner, text, sizeof *tuner);
   return TRUE;
+}
+
+gboolean
+vj_tuner_fits (const VjTuner *tuner, const char *file, gboolean *ret_fits, GError **error)
+{
+  (void) tuner, (void) file, (void) error;
+  *ret_fits = !notes.unlike;
+  return TRUE;
+}
+
+VjTunerMemory
+vj_tuner_memory (const VjTuner *tuner)
+{
+  (void) tuner;
+  return (VjTunerMemory){0};
 }
 
 guint64
@@ -215,6 +239,113 @@ test_resume_is_exact (void)
   }
 }
 
+/* The weights after `steps` steps of the course "abcdefgh": where the second run is to meet a step that is not finite. */
+static guint64
+weights_after (guint steps)
+{
+  g_autofree char *file = bench_file ("x", "", -1), *folder = g_path_get_dirname (file), *state = g_build_filename (folder, "state", NULL), *text = NULL;
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_TRAINER, "sft", "epochs", "2", "batch_size", "2", "learning_rate", "1", NULL);
+  set_up ();
+  notes.stop_after = (gint) steps;
+  g_autofree char *stopped = train (bench, file, "abcdefgh", NULL, NULL);
+  g_assert_true (g_file_get_contents (state, &text, NULL, NULL));
+  guint64 weights = ((const VjTuner *) (gpointer) text)->weights;
+  remove_output (file, TRUE);
+  bench_done_with (file);
+  return weights;
+}
+
+/* A step that is not finite from the weights of five steps: training goes back to the checkpoint of four, and on with half
+ * the rate, so it never comes there again. Stopped anywhere and resumed, it ends with the same weights. */
+static void
+test_rollback (void)
+{
+  guint64 poison = weights_after (5);
+  g_autofree char *whole = NULL;
+  for (gint stop = 0; stop < 10; stop++) {
+    g_autofree char *file = bench_file ("x", "", -1);
+    g_autoptr (Bench) bench = bench_new (VJ_ROLE_TRAINER, "sft", "epochs", "2", "batch_size", "2", "learning_rate", "1", "checkpoint_every", "2",
+                                         "non_finite", "rollback", NULL);
+    size_t last = 0;
+    set_up ();
+    notes.poison = poison;
+    notes.stop_after = stop;
+    g_autofree char *first = train (bench, file, "abcdefgh", NULL, &last);
+    if (stop == 0) {
+      g_auto (GStrv) steps = g_strsplit (g_strchomp (notes.log->str), " ", -1);
+      g_assert_cmpuint (g_strv_length (steps), ==, 10); /* the sixth failed; the fifth and sixth were made again */
+      g_assert_true (strncmp (steps[4], steps[6], 3) == 0 && strncmp (steps[5], steps[7], 3) == 0);
+      double before = g_ascii_strtod (strchr (steps[4], '@') + 1, NULL), after = g_ascii_strtod (strchr (steps[6], '@') + 1, NULL);
+      g_assert_cmpfloat_with_epsilon (after, before / 2, 1e-3);
+      whole = g_strdup (first);
+    } else {
+      g_assert_true (g_str_has_prefix (first, "error 130: "));
+      notes.stop_after = 0;
+      g_autofree char *second = train (bench, file, "abcdefgh", NULL, &last);
+      g_assert_cmpstr (second, ==, whole);
+    }
+    g_assert_cmpuint (last, ==, 8);
+    remove_output (file, TRUE);
+    bench_done_with (file);
+  }
+}
+
+/* What no rate cures: a step that fails from the checkpoint's own state, or again after a return, is left out; and when
+ * nothing is finite any more, the run ends. */
+static void
+test_rollback_ends (void)
+{
+  g_autofree char *file = bench_file ("x", "", -1), *folder = g_path_get_dirname (file), *journal = g_build_filename (folder, "state.journal", NULL), *text = NULL;
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_TRAINER, "sft", "epochs", "1", "batch_size", "1", "checkpoint_every", "0", "non_finite", "rollback",
+                                       "max_skips", "4", NULL);
+  set_up ();
+  notes.bad_from = 0, notes.bad_to = 1; /* the first step, from the start's own state */
+  g_autofree char *first = train (bench, file, "abcd", NULL, NULL);
+  g_assert_true (g_file_get_contents (journal, &text, NULL, NULL));
+  g_assert_nonnull (strstr (text, "skipped 0\n"));
+  g_assert_null (strstr (text, "returned"));
+  remove_output (file, TRUE);
+  set_up ();
+  notes.bad_from = 2, notes.bad_to = 3, notes.also_bad = 5; /* the third step, and when it is made again */
+  g_autofree char *second = train (bench, file, "abcd", NULL, NULL);
+  g_clear_pointer (&text, g_free);
+  g_assert_true (g_file_get_contents (journal, &text, NULL, NULL));
+  g_assert_nonnull (strstr (text, "returned 2 to 0\nskipped 2\n"));
+  remove_output (file, TRUE);
+  set_up ();
+  notes.bad_from = 2, notes.bad_to = G_MAXUINT64;
+  g_autofree char *third = train (bench, file, "abcdefgh", NULL, NULL);
+  g_assert_true (g_str_has_prefix (third, "error 9: sft: step "));
+  bench_done_with (file);
+}
+
+/* The options reach the engine; LoRA's seed is drawn, and leaves the orders of a course without it alone. */
+static void
+test_lora_options (void)
+{
+  g_autofree char *file = bench_file ("x", "", -1);
+  g_autoptr (Bench) plain = bench_new (VJ_ROLE_TRAINER, "sft", "batch_size", "2", NULL);
+  g_autoptr (Bench) lora = bench_new (VJ_ROLE_TRAINER, "sft", "batch_size", "2", "lora_rank", "8", "lora_alpha", "4", "lora_dropout", "0.25", "lora_targets",
+                                      "q_proj,fc1", "lora_parts", "vision,cross", "save", "adapter", "checkpointing", "layers", NULL);
+  set_up ();
+  g_autofree char *first = train (plain, file, "abcd", NULL, NULL);
+  g_assert_cmpuint (notes.lora.rank, ==, 0);
+  g_assert_cmpuint (notes.recompute, ==, 0);
+  remove_output (file, TRUE);
+  set_up ();
+  g_autofree char *second = train (lora, file, "abcd", NULL, NULL);
+  g_assert_cmpuint (notes.lora.rank, ==, 8);
+  g_assert_cmpfloat (notes.lora.alpha, ==, 4);
+  g_assert_cmpfloat (notes.lora.dropout, ==, 0.25);
+  g_assert_cmpuint (notes.lora.parts, ==, VJ_FREEZE_VISION | VJ_FREEZE_CROSS);
+  g_assert_true (notes.lora.adapter);
+  g_assert_cmpuint (notes.lora.seed, >, 0);
+  g_assert_cmpuint (notes.recompute, ==, 1);
+  g_assert_true (g_str_has_prefix (notes.log->str, "q_proj fc1 "));
+  remove_output (file, TRUE);
+  bench_done_with (file);
+}
+
 static void
 test_not_finite (void)
 {
@@ -254,6 +385,10 @@ test_courses_follow (void)
   g_autofree char *alone = train (bench, file, "abcd", NULL, &last);
   g_assert_cmpstr (alone, !=, whole);
   remove_output (file, TRUE);
+  notes.unlike = TRUE; /* of another kind: begins from the model, as without it */
+  g_autofree char *unlike = train (bench, file, "abcd", state, &last);
+  g_assert_cmpstr (unlike, ==, alone);
+  remove_output (file, TRUE);
   bench_done_with (file);
 }
 
@@ -286,6 +421,9 @@ main (int argc, char **argv)
   g_test_add_func ("/plugins/sft/order-and-schedule", test_order_and_schedule);
   g_test_add_func ("/plugins/sft/resume-is-exact", test_resume_is_exact);
   g_test_add_func ("/plugins/sft/not-finite", test_not_finite);
+  g_test_add_func ("/plugins/sft/rollback", test_rollback);
+  g_test_add_func ("/plugins/sft/rollback-ends", test_rollback_ends);
+  g_test_add_func ("/plugins/sft/lora-options", test_lora_options);
   g_test_add_func ("/plugins/sft/courses-follow", test_courses_follow);
   g_test_add_func ("/plugins/sft/journal-is-a-file", test_journal_is_a_file);
   return g_test_run ();

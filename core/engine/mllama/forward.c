@@ -79,7 +79,7 @@ vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted)
   VjArena text = { 0 }, vision = { 0 };
   Pass pass = { 0 };
   layout (c, rows, rows, wanted, &text, &pass);
-  vj_net_images_layout (c, 1, FALSE, &vision, image);
+  vj_net_images_layout (c, 1, VJ_KEEP_NONE, &vision, image);
   vj_arena_take (&vision, image->token_rows * vj_mllama_kv_width (c));
   return 4 * MAX (text.used, vision.used);
 }

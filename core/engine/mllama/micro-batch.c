@@ -1,4 +1,5 @@
 /* One micro-batch of training: examples packed without padding, forward, loss, backward. See trainer.h. */
+#include "base/random.h"
 #include "engine/mllama/trainer.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ typedef struct {
   /* device */
   VjMllamaRows rows;
   VjMllamaText *layers;             /* [num_hidden_layers + 1]; the last one's x is the tower's output */
+  gsize taken[VJ_N_ROW_KINDS];      /* rows of each kind that dropout has seeds for */
   VjMllamaImages at;
   VjI32 *state_rows, *target_rows, *target_tokens;
   VjF32 *target_weights, *losses;
@@ -123,13 +125,24 @@ layout_rows (Batch *b, VjArena *arena)
   b->losses = vj_arena_take (arena, b->n_targets);
 }
 
+/* What a layer's products read but backward can make anew, for the layer or for all of them. */
 static void
-layout_layer (Batch *b, gboolean cross, VjF32 *x, VjMllamaText *t, VjArena *arena)
+layout_made (Batch *b, gsize rows, VjMllamaText *t, VjArena *arena)
+{
+  t->n1 = vj_arena_take (arena, rows * b->c->hidden_size);
+  t->n2 = vj_arena_take (arena, rows * b->c->hidden_size);
+  t->act = vj_arena_take (arena, rows * b->c->intermediate_size);
+}
+
+/* All but x and out, by which layers are joined. */
+static void
+layout_layer (Batch *b, gboolean cross, const VjMllamaText *made, VjMllamaText *t, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
   gsize H = c->hidden_size, F = c->intermediate_size, KV = kv_width (c), R = b->rows.rows, n = cross ? b->rows.image_rows : R;
-  *t = (VjMllamaText) { .x = x };
-  t->n1 = vj_arena_take (arena, n * H);
+  *t = (VjMllamaText) { .n1 = made->n1, .n2 = made->n2, .act = made->act };
+  if (!b->trainer->net.remake)
+    layout_made (b, n, t, arena);
   t->rstd1 = vj_arena_take (arena, n);
   t->qkv = vj_arena_take (arena, n * (cross ? H : H + 2 * KV));
   if (cross) {
@@ -145,11 +158,30 @@ layout_layer (Batch *b, gboolean cross, VjF32 *x, VjMllamaText *t, VjArena *aren
   t->att = vj_arena_take (arena, n * H);
   t->lse = vj_arena_take (arena, n * c->num_attention_heads);
   t->x2 = vj_arena_take (arena, R * H);
-  t->n2 = vj_arena_take (arena, n * H);
   t->rstd2 = vj_arena_take (arena, n);
   t->gu = vj_arena_take (arena, n * 2 * F);
-  t->act = vj_arena_take (arena, n * F);
-  t->out = vj_arena_take (arena, R * H);
+}
+
+/* When activations are made again in backward, layers of a kind share all but their outputs. */
+static void
+layout_layers (Batch *b, VjArena *arena)
+{
+  const VjMllamaConfig *c = b->c;
+  VjMllamaText shared[2], made = { 0 };
+  VjF32 *x = vj_arena_take (arena, b->rows.rows * c->hidden_size);
+  if (b->trainer->net.remake)
+    layout_made (b, b->rows.rows, &made, arena);
+  for (guint cross = 0; b->trainer->config.recompute && cross < 2; cross++)
+    layout_layer (b, cross == 1, &made, &shared[cross], arena);
+  for (guint l = 0; l < c->num_hidden_layers; l++) {
+    if (b->trainer->config.recompute)
+      b->layers[l] = shared[c->is_cross[l] ? 1 : 0];
+    else
+      layout_layer (b, c->is_cross[l], &made, &b->layers[l], arena);
+    b->layers[l].x = x;
+    b->layers[l].out = x = vj_arena_take (arena, b->rows.rows * c->hidden_size);
+  }
+  b->layers[c->num_hidden_layers].x = x;
 }
 
 static void
@@ -177,25 +209,26 @@ layout (Batch *b, VjArena *arena)
   VjAttentionSegment *segments = b->at.segments;
   layout_rows (b, arena);
   if (b->train_vision) {
-    vj_net_images_layout (c, b->images->len, TRUE, arena, &b->at);
+    vj_net_images_layout (c, b->images->len, b->trainer->config.recompute ? VJ_KEEP_OUTPUTS : VJ_KEEP_ALL, arena, &b->at);
     b->at.segments = segments;
     b->d_encoded = vj_arena_take (arena, b->at.token_rows * H);
     b->d_features = vj_arena_take (arena, b->at.token_rows * c->vision_hidden_size * (1 + (gsize) c->n_intermediate));
   }
   b->states = vj_arena_take (arena, b->n_states * H);
   b->d_states = vj_arena_take (arena, b->n_states * H);
-  VjF32 *x = vj_arena_take (arena, b->rows.rows * H);
-  for (guint l = 0; l < c->num_hidden_layers; l++) {
-    layout_layer (b, c->is_cross[l], x, &b->layers[l], arena);
-    x = b->layers[l].out;
-  }
-  b->layers[c->num_hidden_layers].x = x;
+  layout_layers (b, arena);
   VjF32 **rows[] = { &b->final, &b->normed, &b->d_normed, &b->d_final };
   for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
     *rows[i] = vj_arena_take (arena, b->n_targets * H);
   b->final_rstd = vj_arena_take (arena, b->n_targets);
   b->logits = vj_arena_take (arena, b->n_targets * c->vocab_size);
   layout_scratch (b, arena);
+  if (b->trainer->net.lora == NULL)
+    return;
+  b->taken[VJ_ROWS_TEXT] = b->rows.rows;
+  b->taken[VJ_ROWS_STATES] = b->n_states;
+  b->taken[VJ_ROWS_VISION] = b->train_vision ? b->at.rows : 0;
+  vj_net_lora_layout (b->trainer->plan, b->trainer->net.lora, b->taken, arena);
 }
 
 static gboolean
@@ -277,6 +310,27 @@ fill_targets (Batch *b, gsize targets)
   upload (b, b->target_weights, weights, at);
 }
 
+/* Seeds of dropout: for a row of text or states its example's number in the step and its place there, so that they do not
+ * depend on how the step is cut; images are those of the micro-batch, named by its first example. */
+static void
+fill_seeds (Batch *b)
+{
+  const VjMllamaTrainer *trainer = b->trainer;
+  gsize at[VJ_N_ROW_KINDS] = { 0 }, from[VJ_N_ROW_KINDS] = { 0, b->taken[0], b->taken[0] + b->taken[1] }, all = (gsize) b->c->max_num_tiles * b->c->n_patches;
+  g_autofree gint32 *seeds = g_new (gint32, from[2] + b->taken[2] + 1);
+  guint64 step = vj_random_seed_named (trainer->config.lora.seed, "dropout", NULL, trainer->steps);
+  for (gsize i = 0; i < b->n; i++) {
+    const gsize counts[2] = { b->examples[i]->n_tokens, b->examples[i]->n_images * all };
+    for (guint kind = 0; kind < 2; kind++)
+      for (gsize p = 0; p < counts[kind]; p++)
+        seeds[from[kind] + at[kind]++] = vj_lora_seed (step, kind, (guint64) (b->examples[i] - trainer->first), p);
+  }
+  for (gsize r = 0; r < b->taken[VJ_ROWS_VISION]; r++)
+    seeds[from[VJ_ROWS_VISION] + r] = vj_lora_seed (step, VJ_ROWS_VISION, (guint64) (b->examples[0] - trainer->first), r);
+  for (guint kind = 0; kind < VJ_N_ROW_KINDS; kind++)
+    upload (b, trainer->net.lora->seeds[kind], seeds + from[kind], b->taken[kind]);
+}
+
 /* -- images ---------------------------------------------------------------- */
 
 /* States of one image with the tower frozen. Always computed alone, so that its bits do not depend on when. */
@@ -288,12 +342,12 @@ encode_alone (Batch *b, const VjMllamaImage *image, GError **error)
   g_autofree VjMllamaImages *at = g_new (VjMllamaImages, 1);
   VjAttentionSegment segment;
   VjArena arena = { 0 };
-  vj_net_images_layout (b->c, 1, FALSE, &arena, at);
+  vj_net_images_layout (b->c, 1, VJ_KEEP_NONE, &arena, at);
   VjF32 *memory = ops->alloc (trainer->compute->device, arena.used * 4, error);
   if (memory == NULL)
     return NULL;
   arena = (VjArena) { memory, 0, arena.used };
-  vj_net_images_layout (b->c, 1, FALSE, &arena, at);
+  vj_net_images_layout (b->c, 1, VJ_KEEP_NONE, &arena, at);
   at->segments = &segment;
   gsize n = at->token_rows * b->c->hidden_size;
   VjF32 *states = NULL;
@@ -382,6 +436,23 @@ point_cross (Batch *b, const VjMllamaText *t)
 }
 
 static void
+forward_layer (Batch *b, guint l)
+{
+  const VjMllamaNet *net = &b->trainer->net;
+  const VjMllamaText *t = &b->layers[l];
+  if (b->c->is_cross[l]) {
+    if (b->n_states > 0)
+      vj_net_cross_states (net, l, b->n_states, b->states, t->k_raw, t->k_rstd, t->k, t->v);
+    point_cross (b, t);
+    vj_net_cross (net, l, &b->rows, t);
+  } else {
+    vj_net_self_begin (net, l, &b->rows, t);
+    point_self (b, t);
+    vj_net_self_end (net, l, &b->rows, t);
+  }
+}
+
+static void
 forward (Batch *b)
 {
   const VjMllamaNet *net = &b->trainer->net;
@@ -389,19 +460,8 @@ forward (Batch *b)
   void *device = net->compute->device;
   gsize H = b->c->hidden_size;
   vj_net_embed (net, &b->rows, b->layers[0].x);
-  for (guint l = 0; l < b->c->num_hidden_layers; l++) {
-    const VjMllamaText *t = &b->layers[l];
-    if (b->c->is_cross[l]) {
-      if (b->n_states > 0)
-        vj_net_cross_states (net, l, b->n_states, b->states, t->k_raw, t->k_rstd, t->k, t->v);
-      point_cross (b, t);
-      vj_net_cross (net, l, &b->rows, t);
-    } else {
-      vj_net_self_begin (net, l, &b->rows, t);
-      point_self (b, t);
-      vj_net_self_end (net, l, &b->rows, t);
-    }
-  }
+  for (guint l = 0; l < b->c->num_hidden_layers; l++)
+    forward_layer (b, l);
   ops->zero (device, b->final, b->n_targets * H * 4);
   ops->add_rows (device, b->n_targets, H, b->layers[b->c->num_hidden_layers].x, b->target_rows, VJ_GATE_NONE, NULL, b->final);
   ops->rms_norm (device, b->n_targets, H, b->c->rms_norm_eps, b->final, net->value[net->plan->norm], b->normed, b->final_rstd);
@@ -432,11 +492,14 @@ backward (Batch *b)
   ops->add_rows_backward (device, b->n_targets, H, NULL, b->target_rows, VJ_GATE_NONE, NULL, b->d_final, b->s.d, NULL);
   if (b->train_vision)
     ops->zero (device, b->d_states, b->n_states * H * 4);
-  for (guint l = b->c->num_hidden_layers; l-- > lowest_layer (b);)
+  for (guint l = b->c->num_hidden_layers; l-- > lowest_layer (b);) {
+    if (b->trainer->config.recompute && l + 1 < b->c->num_hidden_layers)
+      forward_layer (b, l);
     if (b->c->is_cross[l])
       vj_net_cross_backward (net, l, &b->rows, b->n_states, b->states, &b->layers[l], &b->s, b->train_vision ? b->d_states : NULL);
     else
       vj_net_self_backward (net, l, &b->rows, &b->layers[l], &b->s);
+  }
   ops->add_rows_backward (device, b->rows.rows, H, NULL, b->rows.tokens, VJ_GATE_NONE, NULL, b->s.d, vj_net_grad (net, net->plan->embed), NULL);
   if (!b->train_vision || b->n_states == 0)
     return;
@@ -454,6 +517,8 @@ run (Batch *b, gsize targets, double *loss, GError **error)
   if (!fill_rows (b, error))
     return FALSE;
   fill_targets (b, targets);
+  if (trainer->net.lora != NULL && trainer->net.lora->dropout > 0)
+    fill_seeds (b);
   if (!make_states (b, error))
     return FALSE;
   forward (b);

@@ -35,7 +35,6 @@ fail_finite (const VjMllamaPlan *plan, guint i, GError **error)
   return vj_fail (error, VJ_EXIT_DATA, "model: '%s': holds a value that is not finite: broken weights; fetch or export the model again", vj_mllama_plan_at (plan, i)->key);
 }
 
-/* Weight i as f32 on the host: a buffer of its n_elements. Free with g_free. */
 float *
 vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, GError **error)
 {
@@ -52,6 +51,16 @@ vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guin
     return NULL;
   }
   return g_steal_pointer (&values);
+}
+
+/* The same, with what an adapter adds. */
+static float *
+read_merged (const VjMllama *model, guint i, GError **error)
+{
+  float *values = vj_mllama_read_weight (model->plan, model->file, i, error);
+  if (values != NULL && model->adapter != NULL)
+    vj_mllama_adapter_merge (model->adapter, model->plan, i, values);
+  return values;
 }
 
 gboolean
@@ -90,7 +99,7 @@ is_mapped (const VjMllama *model, guint i)
   const VjMllamaPlan *plan = model->plan;
   const VjTensor *tensor = vj_mllama_plan_find (plan, model->file, i == plan->head && plan->tied ? plan->embed : i);
   return model->numbers == VJ_NUMBERS_BF16 && is_matrix (model, vj_mllama_plan_at (plan, i)) && tensor->dtype == VJ_DTYPE_BF16 &&
-         GPOINTER_TO_SIZE (tensor->data) % 2 == 0;
+         GPOINTER_TO_SIZE (tensor->data) % 2 == 0 && (model->adapter == NULL || vj_mllama_adapter_peek (model->adapter, i) == NULL);
 }
 
 /* The weight in bf16: in the file itself where it is stored so, else a rounded copy. */
@@ -104,7 +113,7 @@ bf16_weight (VjMllama *model, const VjTensor *tensor, guint i, GError **error)
     }
     return tensor->data;
   }
-  g_autofree float *values = vj_mllama_read_weight (model->plan, model->file, i, error);
+  g_autofree float *values = read_merged (model, i, error);
   if (values == NULL)
     return NULL;
   void *copy = g_malloc (vj_mllama_plan_at (model->plan, i)->n_elements * 2);
@@ -122,7 +131,7 @@ load_matrix (VjMllama *model, guint i, GError **error)
   g_autofree float *values = NULL;
   const void *host;
   if (model->numbers == VJ_NUMBERS_F32)
-    host = values = vj_mllama_read_weight (plan, model->file, i, error);
+    host = values = read_merged (model, i, error);
   else
     host = bf16_weight (model, vj_mllama_plan_find (plan, model->file, i == plan->head && plan->tied ? plan->embed : i), i, error);
   if (host == NULL)
@@ -194,10 +203,13 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
 {
   g_autoptr (VjMllama) model = g_new0 (VjMllama, 1);
   g_autofree VjMllamaConfig *config = g_new0 (VjMllamaConfig, 1);
-  model->dir = g_strdup (dir);
   model->copies = g_ptr_array_new_with_free_func (g_free);
+  if (!vj_mllama_adapter_open (dir, &model->adapter, error))
+    return NULL;
+  model->dir = g_strdup (dir = model->adapter == NULL ? dir : vj_mllama_adapter_peek_base (model->adapter));
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
       (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
+      (model->adapter != NULL && !vj_mllama_adapter_load (model->adapter, model->plan, error)) ||
       !vj_mllama_choose_numbers (model->plan, model->file, dtype, &model->numbers, error) ||
       (model->compute = vj_compute_open (compute, threads, error)) == NULL || !check_memory (dir, model, error))
     return NULL;
@@ -236,6 +248,7 @@ vj_mllama_free (VjMllama *model)
   g_free (model->net.value);
   g_free (model->net.matrix);
   g_clear_pointer (&model->copies, g_ptr_array_unref);
+  vj_mllama_adapter_free (model->adapter);
   vj_mllama_plan_free (model->plan);
   vj_safetensors_free (model->file);
   g_free (model->dir);
@@ -296,6 +309,8 @@ vj_mllama_peek_digest (VjMllama *model)
     for (gsize at = 0; at < bytes; at += 1 << 30) /* its length is signed */
       g_checksum_update (sum, (const guchar *) list[i].data + at, (gssize) MIN (bytes - at, (gsize) 1 << 30));
   }
+  if (model->adapter != NULL)
+    vj_mllama_adapter_digest (model->adapter, model->plan, sum);
   model->digest = g_strdup (g_checksum_get_string (sum));
   return model->digest;
 }
@@ -364,12 +379,12 @@ encode (VjMllama *model, const VjMllamaImage *image, GError **error)
   g_autofree VjMllamaImages *at = g_new (VjMllamaImages, 1);
   VjArena count = { 0 };
   VjAttentionSegment segment;
-  vj_net_images_layout (c, 1, FALSE, &count, at);
+  vj_net_images_layout (c, 1, VJ_KEEP_NONE, &count, at);
   gsize raw_size = at->token_rows * KV;
   vj_arena_take (&count, raw_size);
   if (!vj_mllama_reserve (model, count.used, error))
     return NULL;
-  vj_net_images_layout (c, 1, FALSE, &model->work, at);
+  vj_net_images_layout (c, 1, VJ_KEEP_NONE, &model->work, at);
   VjF32 *raw = vj_arena_take (&model->work, raw_size);
   at->segments = &segment;
   if (!vj_net_images_upload (&model->net, &image, at, error))

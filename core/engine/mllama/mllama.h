@@ -13,7 +13,9 @@ typedef struct VjMllama VjMllama;
 typedef struct VjMllamaVision VjMllamaVision;     /* one encoded image: cross-attention keys and values */
 typedef struct VjMllamaSequence VjMllamaSequence; /* one sequence with its cache */
 
-/* `compute`: name of a compute plugin, "auto" or NULL; `threads`: 0 = all processors; `dtype` as in VjEngineConfig.
+/* `dir`: a model, or an adapter (adapter.h), which is merged into copies of the weights it changes as they are loaded: a
+ * token costs what it did, memory grows by those weights in the numbers that products multiply.
+ * `compute`: name of a compute plugin, "auto" or NULL; `threads`: 0 = all processors; `dtype` as in VjEngineConfig.
  * bf16 weights stay in the mapped files. Every fault of the directory is VJ_EXIT_DATA. Free with vj_mllama_free. */
 VJ_API VjMllama *vj_mllama_open (const char *dir, const char *compute, guint threads, const char *dtype, GError **error);
 VJ_API void vj_mllama_free (VjMllama *model);

@@ -2,12 +2,14 @@
 #ifndef VJ_ENGINE_MLLAMA_MODEL_H
 #define VJ_ENGINE_MLLAMA_MODEL_H
 
+#include "engine/mllama/adapter.h"
 #include "engine/mllama/net.h"
 
 struct VjMllama {
   VjCompute *compute;
   VjMllamaPlan *plan;
   VjSafetensors *file;
+  VjMllamaAdapter *adapter; /* merged into the weights as they are loaded; NULL: none */
   VjNumbers numbers; /* of products */
   GPtrArray *copies; /* bf16 weights that cannot be used where they lie in the file; g_free */
   VjMllamaNet net;
@@ -39,6 +41,7 @@ gboolean vj_mllama_choose_numbers (const VjMllamaPlan *plan, const VjSafetensors
 /* Frees the spare caches and the host memory. */
 void vj_mllama_forget (VjMllama *model);
 
+/* Weight i of the file as f32 on the host: a buffer of its n_elements. Free with g_free. */
 float *vj_mllama_read_weight (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, GError **error);
 
 #endif

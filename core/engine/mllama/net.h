@@ -10,16 +10,40 @@
 #include "engine/mllama/mllama.h"
 #include "engine/mllama/weights.h"
 
+/* What the rows of a product stand for: each has dropout seeds of its own. */
+typedef enum { VJ_ROWS_TEXT, VJ_ROWS_STATES, VJ_ROWS_VISION, VJ_N_ROW_KINDS } VjMllamaRowKind;
+
+/* The trained factors of one weight [N, K]; a NULL: it has none. */
+typedef struct {
+  VjF32 *a, *b;   /* [rank, K], [N, rank] */
+  VjF32 *da, *db; /* their gradients      */
+} VjMllamaLora;
+
+typedef struct {
+  guint rank;
+  float scale, dropout;          /* alpha / rank; share of the input that is dropped                     */
+  VjMllamaLora *of;              /* [weights]                                                            */
+  VjI32 *seeds[VJ_N_ROW_KINDS];  /* per row, with dropout; these and the scratch are of one micro-batch  */
+  VjF32 *x, *h, *d;              /* scratch: [rows, K] with dropout, [rows, rank] each                   */
+} VjMllamaLoras;
+
 typedef struct {
   VjCompute *compute;   /* borrowed */
   VjMllamaPlan *plan;   /* borrowed */
   VjF32 **value;        /* [weights] device address, or NULL where only a matrix is kept */
-  VjMatrix **matrix;    /* [weights] for generation; NULL when training: products read `value` */
+  VjMatrix **matrix;    /* [weights]; training: NULL but for bf16 weights that stay as they are */
   VjNumbers numbers;    /* what products multiply */
-  VjF32 *grad;          /* training: flat gradient, laid out as the parameters; else NULL */
+  gboolean training;
+  VjF32 **grad;         /* training: [weights] device address of its gradient, NULL where none is made; else NULL */
+  gboolean *fresh;      /* training: [weights] the next product writes this weight's gradient, rather than adds to it */
+  gboolean remake;      /* training: layers share n1, n2 and act, and backward makes a layer's anew */
+  VjMllamaLoras *lora;  /* training: NULL without */
   VjF32 *rope;          /* [max_position_embeddings, D] */
-  guint freeze;         /* VjFreeze bits: no gradient is made for these parts */
+  VjF32 *wide;          /* training: VJ_WIDE_ELEMENTS, or a row, of a matrix as f32; NULL without matrices */
+  VjI32 *counts;        /* with it: 0, 1, 2, ... to the most rows of a matrix */
 } VjMllamaNet;
+
+#define VJ_WIDE_ELEMENTS ((gsize) 4 << 20)
 
 /* Bump allocation of device memory. With base NULL it only counts, so one layout function serves both the
  * sizing and the real pass. */
@@ -29,13 +53,6 @@ typedef struct {
 } VjArena;
 
 VjF32 *vj_arena_take (VjArena *arena, gsize elements);
-
-/* What the products of attention multiply: in training f32 always, forward as backward. */
-static inline VjNumbers
-vj_net_attention_numbers (const VjMllamaNet *net)
-{
-  return net->matrix != NULL ? net->numbers : VJ_NUMBERS_F32;
-}
 
 /* -- text ------------------------------------------------------------------ */
 
@@ -92,6 +109,24 @@ void vj_net_rope_table (const VjMllamaConfig *config, float *ret_table);
 gboolean vj_net_cross_ranges (const VjMllamaConfig *config, const guint32 *tokens, gsize n_tokens, const guint32 *tiles,
                               gsize n_images, gint32 *ret_first, gint32 *ret_last, gboolean *ret_seen);
 
+/* -- low-rank factors: lora.c ------------------------------------------------ */
+
+VjMllamaRowKind vj_net_row_kind (const VjMllamaPlan *plan, guint w);
+
+/* Scratch and seeds for a micro-batch with so many rows of each kind. */
+void vj_net_lora_layout (const VjMllamaPlan *plan, VjMllamaLoras *loras, const gsize counts[VJ_N_ROW_KINDS], VjArena *arena);
+
+/* The dropout seed of a row: from the step's seed, the row's kind, the example's number in the step and the place in it. */
+gint32 vj_lora_seed (guint64 step, guint64 kind, guint64 example, guint64 place);
+
+/* y (leading dimension ldy) += what the factors of w, if it has any, make of x. */
+void vj_net_lora (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, VjF32 *y, gsize ldy);
+/* Gradients of the factors are added to; dx as well, or NULL. */
+void vj_net_lora_backward (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, const VjF32 *dy, gsize ld_dy, VjF32 *dx);
+
+/* w[n, k] += scale b[n, rank] a[rank, k], on the host. */
+VJ_API void vj_lora_merge (const float *a, const float *b, gsize n, gsize k, guint rank, float scale, float *w);
+
 /* -- vision ---------------------------------------------------------------- */
 
 typedef struct {
@@ -107,8 +142,12 @@ typedef struct {
   VjF32 *out;
 } VjMllamaEnc;
 
+/* Of the layers' activations: none; all that backward reads; only each layer's output, the rest being made again. */
+typedef enum { VJ_KEEP_NONE, VJ_KEEP_ALL, VJ_KEEP_OUTPUTS } VjMllamaKeep;
+
 /* The images of one call. An image has T N token rows in the published order, then T P padding rows. */
 typedef struct {
+  VjMllamaKeep keep;
   gsize n_images, rows, token_rows, patch_rows; /* B = n T (N + P); n T N; n T (N - 1) */
   VjI32 *patch_index;    /* [n T N] row of the patch embedding, -1 for the class token  */
   VjI32 *class_index;    /* [n T N] 0 for the class token, else -1                       */
@@ -131,11 +170,13 @@ typedef struct {
 
 guint32 vj_net_padding (const VjMllamaConfig *config); /* P: padding rows of a tile, to a multiple of 8 */
 
-/* Lays the index arrays and activations of n images out; `keep` keeps what backward reads. */
-void vj_net_images_layout (const VjMllamaConfig *config, gsize n, gboolean keep, VjArena *arena, VjMllamaImages *ret_images);
+/* Lays the index arrays and activations of n images out. */
+void vj_net_images_layout (const VjMllamaConfig *config, gsize n, VjMllamaKeep keep, VjArena *arena, VjMllamaImages *ret_images);
 /* Checks the images and uploads indices and patches into the layout. */
 gboolean vj_net_images_upload (const VjMllamaNet *net, const VjMllamaImage *const *images, VjMllamaImages *at, GError **error);
 void vj_net_vision (const VjMllamaNet *net, const VjMllamaImages *at);
+/* One layer of it, from e->x to e->out. */
+void vj_net_vision_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gated, const VjMllamaImages *at, const VjMllamaEnc *e);
 
 /* -- backward -------------------------------------------------------------- */
 
@@ -151,10 +192,12 @@ typedef struct {
   VjF32 *raw;     /* [X, KV] */
 } VjMllamaScratch;
 
-VjF32 *vj_net_grad (const VjMllamaNet *net, guint w); /* address of a weight's gradient; NULL when frozen */
+VjF32 *vj_net_grad (const VjMllamaNet *net, guint w); /* address of a weight's gradient; NULL when it stays as it is */
 /* Of vj_net_linear with contiguous y: dw, db are added to unless frozen; dx is written, or NULL. */
 void vj_net_linear_backward (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joined, gssize bias,
                              const VjF32 *dy, VjF32 *dx);
+/* The same for one weight without a bias; dx is added to, or NULL. */
+void vj_net_linear_backward_add (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, const VjF32 *dy, VjF32 *dx);
 void vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t, const VjMllamaScratch *s);
 /* d_states [X, H] is added to, or NULL. */
 void vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, gsize n_states, const VjF32 *states,

@@ -3,61 +3,39 @@
 
 #include <math.h>
 
-VjF32 *
-vj_net_grad (const VjMllamaNet *net, guint w)
-{
-  const VjMllamaWeight *weight = vj_mllama_plan_at (net->plan, w);
-  return net->grad == NULL || (net->freeze >> weight->part & 1) ? NULL : vj_f32_at (net->grad, weight->offset);
-}
-
-/* y = x w^T:  dx = dy w (when wanted), dw += dy^T x. dy [rows, N] and x [rows, K] contiguous. */
-void
-vj_net_linear_backward (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joined, gssize bias,
-                        const VjF32 *dy, VjF32 *dx)
-{
-  const VjComputeOps *ops = net->compute->ops;
-  void *device = net->compute->device;
-  gsize n = 0, k = 0;
-  VjF32 *dw = vj_net_grad (net, w);
-  for (guint i = 0; i < joined; i++) {
-    const VjMllamaWeight *weight = vj_mllama_plan_at (net->plan, w + i);
-    n += weight->dims[0];
-    k = weight->n_elements / weight->dims[0];
-  }
-  if (rows == 0)
-    return;
-  if (dw != NULL) {
-    VjGemm gemm = { .ta = TRUE, .numbers = net->numbers, .m = n, .n = k, .k = rows, .a = dy, .lda = n, .b = x, .ldb = k, .beta = 1, .c = dw, .ldc = k };
-    ops->gemm (device, &gemm);
-    if (bias >= 0)
-      ops->sum_rows (device, rows, n, dy, vj_net_grad (net, (guint) bias));
-  }
-  if (dx != NULL) {
-    VjGemm gemm = { .numbers = net->numbers, .m = rows, .n = k, .k = n, .a = dy, .lda = n, .b = net->value[w], .ldb = k, .c = dx, .ldc = k };
-    ops->gemm (device, &gemm);
-  }
-}
-
 static void
 norm_backward (const VjMllamaNet *net, gsize rows, gsize cols, const VjF32 *x, guint w, const VjF32 *rstd, const VjF32 *dy, VjF32 *dx)
 {
   net->compute->ops->rms_norm_backward (net->compute->device, rows, cols, x, net->value[w], rstd, dy, dx, vj_net_grad (net, w));
 }
 
-static VjAttention
-attention (const VjMllamaConfig *c, const VjMllamaText *t)
+/* y as forward had it, where that was not kept. */
+static void
+norm_again (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, VjF32 *y)
 {
-  return (VjAttention) { .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
+  const VjMllamaConfig *c = &net->plan->config;
+  if (net->remake)
+    net->compute->ops->rms_norm (net->compute->device, rows, c->hidden_size, c->rms_norm_eps, x, net->value[w], y, NULL);
+}
+
+static VjAttention
+attention (const VjMllamaNet *net, const VjMllamaText *t)
+{
+  const VjMllamaConfig *c = &net->plan->config;
+  return (VjAttention) { .numbers = net->numbers, .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
                          .scale = 1 / sqrtf ((float) c->head_dim), .out = t->att, .lse = t->lse };
 }
 
 /* The MLP both layer kinds share: from d of its output [rows, H] to d of its input, in s->narrow. */
 static void
-mlp_backward (const VjMllamaNet *net, gsize rows, guint gate, guint down, const VjMllamaText *t, const VjF32 *d_out, const VjMllamaScratch *s)
+mlp_backward (const VjMllamaNet *net, gsize rows, guint post_norm, guint gate, guint down, const VjMllamaText *t, const VjF32 *d_out, const VjMllamaScratch *s)
 {
   gsize F = net->plan->config.intermediate_size;
+  if (net->remake)
+    net->compute->ops->swiglu (net->compute->device, rows, F, t->gu, t->act);
   vj_net_linear_backward (net, rows, t->act, down, 1, -1, d_out, s->wide2);
   net->compute->ops->swiglu_backward (net->compute->device, rows, F, t->gu, s->wide2, s->wide);
+  norm_again (net, rows, t->x2, post_norm, t->n2);
   vj_net_linear_backward (net, rows, t->n2, gate, 2, -1, s->wide, s->narrow);
 }
 
@@ -68,7 +46,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
   gsize H = c->hidden_size, n = rows->rows, heads = c->num_attention_heads + c->num_key_value_heads;
   gsize KV = (gsize) c->num_key_value_heads * c->head_dim, width = H + 2 * KV;
-  mlp_backward (net, n, w->gate, w->down, t, s->d, s);
+  mlp_backward (net, n, w->post_norm, w->gate, w->down, t, s->d, s);
   norm_backward (net, n, H, t->x2, w->post_norm, t->rstd2, s->narrow, s->d);
   vj_net_linear_backward (net, n, t->att, w->o, 1, -1, s->d, s->narrow);
   for (gsize i = 0; i < rows->n_self; i++) {
@@ -78,7 +56,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
     rows->self[i].dk = vj_f32_at (s->qkv, at);
     rows->self[i].dv = vj_f32_at (s->qkv, at + KV);
   }
-  VjAttention a = attention (c, t);
+  VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
   a.q = t->qkv;
@@ -88,6 +66,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
   a.dq = s->qkv;
   net->compute->ops->attention_backward (net->compute->device, &a);
   net->compute->ops->rope (net->compute->device, n, heads, c->head_dim, s->qkv, width, rows->positions, net->rope, TRUE);
+  norm_again (net, n, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, n, t->n1, w->q, 3, -1, s->qkv, s->narrow);
   norm_backward (net, n, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);
 }
@@ -99,17 +78,11 @@ states_backward (const VjMllamaNet *net, const VjMllamaCross *w, gsize n_states,
 {
   const VjComputeOps *ops = net->compute->ops;
   const VjMllamaConfig *c = &net->plan->config;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim, H = c->hidden_size;
+  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
   ops->zero (net->compute->device, s->raw, n_states * KV * 4);
   norm_backward (net, n_states * c->num_key_value_heads, c->head_dim, t->k_raw, w->k_norm, t->k_rstd, s->k, s->raw);
-  vj_net_linear_backward (net, n_states, states, w->k, 1, -1, s->raw, NULL);
-  vj_net_linear_backward (net, n_states, states, w->v, 1, -1, s->v, NULL);
-  if (d_states == NULL)
-    return;
-  VjGemm k = { .numbers = net->numbers, .m = n_states, .n = H, .k = KV, .a = s->raw, .lda = KV, .b = net->value[w->k], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
-  VjGemm v = { .numbers = net->numbers, .m = n_states, .n = H, .k = KV, .a = s->v, .lda = KV, .b = net->value[w->v], .ldb = H, .beta = 1, .c = d_states, .ldc = H };
-  ops->gemm (net->compute->device, &k);
-  ops->gemm (net->compute->device, &v);
+  vj_net_linear_backward_add (net, n_states, states, w->k, s->raw, d_states);
+  vj_net_linear_backward_add (net, n_states, states, w->v, s->v, d_states);
 }
 
 void
@@ -125,7 +98,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
     return;
   ops->zero (device, s->branch, n * H * 4);
   ops->add_rows_backward (device, n, H, t->mlp, rows->seen, VJ_GATE_TANH, net->value[w->mlp_gate], s->d, s->branch, vj_net_grad (net, w->mlp_gate));
-  mlp_backward (net, n, w->gate, w->down, t, s->branch, s);
+  mlp_backward (net, n, w->post_norm, w->gate, w->down, t, s->branch, s);
   norm_backward (net, n, H, t->x2, w->post_norm, t->rstd2, s->narrow, s->d);
   ops->zero (device, s->branch, n * H * 4);
   ops->add_rows_backward (device, n, H, t->branch, NULL, VJ_GATE_TANH, net->value[w->attn_gate], s->d, s->branch, vj_net_grad (net, w->attn_gate));
@@ -136,7 +109,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
     rows->cross[i].dk = vj_f32_at (s->k, at);
     rows->cross[i].dv = vj_f32_at (s->v, at);
   }
-  VjAttention a = attention (c, t);
+  VjAttention a = attention (net, t);
   a.n_segments = rows->n_cross;
   a.segments = rows->cross;
   a.q = t->q;
@@ -149,6 +122,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
   ops->attention_backward (device, &a);
   ops->zero (device, s->branch, n * H * 4);
   norm_backward (net, n * c->num_attention_heads, c->head_dim, t->qkv, w->q_norm, t->q_rstd, s->qkv, s->branch);
+  norm_again (net, n, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, n, t->n1, w->q, 1, -1, s->branch, s->narrow);
   norm_backward (net, n, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);
   states_backward (net, w, n_states, states, t, s, d_states);

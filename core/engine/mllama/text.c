@@ -12,36 +12,6 @@ vj_arena_take (VjArena *arena, gsize elements)
   return at;
 }
 
-void
-vj_net_linear (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joined, gssize bias, VjF32 *y, gsize ldy)
-{
-  const VjComputeOps *ops = net->compute->ops;
-  const VjF32 *bias_value = bias < 0 ? NULL : net->value[bias];
-  const VjMllamaWeight *first = vj_mllama_plan_at (net->plan, w);
-  gsize n = 0, k = first->n_elements / first->dims[0];
-  if (rows == 0)
-    return;
-  if (net->matrix != NULL) {
-    ops->linear (net->compute->device, rows, x, (const VjMatrix *const *) net->matrix + w, joined, bias_value, y, ldy);
-    return;
-  }
-  for (guint i = 0; i < joined; i++)
-    n += vj_mllama_plan_at (net->plan, w + i)->dims[0];
-  VjGemm gemm = { .tb = TRUE, .numbers = net->numbers, .m = rows, .n = n, .k = k, .a = x, .lda = k, .b = net->value[w], .ldb = k,
-                  .bias = bias_value, .c = y, .ldc = ldy };
-  ops->gemm (net->compute->device, &gemm);
-}
-
-void
-vj_net_add_table (const VjMllamaNet *net, gsize rows, gsize cols, guint w, const VjI32 *index, VjGate mode, gssize gate, VjF32 *y)
-{
-  const VjF32 *gate_value = gate < 0 ? NULL : net->value[gate];
-  if (net->matrix != NULL && net->matrix[w] != NULL)
-    net->compute->ops->add_matrix_rows (net->compute->device, rows, net->matrix[w], index, mode, gate_value, y);
-  else
-    net->compute->ops->add_rows (net->compute->device, rows, cols, net->value[w], index, mode, gate_value, y);
-}
-
 static void
 norm (const VjMllamaNet *net, gsize rows, gsize cols, const VjF32 *x, guint w, VjF32 *y, VjF32 *rstd)
 {
@@ -58,7 +28,7 @@ static VjAttention
 attention (const VjMllamaNet *net, const VjMllamaText *t)
 {
   const VjMllamaConfig *c = &net->plan->config;
-  return (VjAttention) { .numbers = vj_net_attention_numbers (net), .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
+  return (VjAttention) { .numbers = net->numbers, .heads = c->num_attention_heads, .kv_heads = c->num_key_value_heads, .head_dim = c->head_dim,
                          .scale = 1 / sqrtf ((float) c->head_dim), .out = t->att, .lse = t->lse };
 }
 
@@ -92,7 +62,7 @@ vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, 
   a.segments = rows->self;
   a.q = t->qkv;
   a.ld_q = width;
-  a.ld_kv = net->matrix == NULL ? width : (gsize) c->num_key_value_heads * c->head_dim;
+  a.ld_kv = net->training ? width : (gsize) c->num_key_value_heads * c->head_dim;
   a.last = rows->self_last;
   net->compute->ops->attention (net->compute->device, &a);
   vj_net_linear (net, rows->rows, t->att, w->o, 1, -1, t->x2, c->hidden_size);

@@ -20,7 +20,7 @@ typedef struct {
   double weight;               /* scales the loss of this example, > 0 */
 } VjMllamaExample;
 
-/* Weights from `dir`, or fresh ones from *seed when it is not NULL; `dtype` as in VjEngineConfig. VJ_EXIT_DATA, VJ_EXIT_LIMIT. */
+/* Weights from `dir`, which may be an adapter's (adapter.h), or fresh ones from *seed when it is not NULL; `dtype` as in VjEngineConfig. VJ_EXIT_DATA, VJ_EXIT_LIMIT. */
 VJ_API VjMllamaTrainer *vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const char *dtype, const VjTunerConfig *config,
                                                 const guint64 *seed, GError **error);
 VJ_API void vj_mllama_trainer_free (VjMllamaTrainer *trainer);
@@ -37,19 +37,41 @@ VJ_API guint64 vj_mllama_trainer_steps (const VjMllamaTrainer *trainer);
 
 typedef enum { VJ_STATE_PARAM, VJ_STATE_GRAD, VJ_STATE_M, VJ_STATE_V } VjMllamaState;
 
-/* Copies weight i's values, gradient (of the last call) or moments; [n_elements]. */
+/* Copies weight i's values (of the model as opened, without factors that are trained), gradient (of the last call) or
+ * moments (zeros where there are none); [n_elements]. Setting: FALSE when the weight has no such state, or no memory. */
 VJ_API void vj_mllama_trainer_get (VjMllamaTrainer *trainer, VjMllamaState state, guint i, float *ret_values);
-VJ_API void vj_mllama_trainer_set (VjMllamaTrainer *trainer, VjMllamaState state, guint i, const float *values);
+VJ_API gboolean vj_mllama_trainer_set (VjMllamaTrainer *trainer, VjMllamaState state, guint i, const float *values);
+
+/* A tensor that is trained: a weight, or one of its factors. */
+typedef enum { VJ_FACTOR_NONE, VJ_FACTOR_A, VJ_FACTOR_B } VjMllamaFactor;
+
+typedef struct {
+  char *key;             /* of the weight, or PEFT's of the factor */
+  guint weight;          /* index in the plan */
+  VjMllamaFactor factor;
+  guint n_dims;
+  gsize dims[4], n_elements;
+  gsize offset;          /* elements, in the flat states */
+} VjMllamaTrained;
+
+VJ_API const VjMllamaTrained *vj_mllama_trainer_peek_trained (const VjMllamaTrainer *trainer, guint *ret_n);
+VJ_API void vj_mllama_trainer_get_trained (VjMllamaTrainer *trainer, VjMllamaState state, guint t, float *ret_values);
+VJ_API void vj_mllama_trainer_set_trained (VjMllamaTrainer *trainer, VjMllamaState state, guint t, const float *values);
+VJ_API VjTunerMemory vj_mllama_trainer_memory (const VjMllamaTrainer *trainer);
 
 /* As vj_tuner_save, vj_tuner_checkpoint and vj_tuner_restore. */
 VJ_API gboolean vj_mllama_trainer_save (VjMllamaTrainer *trainer, const char *dir, VjDtype dtype, GError **error);
 VJ_API gboolean vj_mllama_trainer_checkpoint (VjMllamaTrainer *trainer, const char *file, GError **error);
 VJ_API gboolean vj_mllama_trainer_restore (VjMllamaTrainer *trainer, const char *file, GError **error);
+VJ_API gboolean vj_mllama_trainer_fits (const VjMllamaTrainer *trainer, const char *file, gboolean *ret_fits, GError **error);
 
 /* For tests: what the last forward pass of one micro-batch left. x of layer l is what layer l - 1 put out. */
 typedef void (*VjMllamaProbe) (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *layers,
                                const VjF32 *states, gsize n_states, const VjF32 *normed, const VjI32 *normed_rows);
 VJ_API void vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void *data);
+
+/* For tests: whether layers share what backward can make anew; at first they do in large models. */
+VJ_API void vj_mllama_trainer_set_remake (VjMllamaTrainer *trainer, gboolean remake);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllamaTrainer, vj_mllama_trainer_free)
 

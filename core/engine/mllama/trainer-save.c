@@ -35,76 +35,164 @@ split_steps (guint64 steps, float *ret_parts)
     ret_parts[i] = (float) (steps >> 24 * i & 0xffffff);
 }
 
+/* One tensor of a checkpoint: a state of what is trained, or a weight that stays and is in no file. */
+static void
+add_tensor (GArray *tensors, GPtrArray *owned, const char *prefix, const char *key, guint n_dims, const gsize *dims, gsize n_elements, float *values)
+{
+  VjTensor tensor = { .name = g_strconcat (prefix, key, NULL), .n_dims = n_dims, .n_elements = n_elements, .data = values };
+  memcpy (tensor.dims, dims, n_dims * sizeof *dims);
+  g_ptr_array_add (owned, values);
+  g_ptr_array_add (owned, (gpointer) tensor.name);
+  g_array_append_val (tensors, tensor);
+}
+
 gboolean
 vj_mllama_trainer_checkpoint (VjMllamaTrainer *trainer, const char *file, GError **error)
 {
-  guint n = trainer->plan->weights->len - (trainer->plan->tied ? 1 : 0);
-  g_autofree VjTensor *tensors = g_new0 (VjTensor, 3 * n + 1);
+  g_autoptr (GArray) tensors = g_array_new (FALSE, FALSE, sizeof (VjTensor));
   g_autoptr (GPtrArray) owned = g_ptr_array_new_with_free_func (g_free);
-  const char *const metadata[] = { "vjrun", "training checkpoint 1", NULL };
+  const char *const metadata[] = { "vjrun", "training checkpoint 2", NULL };
   float steps[3];
   split_steps (trainer->steps, steps);
-  tensors[0] = (VjTensor) { .name = "steps", .n_dims = 1, .dims = { 3 }, .n_elements = 3, .data = steps };
-  for (guint k = 0; k < 3 * n; k++) {
-    const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, k % n);
-    VjTensor *tensor = &tensors[k + 1];
-    float *values = g_new (float, weight->n_elements);
-    g_ptr_array_add (owned, values);
-    vj_mllama_trainer_get (trainer, kept_states[k / n].state, k % n, values);
-    *tensor = (VjTensor) { .name = g_strconcat (kept_states[k / n].prefix, weight->key, NULL), .n_dims = weight->n_dims, .n_elements = weight->n_elements, .data = values };
-    g_ptr_array_add (owned, (gpointer) tensor->name);
-    memcpy (tensor->dims, weight->dims, sizeof weight->dims);
-  }
-  return vj_safetensors_save (file, tensors, 3 * n + 1, metadata, error);
+  VjTensor count = { .name = "steps", .n_dims = 1, .dims = { 3 }, .n_elements = 3, .data = steps };
+  g_array_append_val (tensors, count);
+  for (guint s = 0; s < G_N_ELEMENTS (kept_states); s++)
+    for (guint t = 0; t < trainer->trained->len; t++) {
+      const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+      float *values = g_new (float, trained->n_elements);
+      vj_mllama_trainer_get_trained (trainer, kept_states[s].state, t, values);
+      add_tensor (tensors, owned, kept_states[s].prefix, trained->key, trained->n_dims, trained->dims, trained->n_elements, values);
+    }
+  for (guint i = 0; i < trainer->plan->weights->len; i++)
+    if (trainer->held[i] != NULL && trainer->loose[i]) {
+      const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, i);
+      float *values = g_new (float, weight->n_elements);
+      vj_mllama_trainer_get (trainer, VJ_STATE_PARAM, i, values);
+      add_tensor (tensors, owned, "param.", weight->key, weight->n_dims, weight->dims, weight->n_elements, values);
+    }
+  return vj_safetensors_save (file, (const VjTensor *) (gpointer) tensors->data, tensors->len, metadata, error);
 }
 
-/* The tensor `prefix` + key of a checkpoint, if it has the weight's shape. */
+/* The tensor `prefix` + key of a checkpoint, if it has that shape. */
 static const VjTensor *
-find_state (const VjSafetensors *file, const char *prefix, const VjMllamaWeight *weight)
+find_state (const VjSafetensors *file, const char *prefix, const char *key, guint n_dims, const gsize *dims)
 {
-  g_autofree char *name = g_strconcat (prefix, weight->key, NULL);
+  g_autofree char *name = g_strconcat (prefix, key, NULL);
   const VjTensor *tensor = vj_safetensors_find (file, name);
-  if (tensor == NULL || tensor->dtype != VJ_DTYPE_F32 || tensor->n_dims != weight->n_dims)
+  if (tensor == NULL || tensor->dtype != VJ_DTYPE_F32 || tensor->n_dims != n_dims)
     return NULL;
-  for (guint d = 0; d < weight->n_dims; d++)
-    if (tensor->dims[d] != weight->dims[d])
+  for (guint d = 0; d < n_dims; d++)
+    if (tensor->dims[d] != dims[d])
       return NULL;
   return tensor;
+}
+
+/* What was frozen in the training that wrote the checkpoint has no moments there: both of them are missing then. */
+static gboolean
+was_frozen (const VjSafetensors *file, const VjMllamaTrained *trained)
+{
+  g_autofree char *m = g_strconcat ("m.", trained->key, NULL), *v = g_strconcat ("v.", trained->key, NULL);
+  return trained->factor == VJ_FACTOR_NONE && vj_safetensors_find (file, m) == NULL && vj_safetensors_find (file, v) == NULL;
+}
+
+/* The key of a trained tensor that the checkpoint lacks; NULL: it has all. */
+static const char *
+find_missing (const VjMllamaTrainer *trainer, const VjSafetensors *file)
+{
+  const VjTensor *steps = vj_safetensors_find (file, "steps");
+  if (steps == NULL || steps->dtype != VJ_DTYPE_F32 || steps->n_elements != 3)
+    return "steps";
+  for (guint t = 0; t < trainer->trained->len; t++) {
+    const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+    for (guint s = 0; s < G_N_ELEMENTS (kept_states); s++)
+      if (find_state (file, kept_states[s].prefix, trained->key, trained->n_dims, trained->dims) == NULL &&
+          (kept_states[s].state == VJ_STATE_PARAM || !was_frozen (file, trained)))
+        return trained->key;
+  }
+  return NULL;
+}
+
+static gboolean
+read_steps (const VjSafetensors *file, const char *path, guint64 *ret_steps, GError **error)
+{
+  float parts[3];
+  guint64 count = 0;
+  memcpy (parts, vj_safetensors_find (file, "steps")->data, sizeof parts);
+  for (guint i = 0; i < 3; i++) {
+    if (!(parts[i] >= 0 && parts[i] < 0x1p24f))
+      return vj_fail (error, VJ_EXIT_DATA, "%s: 'steps': not a checkpoint of this model: no step count; restore another", path);
+    count |= (guint64) parts[i] << 24 * i;
+  }
+  *ret_steps = count;
+  return TRUE;
+}
+
+static void
+restore_trained (VjMllamaTrainer *trainer, const VjSafetensors *file)
+{
+  for (guint t = 0; t < trainer->trained->len; t++)
+    for (guint s = 0; s < G_N_ELEMENTS (kept_states); s++) {
+      const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+      const VjTensor *tensor = find_state (file, kept_states[s].prefix, trained->key, trained->n_dims, trained->dims);
+      g_autofree float *values = g_new0 (float, trained->n_elements);
+      if (tensor != NULL)
+        memcpy (values, tensor->data, trained->n_elements * 4);
+      vj_mllama_trainer_set_trained (trainer, kept_states[s].state, t, values);
+    }
 }
 
 gboolean
 vj_mllama_trainer_restore (VjMllamaTrainer *trainer, const char *path, GError **error)
 {
   g_autoptr (VjSafetensors) file = vj_safetensors_open (path, error);
+  const char *missing = file == NULL ? NULL : find_missing (trainer, file);
+  guint64 steps = 0;
   if (file == NULL)
     return FALSE;
-  guint n = trainer->plan->weights->len - (trainer->plan->tied ? 1 : 0);
-  const VjTensor *steps = vj_safetensors_find (file, "steps");
-  const char *bad = steps != NULL && steps->dtype == VJ_DTYPE_F32 && steps->n_elements == 3 ? NULL : "steps";
-  for (guint k = 0; k < 3 * n && bad == NULL; k++) /* all is checked before anything changes */
-    if (find_state (file, kept_states[k / n].prefix, vj_mllama_plan_at (trainer->plan, k % n)) == NULL)
-      bad = vj_mllama_plan_at (trainer->plan, k % n)->key;
-  if (bad != NULL)
-    return vj_fail (error, VJ_EXIT_DATA, "%s: '%s': not a checkpoint of this model: missing or of another shape; restore the checkpoint that belongs to it", path, bad);
-  float parts[3];
-  memcpy (parts, steps->data, sizeof parts);
-  guint64 count = 0;
-  for (guint i = 0; i < 3; i++) {
-    if (!(parts[i] >= 0 && parts[i] < 0x1p24f))
-      return vj_fail (error, VJ_EXIT_DATA, "%s: 'steps': not a checkpoint of this model: no step count; restore another", path);
-    count |= (guint64) parts[i] << 24 * i;
-  }
-  for (guint k = 0; k < 3 * n; k++) {
-    const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, k % n);
+  if (missing != NULL)
+    return vj_fail (error, VJ_EXIT_DATA, "%s: '%s': not a checkpoint of this model and training: missing or of another shape; restore the checkpoint that belongs to it, "
+                    "or train anew", path, missing);
+  if (!read_steps (file, path, &steps, error))
+    return FALSE;
+  for (guint i = 0; i < trainer->plan->weights->len; i++) {
+    const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, i);
+    const VjTensor *tensor = trainer->net.grad[i] != NULL ? NULL : find_state (file, "param.", weight->key, weight->n_dims, weight->dims);
+    if (tensor == NULL)
+      continue;
     g_autofree float *values = g_new (float, weight->n_elements);
-    memcpy (values, find_state (file, kept_states[k / n].prefix, weight)->data, weight->n_elements * 4);
-    vj_mllama_trainer_set (trainer, kept_states[k / n].state, k % n, values);
+    memcpy (values, tensor->data, weight->n_elements * 4);
+    if (!vj_trainer_hold (trainer, i, values, error))
+      return FALSE;
   }
-  trainer->steps = count;
+  restore_trained (trainer, file);
+  trainer->steps = steps;
+  return TRUE;
+}
+
+gboolean
+vj_mllama_trainer_fits (const VjMllamaTrainer *trainer, const char *path, gboolean *ret_fits, GError **error)
+{
+  g_autoptr (VjSafetensors) file = vj_safetensors_open (path, error);
+  if (file == NULL)
+    return FALSE;
+  *ret_fits = find_missing (trainer, file) == NULL;
   return TRUE;
 }
 
 /* -- model directories ----------------------------------------------------- */
+
+/* The bytes of a weight that is as it was, where they lie in its file; NULL when they are to be made. */
+static const void *
+stored (const VjMllamaTrainer *trainer, guint i, VjDtype dtype)
+{
+  gboolean head = trainer->plan->tied && i == trainer->plan->head;
+  guint source = head ? trainer->plan->embed : i;
+  gboolean factors = trainer->net.lora != NULL && trainer->net.lora->of[i].a != NULL;
+  if (trainer->file == NULL || factors || trainer->net.grad[source] != NULL || trainer->held[source] != NULL)
+    return NULL;
+  const VjTensor *tensor = vj_mllama_plan_find (trainer->plan, trainer->file, source);
+  return tensor->dtype == dtype ? tensor->data : NULL;
+}
 
 static gboolean
 save_weights (VjMllamaTrainer *trainer, const char *dir, VjDtype dtype, GError **error)
@@ -116,13 +204,17 @@ save_weights (VjMllamaTrainer *trainer, const char *dir, VjDtype dtype, GError *
   const char *const metadata[] = { "format", "pt", NULL };
   for (guint i = 0; i < n; i++) { /* a tied head is written too: readers differ in whether they tie */
     const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, i);
+    tensors[i] = (VjTensor) { .name = weight->key, .dtype = dtype, .n_dims = weight->n_dims, .n_elements = weight->n_elements, .data = stored (trainer, i, dtype) };
+    memcpy (tensors[i].dims, weight->dims, sizeof weight->dims);
+    if (tensors[i].data != NULL)
+      continue;
     g_autofree float *values = g_new (float, weight->n_elements);
     void *data = g_malloc (weight->n_elements * vj_dtype_size (dtype));
     g_ptr_array_add (owned, data);
     vj_mllama_trainer_get (trainer, VJ_STATE_PARAM, i, values);
+    vj_trainer_merge (trainer, i, values);
     vj_dtype_from_f32 (dtype, values, weight->n_elements, data);
-    tensors[i] = (VjTensor) { .name = weight->key, .dtype = dtype, .n_dims = weight->n_dims, .n_elements = weight->n_elements, .data = data };
-    memcpy (tensors[i].dims, weight->dims, sizeof weight->dims);
+    tensors[i].data = data;
   }
   return vj_safetensors_save (file, tensors, n, metadata, error);
 }
@@ -227,7 +319,9 @@ vj_mllama_trainer_save (VjMllamaTrainer *trainer, const char *dir, VjDtype dtype
   g_autofree char *temporary = g_strconcat (plain, ".XXXXXX", NULL), *parent = g_path_get_dirname (plain);
   if (g_mkdtemp_full (temporary, 0755) == NULL)
     return failed (error, plain, "creating a temporary directory beside it");
-  gboolean ok = copy_files (trainer, temporary, dtype, error) && save_weights (trainer, temporary, dtype, error) &&
+  gboolean adapter = trainer->config.lora.adapter;
+  gboolean ok = (adapter || copy_files (trainer, temporary, dtype, error)) &&
+                (adapter ? vj_trainer_write_adapter (trainer, temporary, error) : save_weights (trainer, temporary, dtype, error)) &&
                 (sync_dir (temporary) || failed (error, temporary, "syncing"));
   if (ok && renameat2 (AT_FDCWD, temporary, AT_FDCWD, plain, RENAME_NOREPLACE) != 0) {
     int fault = errno;

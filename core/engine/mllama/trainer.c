@@ -5,25 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-/* Text rows of a micro-batch. A small model's activations should stay in cache; a large one's weights should be gone
- * through seldom. How a step is cut depends on the model and the examples alone. */
-#define MICRO_BATCH_ROWS 256
-#define MICRO_BATCH_ROWS_LARGE 640
+/* Text rows of a micro-batch: weights are rounded anew for each, so there should be few; activations take memory. Of a large
+ * model what takes little to make anew is not kept. How a step is cut depends on the model and the examples alone. */
+#define MICRO_BATCH_ROWS 512
+#define MICRO_BATCH_ROWS_LARGE 1280
 #define LARGE_ELEMENTS ((gsize) 32 << 20)
-
-static gboolean
-alloc_states (VjMllamaTrainer *trainer, GError **error)
-{
-  for (guint i = 0; i < G_N_ELEMENTS (trainer->state); i++)
-    if ((trainer->state[i] = trainer->compute->ops->alloc (trainer->compute->device, trainer->plan->n_elements * 4, error)) == NULL)
-      return FALSE;
-  VjF32 **value = g_new (VjF32 *, trainer->plan->weights->len);
-  for (guint i = 0; i < trainer->plan->weights->len; i++)
-    value[i] = vj_f32_at (trainer->state[VJ_STATE_PARAM], vj_mllama_plan_at (trainer->plan, i)->offset);
-  trainer->net = (VjMllamaNet) { .compute = trainer->compute, .plan = trainer->plan, .value = value,
-                                 .grad = trainer->state[VJ_STATE_GRAD], .freeze = trainer->config.freeze };
-  return TRUE;
-}
 
 static gboolean
 load_rope (VjMllamaTrainer *trainer, GError **error)
@@ -39,24 +25,6 @@ load_rope (VjMllamaTrainer *trainer, GError **error)
 }
 
 static gboolean
-load_weights (VjMllamaTrainer *trainer, const VjSafetensors *file, const guint64 *seed, GError **error)
-{
-  for (guint i = 0; i < trainer->plan->weights->len; i++) {
-    if (i == trainer->plan->head && trainer->plan->tied)
-      continue;
-    g_autofree float *values = NULL;
-    if (seed != NULL) {
-      values = g_new (float, vj_mllama_plan_at (trainer->plan, i)->n_elements);
-      vj_mllama_plan_start (trainer->plan, i, *seed, values);
-    } else if ((values = vj_mllama_read_weight (trainer->plan, file, i, error)) == NULL) {
-      return FALSE;
-    }
-    vj_mllama_trainer_set (trainer, VJ_STATE_PARAM, i, values);
-  }
-  return TRUE;
-}
-
-static gboolean
 check_config (const VjTunerConfig *config, GError **error)
 {
   gboolean sound = config->beta1 >= 0 && config->beta1 < 1 && config->beta2 >= 0 && config->beta2 < 1 && config->epsilon > 0 &&
@@ -65,50 +33,69 @@ check_config (const VjTunerConfig *config, GError **error)
     return vj_fail (error, VJ_EXIT_USAGE, "train: 'optimizer': a setting is out of range: beta1, beta2 lie in [0, 1), epsilon is above 0, weight_decay and max_grad_norm are not negative; correct it");
   if ((config->freeze & 7) == 7)
     return vj_fail (error, VJ_EXIT_USAGE, "train: 'freeze': everything is frozen: nothing would be trained; leave a part free");
+  const VjLoraConfig *lora = &config->lora;
+  if (lora->rank > 0 && (lora->alpha <= 0 || lora->dropout < 0 || lora->dropout >= 1 || lora->targets == NULL))
+    return vj_fail (error, VJ_EXIT_USAGE, "train: 'lora': a setting is out of range: alpha is above 0, dropout lies in [0, 1), targets are named; correct it");
+  if (lora->rank == 0 && lora->adapter)
+    return vj_fail (error, VJ_EXIT_USAGE, "train: 'lora': an adapter is to be saved, but there is none without a rank; set lora_rank, or save: merged");
   return TRUE;
+}
+
+/* An adapter says what changes in weights that lie on disk. */
+static gboolean
+check_base (const VjMllamaTrainer *trainer, const guint64 *seed, GError **error)
+{
+  if (!trainer->config.lora.adapter || (seed == NULL && (trainer->adapter == NULL || trainer->continued)))
+    return TRUE;
+  return vj_fail (error, VJ_EXIT_USAGE, "train: 'save': an adapter alone would have no base: %s; set save: merged",
+                  seed != NULL ? "the weights are drawn anew" : "the model is an adapter of another rank, scale or targets, merged before training");
 }
 
 /* As for generation, but here bf16 saves no memory: `auto` takes it only where it is faster. */
 static gboolean
-choose_numbers (const VjMllamaTrainer *trainer, const VjSafetensors *file, const char *dtype, VjNumbers *ret_numbers, GError **error)
+choose_numbers (const VjMllamaTrainer *trainer, const char *dtype, VjNumbers *ret_numbers, GError **error)
 {
   gboolean open = dtype == NULL || strcmp (dtype, "auto") == 0;
-  return vj_mllama_choose_numbers (trainer->plan, file, open && !trainer->compute->has_bf16 ? "f32" : dtype, ret_numbers, error);
+  return vj_mllama_choose_numbers (trainer->plan, trainer->file, open && !trainer->compute->has_bf16 ? "f32" : dtype, ret_numbers, error);
 }
 
-static void
-states_free (VjMllamaTrainer *trainer)
+/* The model's files, weights and plan, of the base where `dir` is an adapter. */
+static gboolean
+open_files (VjMllamaTrainer *trainer, const char *dir, gboolean weights, GError **error)
 {
-  GHashTableIter iter;
-  gpointer states;
-  if (trainer->states == NULL)
-    return;
-  g_hash_table_iter_init (&iter, trainer->states);
-  while (g_hash_table_iter_next (&iter, NULL, &states))
-    trainer->compute->ops->release (trainer->compute->device, states);
-  g_hash_table_remove_all (trainer->states);
-  trainer->states_bytes = 0;
+  g_autofree VjMllamaConfig *shape = g_new0 (VjMllamaConfig, 1);
+  if (!vj_mllama_adapter_open (dir, &trainer->adapter, error))
+    return FALSE;
+  trainer->dir = g_strdup (trainer->adapter == NULL ? dir : vj_mllama_adapter_peek_base (trainer->adapter));
+  if (!weights)
+    g_clear_pointer (&trainer->adapter, vj_mllama_adapter_free);
+  return vj_mllama_config_load (trainer->dir, shape, error) &&
+         (!weights || (trainer->file = vj_safetensors_open_dir (trainer->dir, error)) != NULL) &&
+         (trainer->plan = vj_mllama_plan_new (shape, trainer->file, error)) != NULL &&
+         (trainer->file == NULL || vj_mllama_plan_check (trainer->plan, trainer->file, error)) &&
+         (trainer->adapter == NULL || vj_mllama_adapter_load (trainer->adapter, trainer->plan, error));
 }
 
 VjMllamaTrainer *
 vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const char *dtype, const VjTunerConfig *config, const guint64 *seed, GError **error)
 {
   g_autoptr (VjMllamaTrainer) trainer = g_new0 (VjMllamaTrainer, 1);
-  g_autoptr (VjSafetensors) file = NULL;
-  g_autofree VjMllamaConfig *shape = g_new0 (VjMllamaConfig, 1);
   VjNumbers numbers;
-  trainer->dir = g_strdup (dir);
   trainer->config = *config;
   trainer->states = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  if (!check_config (config, error) || !vj_mllama_config_load (dir, shape, error) ||
-      (seed == NULL && (file = vj_safetensors_open_dir (dir, error)) == NULL) ||
-      (trainer->plan = vj_mllama_plan_new (shape, file, error)) == NULL ||
-      (file != NULL && !vj_mllama_plan_check (trainer->plan, file, error)) ||
-      (trainer->compute = vj_compute_open (compute, threads, error)) == NULL ||
-      !choose_numbers (trainer, file, dtype, &numbers, error) || !alloc_states (trainer, error) ||
-      !load_rope (trainer, error) || !load_weights (trainer, file, seed, error))
+  if (!check_config (config, error) || !open_files (trainer, dir, seed == NULL, error) || (trainer->compute = vj_compute_open (compute, threads, error)) == NULL ||
+      !choose_numbers (trainer, dtype, &numbers, error) || !vj_trainer_place (trainer, error) || !check_base (trainer, seed, error) ||
+      !load_rope (trainer, error))
     return NULL;
   trainer->net.numbers = numbers;
+  trainer->net.remake = trainer->plan->n_elements >= LARGE_ELEMENTS && !config->recompute; /* which makes all again */
+  if (!vj_trainer_load (trainer, seed, error))
+    return NULL;
+  trainer->config.lora.targets = NULL; /* borrowed while opening */
+  if (trainer->mapped_bytes == 0)
+    g_clear_pointer (&trainer->file, vj_safetensors_free);
+  if (trainer->file != NULL)
+    vj_safetensors_rest (trainer->file); /* what was copied need not stay in memory twice */
   return g_steal_pointer (&trainer);
 }
 
@@ -118,17 +105,26 @@ vj_mllama_trainer_free (VjMllamaTrainer *trainer)
   if (trainer == NULL)
     return;
   if (trainer->compute != NULL) {
-    const VjComputeOps *ops = trainer->compute->ops;
-    states_free (trainer);
-    for (guint i = 0; i < G_N_ELEMENTS (trainer->state); i++)
-      ops->release (trainer->compute->device, trainer->state[i]);
-    ops->release (trainer->compute->device, trainer->net.rope);
-    ops->release (trainer->compute->device, trainer->work.base);
+    vj_trainer_forget_states (trainer);
+    vj_trainer_release (trainer);
+    trainer->compute->ops->release (trainer->compute->device, trainer->net.rope);
+    trainer->compute->ops->release (trainer->compute->device, trainer->work.base);
     vj_compute_close (trainer->compute);
   }
-  g_hash_table_unref (trainer->states);
+  if (trainer->net.lora != NULL)
+    g_free (trainer->net.lora->of);
+  g_free (trainer->net.lora);
   g_free (trainer->net.value);
+  g_free (trainer->net.matrix);
+  g_free (trainer->net.grad);
+  g_free (trainer->net.fresh);
+  g_free (trainer->held);
+  g_free (trainer->loose);
+  g_clear_pointer (&trainer->trained, g_array_unref);
+  g_hash_table_unref (trainer->states);
+  vj_mllama_adapter_free (trainer->adapter);
   vj_mllama_plan_free (trainer->plan);
+  vj_safetensors_free (trainer->file);
   g_free (trainer->dir);
   g_free (trainer);
 }
@@ -153,19 +149,9 @@ vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void
 }
 
 void
-vj_mllama_trainer_get (VjMllamaTrainer *trainer, VjMllamaState state, guint i, float *ret_values)
+vj_mllama_trainer_set_remake (VjMllamaTrainer *trainer, gboolean remake)
 {
-  const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, i);
-  trainer->compute->ops->download (trainer->compute->device, ret_values, vj_f32_at (trainer->state[state], weight->offset), weight->n_elements * 4);
-}
-
-void
-vj_mllama_trainer_set (VjMllamaTrainer *trainer, VjMllamaState state, guint i, const float *values)
-{
-  const VjMllamaWeight *weight = vj_mllama_plan_at (trainer->plan, i);
-  trainer->compute->ops->upload (trainer->compute->device, vj_f32_at (trainer->state[state], weight->offset), values, weight->n_elements * 4);
-  if (state == VJ_STATE_PARAM && weight->part == VJ_PART_VISION)
-    states_free (trainer);
+  trainer->net.remake = remake;
 }
 
 /* -- steps ----------------------------------------------------------------- */
@@ -180,15 +166,49 @@ count_targets (const VjMllamaExample *examples, gsize n, VjTunerStep *step)
   }
 }
 
+static void
+zero_gradient (VjMllamaTrainer *trainer, guint t)
+{
+  const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+  trainer->compute->ops->zero (trainer->compute->device, vj_f32_at (trainer->state[VJ_STATE_GRAD], trained->offset), trained->n_elements * 4);
+}
+
+/* Gradients that products make, nearly all there are, need no zeros to start from, unless the embedding adds to them as well.
+ * Those of factors are small. */
+static void
+begin_gradient (VjMllamaTrainer *trainer)
+{
+  const VjMllamaPlan *plan = trainer->plan;
+  for (guint t = 0; t < trainer->trained->len; t++) {
+    const VjMllamaTrained *trained = vj_trained_at (trainer, t);
+    gboolean fresh = trained->factor == VJ_FACTOR_NONE && vj_mllama_plan_at (plan, trained->weight)->is_product;
+    trainer->net.fresh[trained->weight] = fresh;
+    if (!fresh)
+      zero_gradient (trainer, t);
+  }
+}
+
+/* What no product came to: weights of images when there was none. */
+static void
+end_gradient (VjMllamaTrainer *trainer)
+{
+  for (guint t = 0; t < trainer->trained->len; t++)
+    if (trainer->net.fresh[vj_trained_at (trainer, t)->weight])
+      zero_gradient (trainer, t);
+}
+
 gboolean
 vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *examples, gsize n, VjTunerStep *ret_step, GError **error)
 {
   const VjComputeOps *ops = trainer->compute->ops;
   VjTunerStep step = { 0 };
+  if (trainer->file != NULL && vj_safetensors_is_cut (trainer->file))
+    return vj_fail (error, VJ_EXIT_DATA, "%s: '*.safetensors': became shorter while it was read: another process writes there; try again when it is done", trainer->dir);
+  trainer->first = examples;
   count_targets (examples, n, &step);
   if (step.tokens == 0)
     return vj_fail (error, VJ_EXIT_DATA, "train: '%" G_GSIZE_FORMAT " examples': no target token among them: nothing to learn; give examples that end with an assistant message", n);
-  ops->zero (trainer->compute->device, trainer->state[VJ_STATE_GRAD], trainer->plan->n_elements * 4);
+  begin_gradient (trainer);
   gsize most = trainer->plan->n_elements < LARGE_ELEMENTS ? MICRO_BATCH_ROWS : MICRO_BATCH_ROWS_LARGE;
   g_autofree const VjMllamaExample **taken = g_new (const VjMllamaExample *, n);
   for (gsize at = 0; at < n;) {
@@ -200,36 +220,25 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
     if (!vj_mllama_micro_batch (trainer, taken, m, step.tokens, &step.loss, error))
       return FALSE;
   }
-  step.grad_norm = sqrt (ops->sum_squares (trainer->compute->device, trainer->plan->n_elements, trainer->state[VJ_STATE_GRAD]));
+  end_gradient (trainer);
+  step.grad_norm = sqrt (ops->sum_squares (trainer->compute->device, trainer->n_trained, trainer->state[VJ_STATE_GRAD]));
   step.finite = isfinite (step.loss) && isfinite (step.grad_norm);
   *ret_step = step;
   return TRUE;
-}
-
-static gboolean
-decays (const VjMllamaWeight *weight)
-{
-  return weight->n_dims >= 2;
 }
 
 /* Neighbours that are treated alike go in one call: their gaps hold zeros, which stay zeros. */
 static void
 update (VjMllamaTrainer *trainer, VjAdamw adamw)
 {
-  const VjMllamaPlan *plan = trainer->plan;
-  guint n = plan->weights->len - (plan->tied ? 1 : 0); /* a tied head is the last weight and has no own values */
-  for (guint i = 0, next; i < n; i = next) {
-    const VjMllamaWeight *first = vj_mllama_plan_at (plan, i);
-    for (next = i + 1; next < n; next++) {
-      const VjMllamaWeight *weight = vj_mllama_plan_at (plan, next);
-      if (weight->part != first->part || decays (weight) != decays (first))
-        break;
-    }
-    if (trainer->config.freeze >> first->part & 1)
-      continue;
-    const VjMllamaWeight *last = vj_mllama_plan_at (plan, next - 1);
+  guint n = trainer->trained->len;
+  for (guint t = 0, next; t < n; t = next) {
+    const VjMllamaTrained *first = vj_trained_at (trainer, t);
+    for (next = t + 1; next < n && (vj_trained_at (trainer, next)->n_dims >= 2) == (first->n_dims >= 2); next++)
+      ;
+    const VjMllamaTrained *last = vj_trained_at (trainer, next - 1);
     VjAdamw call = adamw;
-    if (!decays (first))
+    if (first->n_dims < 2)
       call.weight_decay = 0;
     VjF32 *at[4];
     for (guint s = 0; s < 4; s++)

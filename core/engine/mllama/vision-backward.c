@@ -30,6 +30,8 @@ encode_backward (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gate
   const VjComputeOps *ops = net->compute->ops;
   const VjMllamaConfig *c = &net->plan->config;
   gsize W = c->vision_hidden_size, rows = at->rows, width = 3 * W;
+  if (at->keep == VJ_KEEP_OUTPUTS)
+    vj_net_vision_layer (net, w, gated, at, e);
   vj_net_linear_backward (net, rows, e->act, w->fc2, 1, (gssize) w->fc2_bias, part (net, rows, e->mlp, gated, w->ffn_gate, s), s->wide);
   ops->activation_backward (net->compute->device, (VjAct) c->vision_activation, rows * c->vision_intermediate_size, e->f1, s->wide, s->wide2);
   vj_net_linear_backward (net, rows, e->n2, w->fc1, 1, (gssize) w->fc1_bias, s->wide2, s->narrow);
@@ -42,7 +44,7 @@ encode_backward (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gate
     at->segments[i].dk = vj_f32_at (s->qkv, from);
     at->segments[i].dv = vj_f32_at (s->qkv, from + W);
   }
-  VjAttention a = { .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
+  VjAttention a = { .numbers = net->numbers, .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
                     .head_dim = W / c->vision_heads, .scale = 1 / sqrtf ((float) W / (float) c->vision_heads), .q = e->qkv, .ld_q = width,
                     .ld_kv = width, .last = at->last, .out = e->att, .lse = e->lse, .dout = s->narrow, .dq = s->qkv, .ld_dq = width, .ld_dkv = width };
   ops->attention_backward (net->compute->device, &a);

@@ -35,19 +35,21 @@ layout_kept (const VjMllamaConfig *c, gsize rows, VjArena *arena, VjMllamaEnc *e
   e->lse = vj_arena_take (arena, rows * c->vision_heads);
 }
 
-/* Without `keep`, layers share one set of buffers and only their outputs are their own: the projector reads them. */
+/* Unless all is kept, layers share one set of buffers and only their outputs are their own: the projector reads them. */
 static void
-layout_tower (const VjMllamaConfig *c, gboolean keep, VjArena *arena, VjMllamaImages *at)
+layout_tower (const VjMllamaConfig *c, VjMllamaKeep keep, VjArena *arena, VjMllamaImages *at)
 {
   VjMllamaEnc shared = { 0 };
   VjF32 *first = vj_arena_take (arena, at->rows * c->vision_hidden_size), *x = first;
-  if (!keep)
+  if (keep != VJ_KEEP_ALL)
     layout_encoder (c, at->rows, TRUE, arena, &shared);
+  if (keep == VJ_KEEP_OUTPUTS)
+    layout_kept (c, at->rows, arena, &shared);
   for (guint pass = 0; pass < 2; pass++)
     for (guint l = 0; l < (pass ? c->vision_global_layers : c->vision_layers); l++) {
       VjMllamaEnc *e = pass ? &at->global[l] : &at->local[l];
       *e = shared;
-      if (keep) {
+      if (keep == VJ_KEEP_ALL) {
         layout_encoder (c, at->rows, pass == 1, arena, e);
         layout_kept (c, at->rows, arena, e);
       }
@@ -58,11 +60,12 @@ layout_tower (const VjMllamaConfig *c, gboolean keep, VjArena *arena, VjMllamaIm
 }
 
 void
-vj_net_images_layout (const VjMllamaConfig *config, gsize n, gboolean keep, VjArena *arena, VjMllamaImages *ret_images)
+vj_net_images_layout (const VjMllamaConfig *config, gsize n, VjMllamaKeep keep, VjArena *arena, VjMllamaImages *ret_images)
 {
   gsize T = config->max_num_tiles, N = config->n_patches, W = config->vision_hidden_size;
   VjMllamaImages *at = ret_images;
   memset (at, 0, sizeof *at);
+  at->keep = keep;
   at->n_images = n;
   at->rows = n * T * (N + vj_net_padding (config));
   at->token_rows = n * T * N;
@@ -77,9 +80,9 @@ vj_net_images_layout (const VjMllamaConfig *config, gsize n, gboolean keep, VjAr
   at->patch_out = vj_arena_take (arena, at->patch_rows * W);
   at->embed = vj_arena_take (arena, at->token_rows * W);
   at->pre = vj_arena_take (arena, at->token_rows * W);
-  at->pre_stats = keep ? vj_arena_take (arena, at->token_rows * 2) : NULL;
+  at->pre_stats = keep != VJ_KEEP_NONE ? vj_arena_take (arena, at->token_rows * 2) : NULL;
   at->post = vj_arena_take (arena, at->rows * W);
-  at->post_stats = keep ? vj_arena_take (arena, at->rows * 2) : NULL;
+  at->post_stats = keep != VJ_KEEP_NONE ? vj_arena_take (arena, at->rows * 2) : NULL;
   at->features = vj_arena_take (arena, at->token_rows * W * (1 + (gsize) config->n_intermediate));
   at->states = vj_arena_take (arena, at->token_rows * config->hidden_size);
   layout_tower (config, keep, arena, at);
@@ -207,8 +210,8 @@ join (const VjMllamaNet *net, gsize rows, const VjF32 *x, const VjF32 *branch, c
   }
 }
 
-static void
-encode_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gated, const VjMllamaImages *at, const VjMllamaEnc *e)
+void
+vj_net_vision_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gated, const VjMllamaImages *at, const VjMllamaEnc *e)
 {
   const VjComputeOps *ops = net->compute->ops;
   const VjMllamaConfig *c = &net->plan->config;
@@ -221,7 +224,7 @@ encode_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gated, 
     at->segments[i].k = vj_f32_at (e->qkv, at->segments[i].q_row * 3 * W + W);
     at->segments[i].v = vj_f32_at (e->qkv, at->segments[i].q_row * 3 * W + 2 * W);
   }
-  VjAttention a = { .numbers = vj_net_attention_numbers (net), .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
+  VjAttention a = { .numbers = net->numbers, .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
                     .head_dim = W / c->vision_heads, .scale = 1 / sqrtf ((float) W / (float) c->vision_heads), .q = e->qkv, .ld_q = 3 * W,
                     .ld_kv = 3 * W, .last = at->last, .out = e->att, .lse = e->lse };
   ops->attention (device, &a);
@@ -262,12 +265,12 @@ vj_net_vision (const VjMllamaNet *net, const VjMllamaImages *at)
   ops->zero (device, first, at->rows * W * 4);
   ops->add_rows (device, at->rows, W, at->pre, at->token_index, VJ_GATE_NONE, NULL, first);
   for (guint l = 0; l < c->vision_layers; l++)
-    encode_layer (net, &plan->local[l], FALSE, at, &at->local[l]);
+    vj_net_vision_layer (net, &plan->local[l], FALSE, at, &at->local[l]);
   ops->layer_norm (device, at->rows, W, LAYER_NORM_EPS, c->vision_layers > 0 ? at->local[c->vision_layers - 1].out : first,
                    net->value[plan->post_norm], net->value[plan->post_norm_bias], at->post, at->post_stats);
   vj_net_add_table (net, at->rows, W, plan->post_tile, at->post_tile_index, VJ_GATE_TANH, plan->post_tile_gate, at->post);
   for (guint l = 0; l < c->vision_global_layers; l++)
-    encode_layer (net, &plan->global[l], TRUE, at, &at->global[l]);
+    vj_net_vision_layer (net, &plan->global[l], TRUE, at, &at->global[l]);
   gather_features (net, at, c->vision_global_layers > 0 ? at->global[c->vision_global_layers - 1].out : at->post);
   vj_net_linear (net, at->token_rows, at->features, plan->projector, 1, (gssize) plan->projector_bias, at->states, c->hidden_size);
 }

@@ -134,8 +134,8 @@ vj_mllama_plan_free (VjMllamaPlan *plan)
 }
 
 /* transformers >= 4.52 saves "model.language_model.layers..." and "lm_head.weight" from its own attributes. */
-static char *
-newer_key (const char *key)
+char *
+vj_mllama_newer_key (const char *key)
 {
   if (strcmp (key, "language_model.lm_head.weight") == 0)
     return g_strdup ("lm_head.weight");
@@ -150,7 +150,7 @@ vj_mllama_plan_find (const VjMllamaPlan *plan, const VjSafetensors *file, guint 
   const char *key = vj_mllama_plan_at (plan, i)->key;
   const VjTensor *tensor = vj_safetensors_find (file, key);
   if (tensor == NULL) {
-    g_autofree char *newer = newer_key (key);
+    g_autofree char *newer = vj_mllama_newer_key (key);
     tensor = vj_safetensors_find (file, newer);
   }
   return tensor;
@@ -161,7 +161,7 @@ static char *
 describe_fault (const VjMllamaPlan *plan, const VjSafetensors *file, guint i, const VjTensor *tensor)
 {
   const char *key = vj_mllama_plan_at (plan, i)->key;
-  g_autofree char *newer = newer_key (key);
+  g_autofree char *newer = vj_mllama_newer_key (key);
   const char *dtype = vj_safetensors_foreign (file, key);
   if (dtype == NULL)
     dtype = vj_safetensors_foreign (file, newer);

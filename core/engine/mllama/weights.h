@@ -135,6 +135,9 @@ vj_mllama_plan_at (const VjMllamaPlan *plan, guint i)
 /* The tensor of weight i under any of the names transformers has used; NULL when there is none. */
 VJ_API const VjTensor *vj_mllama_plan_find (const VjMllamaPlan *plan, const VjSafetensors *file, guint i);
 
+/* The name a key has had since transformers 4.52. Owned by the caller. */
+char *vj_mllama_newer_key (const char *key);
+
 /* Every weight is there with its shape and nothing else is; else VJ_EXIT_DATA naming what does not fit, up to ten that are
  * missing or misshapen and ten that are unknown. */
 VJ_API gboolean vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GError **error);

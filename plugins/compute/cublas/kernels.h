@@ -60,6 +60,17 @@ typedef struct {
   int add;
 } VjCopyArgs;
 
+/* y = scale x (+ y, when add), contiguous; with seeds an element is 0 instead when its draw is below `bound`: dropout. */
+typedef struct {
+  int64_t cols, chunks;
+  float scale;
+  uint32_t bound, salt;
+  const int32_t *seeds;
+  const float *x;
+  float *y;
+  int add;
+} VjDropoutArgs;
+
 /* `mode` is a VjGate of vj/compute.h. */
 typedef struct {
   int mode;
@@ -215,6 +226,7 @@ typedef struct {
   X (add_bias, VjBiasArgs)                  \
   X (round_bf16, VjRoundArgs)               \
   X (copy_rows, VjCopyArgs)                 \
+  X (drop_rows, VjDropoutArgs)              \
   X (gather_rows, VjAddArgs)                \
   X (link_rows, VjLinkArgs)                 \
   X (scatter_rows, VjScatterArgs)           \

@@ -90,6 +90,8 @@ void vj_cublas_add_rows_backward (void *device, gsize rows, gsize cols, const Vj
                                   const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate);
 void vj_cublas_copy_2d (void *device, gsize rows, gsize cols, const VjF32 *from, gsize ld_from, gsize step_from, VjF32 *to,
                         gsize ld_to, gsize step_to, gboolean add);
+void vj_cublas_dropout (void *device, gsize rows, gsize cols, float rate, float scale, const VjI32 *seeds, guint32 salt, const VjF32 *x,
+                        VjF32 *y, gboolean add);
 
 /* -- norms, sums, loss, optimizer: train.c -- */
 void vj_cublas_layer_norm (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, const VjF32 *b, VjF32 *y,

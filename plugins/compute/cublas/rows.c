@@ -117,3 +117,12 @@ vj_cublas_copy_2d (void *device, gsize rows, gsize cols, const VjF32 *from, gsiz
                       .ld_to = (gint64) ld_to, .step_to = (gint64) step_to, .from = CF (from), .to = F (to), .add = add };
   VJ_START ((VjCublas *) device, "copy_2d", copy_rows, rows * (gsize) args.chunks, 0, &args);
 }
+
+void
+vj_cublas_dropout (void *device, gsize rows, gsize cols, float rate, float scale, const VjI32 *seeds, guint32 salt, const VjF32 *x,
+                   VjF32 *y, gboolean add)
+{
+  VjDropoutArgs args = { .cols = (gint64) cols, .chunks = chunks_of (cols), .scale = scale, .bound = (guint32) (rate * 0x1p24f), .salt = salt,
+                         .seeds = CI (seeds), .x = CF (x), .y = F (y), .add = add };
+  VJ_START ((VjCublas *) device, "dropout", drop_rows, rows * (gsize) args.chunks, 0, &args);
+}

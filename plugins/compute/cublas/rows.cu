@@ -49,6 +49,28 @@ KERNEL (copy_rows, VjCopyArgs)
   }
 }
 
+/* vj_dropout_bits of vj/compute.h. */
+BODY uint32_t
+mix_bits (uint32_t x)
+{
+  x = (x ^ x >> 16) * 0x85ebca6bu;
+  x = (x ^ x >> 13) * 0xc2b2ae35u;
+  return x ^ x >> 16;
+}
+
+KERNEL (drop_rows, VjDropoutArgs)
+{
+  Spread s = spread (a.cols, a.chunks);
+  const float *x = a.x + s.row * a.cols;
+  float *y = a.y + s.row * a.cols;
+  uint32_t row = a.seeds == NULL ? 0 : mix_bits ((uint32_t) a.seeds[s.row] ^ a.salt * 0x9e3779b9u);
+  for (int64_t c = s.first; c < s.last; c += VJ_BLOCK) {
+    int kept = a.seeds == NULL || mix_bits (row ^ (uint32_t) c * 0x27d4eb2fu) >> 8 >= a.bound;
+    float value = kept ? a.scale * x[c] : 0.0f;
+    y[c] = a.add ? value + y[c] : value;
+  }
+}
+
 KERNEL (gather_rows, VjAddArgs)
 {
   Spread s = spread (a.cols, a.chunks);
@@ -175,6 +197,7 @@ KERNEL (rotate_rows, VjRopeArgs)
 LAUNCH (add_bias, VjBiasArgs, ALONE)
 LAUNCH (round_bf16, VjRoundArgs, ALONE)
 LAUNCH (copy_rows, VjCopyArgs, ALONE)
+LAUNCH (drop_rows, VjDropoutArgs, ALONE)
 LAUNCH (gather_rows, VjAddArgs, ALONE)
 LAUNCH (link_rows, VjLinkArgs, SYNCS)
 LAUNCH (scatter_rows, VjScatterArgs, ALONE)
