@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl")))
+#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
 #define SIDE 32   /* outputs of one step: 2 x 2 tiles */
 #define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
 
@@ -27,7 +27,8 @@ usable (void)
 {
   const guint bits = 1 << 22 | 1 << 24; /* AMX-BF16, AMX-TILE */
   guint a, b, c, d;
-  return __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
+  return __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __builtin_cpu_supports ("avx512bf16") &&
+         __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
          (d & bits) == bits && syscall (SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
@@ -175,6 +176,58 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
   _tile_release ();
 }
 
+/* -- packing --------------------------------------------------------------- */
+
+/* Sixteen floats of `at` as two bf16 numbers of each lane: of columns c, numbers 2 c and 2 c + 1. `n` of 32 are there. */
+TARGET VJ_INLINE __m512i
+pairs (const float *at, gsize n)
+{
+  if (n >= VJ_BF16_UNIT)
+    return (__m512i) _mm512_cvtne2ps_pbh (_mm512_loadu_ps (at + LANES), _mm512_loadu_ps (at));
+  guint32 there = (1u << n) - 1;
+  return (__m512i) _mm512_cvtne2ps_pbh (_mm512_maskz_loadu_ps ((__mmask16) (there >> LANES), at + LANES), _mm512_maskz_loadu_ps ((__mmask16) there, at));
+}
+
+/* A panel of n columns that lie row by row: pairs are put together first, then turned as 32-bit numbers. */
+TARGET static void
+pack_rows (const float *from, gsize step_j, gsize n, gsize k, guint16 *panel)
+{
+  for (gsize l = 0; l < k; l += VJ_BF16_UNIT, panel += VJ_BF16_UNIT * VJ_BF16_PANEL) {
+    V r[VJ_BF16_PANEL];
+    for (gsize j = 0; j < VJ_BF16_PANEL; j++)
+      r[j] = j < n ? (V) pairs (from + j * step_j + l, k - l) : (V) { 0 };
+    V_TRANSPOSE (r);
+    for (gsize j = 0; j < VJ_BF16_PANEL; j++)
+      _mm512_store_ps (panel + j * VJ_BF16_UNIT, (__m512) r[j]);
+  }
+}
+
+/* Panels of n columns that lie side by side, [l][n]. */
+TARGET static void
+pack_columns (const float *from, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
+{
+  const __m512i meet = _mm512_set_epi16 (31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
+  for (gsize l = 0; l < whole; l += 2)
+    for (gsize j = 0; j < n; j += VJ_BF16_PANEL) {
+      const float *at = from + l * step_l + j;
+      __mmask16 there = n - j >= VJ_BF16_PANEL ? 0xffff : (__mmask16) ((1u << (n - j)) - 1);
+      __m512 even = _mm512_maskz_loadu_ps (l < k ? there : 0, at), odd = _mm512_maskz_loadu_ps (l + 1 < k ? there : 0, at + step_l);
+      _mm512_store_si512 (panels + j * depth + l * VJ_BF16_PANEL, _mm512_permutexvar_epi16 (meet, (__m512i) _mm512_cvtne2ps_pbh (odd, even)));
+    }
+}
+
+TARGET static void
+pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
+{
+  if (step_l != 1) {
+    pack_columns (from, step_l, n, k, depth, panels);
+    return;
+  }
+  for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
+    pack_rows (from + j * step_j, step_j, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
+}
+
 #else
 
 static gboolean
@@ -190,74 +243,13 @@ multiply (G_GNUC_UNUSED gsize m, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G
 {
 }
 
+static void
+pack (G_GNUC_UNUSED const float *from, G_GNUC_UNUSED gsize step_j, G_GNUC_UNUSED gsize step_l, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k,
+      G_GNUC_UNUSED gsize depth, G_GNUC_UNUSED guint16 *panels)
+{
+}
+
 #define BLOCK 512
 #endif
-
-/* Whole panels of columns that lie side by side, [l][16], become [l / 2][16][2]. */
-VJ_CLONES static void
-pack_columns (const float *from, gsize step_l, gsize panels, gsize k, gsize depth, guint16 *to)
-{
-  for (gsize l = 0; l < k; l += 2)
-    for (gsize p = 0; p < panels; p++) {
-      const float *at = from + l * step_l + p * VJ_BF16_PANEL;
-      VI low = v_bf16 (v_load (at)), high = { 0 };
-      if (l + 1 < k)
-        high = v_bf16 (v_load (at + step_l));
-      v_store ((float *) (void *) (to + (p * depth + l) * VJ_BF16_PANEL), (V) ((VI) ((VIU) low >> 16) | high));
-    }
-  gsize begin = (k + 1) / 2 * 2, end = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
-  for (gsize p = 0; begin < end && p < panels; p++)
-    memset (to + (p * depth + begin) * VJ_BF16_PANEL, 0, (end - begin) * VJ_BF16_PANEL * sizeof (guint16));
-}
-
-/* Sixteen rows of 32 numbers become [16 pairs][16][2]: pairs are put together first, then turned as 32-bit numbers. */
-VJ_CLONES static void
-pack_rows (const float *const *rows, gsize l, guint16 *panel)
-{
-  float pairs[LANES * LANES] __attribute__ ((aligned (64)));
-  for (guint j = 0; j < LANES; j++) {
-    V a = v_load (rows[j] + l), b = v_load (rows[j] + l + LANES);
-    V even = __builtin_shufflevector (a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    V odd = __builtin_shufflevector (a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    v_store (pairs + j * LANES, (V) ((VI) ((VIU) v_bf16 (even) >> 16) | v_bf16 (odd)));
-  }
-  vj_cpu_transpose (pairs, LANES, LANES, LANES, (float *) (void *) panel, LANES);
-}
-
-static void
-pack_panel (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *panel)
-{
-  gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, l = 0;
-  float square[VJ_BF16_PANEL * VJ_BF16_UNIT] __attribute__ ((aligned (64)));
-  for (; l < whole; l += VJ_BF16_UNIT) {
-    const float *rows[VJ_BF16_PANEL];
-    gsize part = MIN (VJ_BF16_UNIT, k - l);
-    if (step_l == 1 && n == VJ_BF16_PANEL && part == VJ_BF16_UNIT) {
-      for (gsize j = 0; j < n; j++)
-        rows[j] = from + j * step_j;
-      pack_rows (rows, l, panel + l * VJ_BF16_PANEL);
-      continue;
-    }
-    memset (square, 0, sizeof square);
-    for (gsize j = 0; j < VJ_BF16_PANEL; j++) {
-      rows[j] = square + j * VJ_BF16_UNIT;
-      for (gsize i = 0; j < n && i < part; i++)
-        square[j * VJ_BF16_UNIT + i] = from[j * step_j + (l + i) * step_l];
-    }
-    pack_rows (rows, 0, panel + l * VJ_BF16_PANEL);
-  }
-}
-
-static void
-pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
-{
-  gsize j = 0;
-  if (step_j == 1) {
-    pack_columns (from, step_l, n / VJ_BF16_PANEL, k, depth, panels);
-    j = n / VJ_BF16_PANEL * VJ_BF16_PANEL;
-  }
-  for (; j < n; j += VJ_BF16_PANEL)
-    pack_panel (from + j * step_j, step_j, step_l, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
-}
 
 const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .multiply = multiply };

@@ -89,6 +89,31 @@ v_lanes (guint low, guint high)
     v_sum_[0];                                                                           \
   })
 
+/* V_TRANSPOSE (r): the square r[16] of 16 x 16 is turned. A macro for functions of another target, as V_SUM. For rows i
+ * and i + STEP, V_EXCHANGE_ exchanges the off-diagonal blocks of STEP x STEP. */
+#define V_TRANSPOSE(r)                          \
+  do {                                          \
+    V_EXCHANGE_ (r, 8, V_LOW_8_, V_HIGH_8_);    \
+    V_EXCHANGE_ (r, 4, V_LOW_4_, V_HIGH_4_);    \
+    V_EXCHANGE_ (r, 2, V_LOW_2_, V_HIGH_2_);    \
+    V_EXCHANGE_ (r, 1, V_LOW_1_, V_HIGH_1_);    \
+  } while (0)
+#define V_EXCHANGE_(r, STEP, LOW, HIGH)                               \
+  _Pragma ("GCC unroll 16") for (guint i_ = 0; i_ < LANES; i_++)      \
+    if ((i_ & STEP) == 0) {                                           \
+      V low_ = r[i_], high_ = r[i_ + STEP];                           \
+      r[i_] = __builtin_shufflevector (low_, high_, LOW);             \
+      r[i_ + STEP] = __builtin_shufflevector (low_, high_, HIGH);     \
+    }
+#define V_LOW_8_ 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define V_HIGH_8_ 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define V_LOW_4_ 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define V_HIGH_4_ 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define V_LOW_2_ 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define V_HIGH_2_ 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define V_LOW_1_ 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define V_HIGH_1_ 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+
 VJ_INLINE float v_sum (V v) { return V_SUM (v); }
 
 VJ_INLINE float
