@@ -20,10 +20,13 @@ typedef struct VjBf16Kernel {
    * `depth` >= k numbers a column, a multiple of VJ_BF16_UNIT, and the next one follows. */
   void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels);
 
-  /* c[i, j] = (add: c[i, j]) + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie
-   * `stride`, 16 times their depth, apart. */
-  void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add,
-                    float *c, gsize ldc);
+  /* (optional) The same of numbers in bf16, n rows `ld` apart: the kernel then takes many rows of x as a, and weights as b. */
+  void (*pack_halves) (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels);
+
+  /* c[i, j] = start[i, j] + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride`, 16 times
+   * their depth, apart. start NULL: zeros; it may be c. */
+  void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
+                    gsize ld_start, float *c, gsize ldc);
 } VjBf16Kernel;
 
 /* Best first; the last one runs everywhere. NULL ends the list. */

@@ -43,7 +43,7 @@ score (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim, gsi
 {
   if (block->kernel != NULL) {
     block->kernel->multiply (n, end, block->depth, rows->halves + from * block->depth, block->depth, block->key_halves, VJ_BF16_PANEL * block->depth,
-                             FALSE, block->scores, KEY_BLOCK);
+                             NULL, 0, block->scores, KEY_BLOCK);
     return;
   }
   for (gsize p = 0; p < panels_of (end); p++)
@@ -59,7 +59,7 @@ add_values (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim
   if (block->kernel != NULL) {
     gsize k = (end + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
     vj_bf16_rows (block->scores, KEY_BLOCK, 1, n, k, block->weights, KEY_BLOCK);
-    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * KEY_BLOCK, TRUE, out, rows->out_step);
+    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * KEY_BLOCK, out, rows->out_step, out, rows->out_step);
     return;
   }
   for (gsize p = 0; p < panels_of (dim); p++)
