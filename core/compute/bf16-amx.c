@@ -220,7 +220,7 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
 
 /* -- packing --------------------------------------------------------------- */
 
-/* Sixteen floats of `at` as two bf16 numbers of each lane: of columns c, numbers 2 c and 2 c + 1. `n` of 32 are there. */
+/* The first n of 32 numbers in bf16, zeros after them. */
 TARGET VJ_INLINE __m512i
 pairs (const float *at, gsize n)
 {
@@ -228,6 +228,18 @@ pairs (const float *at, gsize n)
     return (__m512i) _mm512_cvtne2ps_pbh (_mm512_loadu_ps (at + LANES), _mm512_loadu_ps (at));
   guint32 there = (1u << n) - 1;
   return (__m512i) _mm512_cvtne2ps_pbh (_mm512_maskz_loadu_ps ((__mmask16) (there >> LANES), at + LANES), _mm512_maskz_loadu_ps ((__mmask16) there, at));
+}
+
+TARGET static void
+round_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld)
+{
+  if (step_l != 1 || ld % VJ_BF16_UNIT != 0) {
+    vj_bf16_rows (from, step_row, step_l, rows, k, to, ld);
+    return;
+  }
+  for (gsize r = 0; r < rows; r++)
+    for (gsize l = 0; l < k; l += VJ_BF16_UNIT)
+      _mm512_storeu_si512 (to + r * ld + l, pairs (from + r * step_row + l, k - l));
 }
 
 /* A panel of n columns that lie row by row: pairs are put together first, then turned as 32-bit numbers. */
@@ -308,6 +320,12 @@ pack (G_GNUC_UNUSED const float *from, G_GNUC_UNUSED gsize step_j, G_GNUC_UNUSED
 }
 
 static void
+round_rows (G_GNUC_UNUSED const float *from, G_GNUC_UNUSED gsize step_row, G_GNUC_UNUSED gsize step_l, G_GNUC_UNUSED gsize rows,
+            G_GNUC_UNUSED gsize k, G_GNUC_UNUSED guint16 *to, G_GNUC_UNUSED gsize ld)
+{
+}
+
+static void
 pack_halves (G_GNUC_UNUSED const guint16 *from, G_GNUC_UNUSED gsize ld, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G_GNUC_UNUSED gsize depth,
              G_GNUC_UNUSED guint16 *panels)
 {
@@ -316,4 +334,5 @@ pack_halves (G_GNUC_UNUSED const guint16 *from, G_GNUC_UNUSED gsize ld, G_GNUC_U
 #define BLOCK 512
 #endif
 
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .pack_halves = pack_halves, .multiply = multiply };
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .rows = round_rows, .pack = pack, .pack_halves = pack_halves,
+                                   .multiply = multiply };

@@ -23,8 +23,9 @@ void
 vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld)
 {
   float turned[LANES * LANES] __attribute__ ((aligned (64)));
-  for (gsize r = 0; r < rows; r++)
-    memset (to + r * ld + k, 0, (ld - k) * sizeof (guint16));
+  gsize whole = MIN ((k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, ld);
+  for (gsize r = 0; k < whole && r < rows; r++)
+    memset (to + r * ld + k, 0, (whole - k) * sizeof (guint16));
   if (step_l == 1) {
     for (gsize r = 0; r < rows; r++)
       round_row (from + r * step_row, k, to + r * ld);
@@ -117,7 +118,7 @@ always (void)
   return TRUE;
 }
 
-const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = UNLIMITED, .pack = pack, .multiply = generic_multiply };
+const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = UNLIMITED, .rows = vj_bf16_rows, .pack = pack, .multiply = generic_multiply };
 
 #if defined (__x86_64__)
 #include <immintrin.h>
@@ -141,7 +142,7 @@ wide_usable (void)
   return __builtin_cpu_supports ("avx512bf16") && __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl");
 }
 
-const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = UNLIMITED, .pack = pack, .multiply = wide_multiply };
+const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = UNLIMITED, .rows = vj_bf16_rows, .pack = pack, .multiply = wide_multiply };
 #endif
 
 const VjBf16Kernel *const *

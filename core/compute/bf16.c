@@ -171,6 +171,7 @@ many_item (void *data, gsize item, guint worker)
 }
 
 typedef struct {
+  const VjBf16Kernel *kernel;
   const float *x;
   gsize k, ld;
   guint16 *to;
@@ -180,7 +181,7 @@ static void
 round_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
 {
   const Round *t = data;
-  vj_bf16_rows (t->x + first * t->k, t->k, 1, n, t->k, t->to + first * t->ld, t->ld);
+  t->kernel->rows (t->x + first * t->k, t->k, 1, n, t->k, t->to + first * t->ld, t->ld);
 }
 
 /* From a row of a to the next: whole lines of the cache, in an odd number, so that rows do not fall on each other. */
@@ -200,7 +201,7 @@ vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w
   guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * ld / 2);
   Columns x_columns = columns (cpu, x, k, 1, rows, k, packed);
   if (many)
-    vj_cpu_rows (cpu, rows, 16, round_rows, &(Round) { x, k, ld, packed });
+    vj_cpu_rows (cpu, rows, 16, round_rows, &(Round) { cpu->bf16, x, k, ld, packed });
   else
     pack_columns (cpu, &x_columns);
   /* Chunks of rows alike: a small rest would read all of the weights for little. */
@@ -233,8 +234,8 @@ round_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
   const Product *t = data;
   const VjGemm *g = t->g;
   gsize first = item * VJ_BF16_PANEL, step = g->ta ? 1 : g->lda;
-  vj_bf16_rows (CF (g->a) + (t->m0 + first) * step, step, g->ta ? g->lda : 1, MIN (VJ_BF16_PANEL, t->m - first), g->k,
-                (guint16 *) t->a + first * t->ld, t->ld);
+  t->cpu->bf16->rows (CF (g->a) + (t->m0 + first) * step, step, g->ta ? g->lda : 1, MIN (VJ_BF16_PANEL, t->m - first), g->k,
+                      (guint16 *) t->a + first * t->ld, t->ld);
 }
 
 static void

@@ -20,7 +20,10 @@ typedef struct VjBf16Kernel {
    * `depth` >= k numbers a column, a multiple of VJ_BF16_UNIT, and the next one follows. */
   void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels);
 
-  /* (optional) The same of numbers in bf16, n rows `ld` apart: the kernel then takes many rows of x as a, and weights as b. */
+  /* Rows of bf16: the form of a. As vj_bf16_rows. */
+  void (*rows) (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
+
+  /* (optional) Panels of n columns, numbers in bf16 that lie row by row, `ld` apart: the kernel then takes many rows of x as a, and weights as b. */
   void (*pack_halves) (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels);
 
   /* c[i, j] = start[i, j] + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride`, 16 times
@@ -34,7 +37,8 @@ const VjBf16Kernel *const *vj_bf16_kernels (void);
 
 extern const VjBf16Kernel vj_bf16_amx, vj_bf16_avx512, vj_bf16_generic;
 
-/* Rows of bf16, `ld` apart, zeros from k to ld: the form of a, and of panels in kernels that multiply row by row. */
+/* Rows of bf16, `ld` apart, zeros from k to ld or the next multiple of VJ_BF16_UNIT: the form of a, and of panels in kernels
+ * that multiply row by row. */
 void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
 /* As vj_cpu_linear and vj_cpu_gemm, for bf16 numbers. */
