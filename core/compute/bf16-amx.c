@@ -298,6 +298,9 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     pack_rows (from + j * step_j, step_j, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
 }
 
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .rows = round_rows, .pack = pack, .pack_halves = pack_halves,
+                                   .multiply = multiply };
+
 #else
 
 static gboolean
@@ -306,33 +309,5 @@ usable (void)
   return FALSE;
 }
 
-static void
-multiply (G_GNUC_UNUSED gsize m, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G_GNUC_UNUSED const guint16 *a, G_GNUC_UNUSED gsize lda,
-          G_GNUC_UNUSED const guint16 *panels, G_GNUC_UNUSED gsize stride, G_GNUC_UNUSED const float *start, G_GNUC_UNUSED gsize ld_start,
-          G_GNUC_UNUSED float *c, G_GNUC_UNUSED gsize ldc)
-{
-}
-
-static void
-pack (G_GNUC_UNUSED const float *from, G_GNUC_UNUSED gsize step_j, G_GNUC_UNUSED gsize step_l, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k,
-      G_GNUC_UNUSED gsize depth, G_GNUC_UNUSED guint16 *panels)
-{
-}
-
-static void
-round_rows (G_GNUC_UNUSED const float *from, G_GNUC_UNUSED gsize step_row, G_GNUC_UNUSED gsize step_l, G_GNUC_UNUSED gsize rows,
-            G_GNUC_UNUSED gsize k, G_GNUC_UNUSED guint16 *to, G_GNUC_UNUSED gsize ld)
-{
-}
-
-static void
-pack_halves (G_GNUC_UNUSED const guint16 *from, G_GNUC_UNUSED gsize ld, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G_GNUC_UNUSED gsize depth,
-             G_GNUC_UNUSED guint16 *panels)
-{
-}
-
-#define BLOCK 512
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable };
 #endif
-
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .rows = round_rows, .pack = pack, .pack_halves = pack_halves,
-                                   .multiply = multiply };

@@ -137,14 +137,34 @@ add_bias (const Linear *t, const LinearItem *i)
       y[r * t->ldy + j] += t->bias[i->part->at + i->col + j];
 }
 
+/* Floats from a row of an item's sums to the next: never a power of two. */
+static gsize
+ld_sums (gsize cols)
+{
+  return up (cols, VJ_BF16_PANEL) + 16;
+}
+
+/* Floats of scratch memory for an item. */
+static gsize
+few_scratch (gsize cols, gsize rows)
+{
+  return cols * ld_sums (rows);
+}
+
+static gsize
+many_scratch (const VjBf16Kernel *kernel, gsize cols, gsize rows)
+{
+  return rows * ld_sums (cols) + up (cols, VJ_BF16_PANEL) * kernel->block / 2;
+}
+
 /* Few rows: weights are read where they lie, from end to end, and the sums turned: weights' rows down, rows of x across. */
 static void
 few_item (void *data, gsize item, guint worker)
 {
   const Linear *t = data;
   const LinearItem i = find_item (t, item);
-  gsize ldc = up (i.rows, VJ_BF16_PANEL) + 16; /* never a power of two */
-  float *c = vj_cpu_scratch (t->cpu, worker, i.cols * ldc);
+  gsize ldc = ld_sums (i.rows);
+  float *c = vj_cpu_scratch (t->cpu, worker, few_scratch (i.cols, i.rows));
   multiply (t->cpu->bf16, i.cols, i.rows, i.part->w->halves + i.col * t->k, t->k, t->x, i.row, FALSE, c, ldc);
   vj_cpu_transpose (c, ldc, i.cols, i.rows, t->y + i.row * t->ldy + i.part->at + i.col, t->ldy);
   add_bias (t, &i);
@@ -157,8 +177,8 @@ many_item (void *data, gsize item, guint worker)
   const Linear *t = data;
   const VjBf16Kernel *kernel = t->cpu->bf16;
   const LinearItem i = find_item (t, item);
-  gsize panels = up (i.cols, VJ_BF16_PANEL), ldc = panels + 16;
-  float *c = vj_cpu_scratch (t->cpu, worker, i.rows * ldc + panels * kernel->block / 2), *y = t->y + i.row * t->ldy + i.part->at + i.col;
+  gsize ldc = ld_sums (i.cols);
+  float *c = vj_cpu_scratch (t->cpu, worker, many_scratch (kernel, i.cols, i.rows)), *y = t->y + i.row * t->ldy + i.part->at + i.col;
   guint16 *packed = (guint16 *) (void *) (c + i.rows * ldc);
   for (gsize l = 0; l < t->k; l += kernel->block) {
     gsize k = MIN (kernel->block, t->k - l), depth = up (k, VJ_BF16_UNIT);
@@ -194,7 +214,7 @@ apart (gsize k)
 void
 vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy)
 {
-  gsize k = w[0]->k, all = 0, items = 0, at = 0, ld = apart (k);
+  gsize k = w[0]->k, all = 0, items = 0, at = 0, ld = apart (k), most = 0;
   gboolean many = rows >= MANY && cpu->bf16->pack_halves != NULL;
   g_assert (n_w <= MOST_PARTS);
   Part parts[MOST_PARTS];
@@ -213,7 +233,9 @@ vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w
     gsize chunk = chunk_of (cpu, all, t.row_chunk * k, t.row_chunks), chunks = (w[i]->n + chunk - 1) / chunk;
     parts[i] = (Part) { w[i], at, items, chunk, chunks };
     items += chunks * t.row_chunks;
+    most = MAX (most, MIN (chunk, w[i]->n));
   }
+  vj_cpu_set_aside (cpu, many ? many_scratch (cpu->bf16, most, row_chunk) : few_scratch (most, row_chunk));
   vj_pool_run (cpu->pool, items, many ? many_item : few_item, &t);
 }
 

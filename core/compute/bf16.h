@@ -1,7 +1,7 @@
 /* Products of bf16 numbers on the CPU: what the kernels share. Nobody outside core/compute includes it.
  *
  * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file,
- * say), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the kernel's own
+ * or many rows of x), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the kernel's own
  * order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
 #ifndef VJ_COMPUTE_BF16_H
 #define VJ_COMPUTE_BF16_H
@@ -23,7 +23,8 @@ typedef struct VjBf16Kernel {
   /* Rows of bf16: the form of a. As vj_bf16_rows. */
   void (*rows) (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-  /* (optional) Panels of n columns, numbers in bf16 that lie row by row, `ld` apart: the kernel then takes many rows of x as a, and weights as b. */
+  /* (optional) Panels of n columns of bf16 numbers that lie row by row, `ld` apart. With it, many rows of x are taken as a
+   * and weights as b. */
   void (*pack_halves) (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels);
 
   /* c[i, j] = start[i, j] + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride`, 16 times

@@ -277,8 +277,11 @@ void
 vj_cpu_attention (void *device, const VjAttention *attention)
 {
   Call call = { device, attention };
-  gsize items = 0;
-  for (gsize i = 0; i < attention->n_segments; i++)
+  gsize items = 0, group = attention->heads / attention->kv_heads, most = group;
+  for (gsize i = 0; i < attention->n_segments; i++) {
     items += (attention->segments[i].q_count + ROW_CHUNK - 1) / ROW_CHUNK * attention->kv_heads;
+    most = MAX (most, group * MIN (attention->segments[i].q_count, ROW_CHUNK));
+  }
+  vj_cpu_set_aside (call.cpu, lay_out (&call, most, 1, NULL, NULL, NULL, NULL));
   vj_pool_run (call.cpu->pool, items, attend, &call);
 }

@@ -198,6 +198,7 @@ vj_cpu_gemm (void *device, const VjGemm *g)
   }
   Product p = { .cpu = cpu, .g = g };
   if (cpu->sgemm == NULL || g->k == 0) {
+    vj_cpu_set_aside (cpu, K_BLOCK * VJ_PANEL);
     vj_pool_run (cpu->pool, (g->n + VJ_PANEL - 1) / VJ_PANEL, gemm_panel, &p);
     return;
   }
