@@ -104,13 +104,14 @@ rows_item (void *data, gsize item, guint worker)
   const Product *p = data;
   gsize row = item % p->row_chunks * p->row_chunk, column = item / p->row_chunks * p->column_chunk;
   gsize rows = MIN (p->row_chunk, p->m - row), columns = MIN (p->column_chunk, p->n - column), ld = vj_bf16_apart (p->block);
+  float *c = p->c + row * p->ldc + column;
   guint16 *rounded = (guint16 *) (void *) vj_cpu_scratch (p->cpu, worker, rows * ld / 2);
   for (gsize l = 0; l < p->k; l += p->block) {
     gsize k = MIN (p->block, p->k - l), depth = up (k, UNIT);
     Operand from = part (p->rows, row, l);
     p->cpu->bf16->rows (from.at, from.step, from.step_l, rows, k, rounded, ld);
-    p->cpu->bf16->multiply (rows, columns, depth, rounded, ld, p->shared + panel_at (p->block, p->n, p->k, column, l), PANEL * depth, p->add || l > 0,
-                            p->c + row * p->ldc + column, p->ldc);
+    p->cpu->bf16->multiply (rows, columns, depth, rounded, ld, p->shared + panel_at (p->block, p->n, p->k, column, l), PANEL * depth, p->add || l > 0 ? c : NULL,
+                            p->ldc, c, p->ldc);
   }
   add_bias (p, row, rows, column, columns);
 }
@@ -145,6 +146,7 @@ columns_item (void *data, gsize item, guint worker)
   gsize row = item % p->row_chunks * p->row_chunk, column = item / p->row_chunks * p->column_chunk;
   gsize rows = MIN (p->row_chunk, p->m - row), columns = MIN (p->column_chunk, p->n - column);
   gsize stream = p->columns.step_l == 1 ? MAX (STREAM / p->block, 1) * p->block : p->block;
+  float *c = p->c + row * p->ldc + column;
   guint16 *panels = (guint16 *) (void *) vj_cpu_scratch (p->cpu, worker, up (columns, PANEL) * up (MIN (stream, p->k), UNIT) / 2);
   for (gsize from = 0; from < p->k; from += stream) {
     gsize length = MIN (stream, p->k - from), depth = up (length, UNIT);
@@ -152,7 +154,7 @@ columns_item (void *data, gsize item, guint worker)
     p->cpu->bf16->pack (o.at, o.step, o.step_l, columns, length, depth, panels);
     for (gsize l = 0; l < length; l += p->block)
       p->cpu->bf16->multiply (rows, columns, MIN (p->block, depth - l), p->shared + row * p->ld + from + l, p->ld, panels + l * PANEL, PANEL * depth,
-                              p->add || from + l > 0, p->c + row * p->ldc + column, p->ldc);
+                              p->add || from + l > 0 ? c : NULL, p->ldc, c, p->ldc);
   }
   add_bias (p, row, rows, column, columns);
 }

@@ -23,8 +23,9 @@ void
 vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld)
 {
   float turned[LANES * LANES] __attribute__ ((aligned (64)));
-  for (gsize r = 0; r < rows; r++)
-    memset (to + r * ld + k, 0, (ld - k) * sizeof (guint16));
+  gsize whole = MIN ((k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT, ld);
+  for (gsize r = 0; k < whole && r < rows; r++)
+    memset (to + r * ld + k, 0, (whole - k) * sizeof (guint16));
   if (step_l == 1) {
     for (gsize r = 0; r < rows; r++)
       round_row (from + r * step_row, k, to + r * ld);
@@ -55,14 +56,15 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     const guint16 *b = panels + j / VJ_BF16_PANEL * stride + j % VJ_BF16_PANEL * ldb;                                          \
     for (gsize i = 0; i < m;) {                                                                                                \
       gsize rows = i + ROWS <= m ? ROWS : 1;                                                                                   \
+      const float *from = start == NULL ? NULL : start + i * ld_start + j;                                                     \
       if (rows == ROWS && cols == COLS)                                                                                        \
-        TILE (ROWS, COLS, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                             \
+        TILE (ROWS, COLS, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                  \
       else if (rows == ROWS)                                                                                                   \
-        TILE (ROWS, 1, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                                \
+        TILE (ROWS, 1, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                     \
       else if (cols == COLS)                                                                                                   \
-        TILE (1, COLS, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                                \
+        TILE (1, COLS, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                     \
       else                                                                                                                     \
-        TILE (1, 1, k, a + i * lda, lda, b, ldb, add, c + i * ldc + j, ldc);                                                   \
+        TILE (1, 1, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                        \
       i += rows;                                                                                                               \
     }                                                                                                                          \
     j += cols;                                                                                                                 \
@@ -72,8 +74,8 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
  * ADD (sum, x, y) adds their products. */
 #define TILE(NAME, TARGET, OPERAND, WIDTH, LOAD, LOAD_PART, ADD)                                                               \
   TARGET VJ_INLINE void                                                                                                        \
-  NAME (const gsize rows, const gsize cols, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize ldb, gboolean add,   \
-        float *c, gsize ldc)                                                                                                   \
+  NAME (const gsize rows, const gsize cols, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize ldb,                 \
+        const float *start, gsize ld_start, float *c, gsize ldc)                                                               \
   {                                                                                                                            \
     V sum[4][4];                                                                                                               \
     _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
@@ -97,14 +99,15 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     }                                                                                                                          \
     _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
       _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
-        c[i * ldc + j] = (add ? c[i * ldc + j] : 0) + V_SUM (sum[i][j]);                                                       \
+        c[i * ldc + j] = (start != NULL ? start[i * ld_start + j] : 0) + V_SUM (sum[i][j]);                                    \
   }
 
 #define MULTIPLY_ADD(sum, x, y) ((sum) + (x) * (y))
 TILE (generic_tile, , V, LANES, v_widen, v_widen_part, MULTIPLY_ADD)
 
 VJ_CLONES static void
-generic_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+generic_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start, gsize ld_start,
+                  float *c, gsize ldc)
 {
   MULTIPLY (generic_tile, 2, 2)
 }
@@ -200,7 +203,8 @@ wide_pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsiz
 }
 
 WIDE static void
-wide_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+wide_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start, gsize ld_start,
+               float *c, gsize ldc)
 {
   MULTIPLY (wide_tile, 4, 4)
 }

@@ -9,6 +9,7 @@
 #define CHUNK_LEAST ((gsize) 32)
 #define ITEM ((gsize) 1 << 20)     /* multiply-adds worth an item */
 #define UNBLOCKED ((gsize) 32)     /* columns up to which all of l is done at once: rows are then read from end to end */
+#define MANY ((gsize) 96)          /* rows of x from which on it pays to pack weights */
 
 static gsize
 up (gsize n, gsize unit)
@@ -86,7 +87,8 @@ multiply (const VjBf16Kernel *kernel, gsize m, gsize n, const guint16 *rows, gsi
           float *c, gsize ldc)
 {
   for (gsize l = 0; l < columns->k; l += columns->block)
-    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l), add || l > 0, c, ldc);
+    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l),
+                      add || l > 0 ? c : NULL, ldc, c, ldc);
 }
 
 /* -- linear ---------------------------------------------------------------- */
@@ -101,55 +103,137 @@ typedef struct {
 typedef struct {
   VjCpu *cpu;
   const Part *parts;
-  const Columns *x;
-  gsize rows, row_chunk, row_chunks, ldy;
+  const Columns *x;     /* few rows */
+  const guint16 *x_rows; /* many rows, ld apart */
+  gsize ld;
+  gsize rows, k, row_chunk, row_chunks, ldy;
   const float *bias;
   float *y;
 } Linear;
 
-/* c holds the sums the other way round: weights' rows down, rows of x across. */
-static void
-give_out (const Linear *t, const float *c, gsize ldc, gsize row, gsize rows, gsize col, gsize cols)
-{
-  float *y = t->y + row * t->ldy + col;
-  vj_cpu_transpose (c, ldc, cols, rows, y, t->ldy);
-  for (gsize r = 0; t->bias != NULL && r < rows; r++)
-    for (gsize j = 0; j < cols; j++)
-      y[r * t->ldy + j] += t->bias[col + j];
-}
+/* What one item multiplies: rows [row, row + rows) of x by rows [col, col + cols) of the part's weights. */
+typedef struct {
+  const Part *part;
+  gsize col, cols, row, rows;
+} LinearItem;
 
-static void
-linear_item (void *data, gsize item, guint worker)
+static LinearItem
+find_item (const Linear *t, gsize item)
 {
-  const Linear *t = data;
   const Part *part = t->parts;
   while (item >= part->item + part->chunks * t->row_chunks)
     part++;
   gsize col = (item - part->item) / t->row_chunks * part->chunk, row = (item - part->item) % t->row_chunks * t->row_chunk;
-  gsize cols = MIN (part->chunk, part->w->n - col), rows = MIN (t->row_chunk, t->rows - row), ldc = up (rows, VJ_BF16_PANEL) + 16; /* never a power of two */
-  float *c = vj_cpu_scratch (t->cpu, worker, cols * ldc);
-  multiply (t->cpu->bf16, cols, rows, part->w->halves + col * t->x->k, t->x->k, t->x, row, FALSE, c, ldc);
-  give_out (t, c, ldc, row, rows, part->at + col, cols);
+  return (LinearItem) { part, col, MIN (part->chunk, part->w->n - col), row, MIN (t->row_chunk, t->rows - row) };
+}
+
+static void
+add_bias (const Linear *t, const LinearItem *i)
+{
+  float *y = t->y + i->row * t->ldy + i->part->at + i->col;
+  for (gsize r = 0; t->bias != NULL && r < i->rows; r++)
+    for (gsize j = 0; j < i->cols; j++)
+      y[r * t->ldy + j] += t->bias[i->part->at + i->col + j];
+}
+
+/* Floats from a row of an item's sums to the next: never a power of two. */
+static gsize
+ld_sums (gsize cols)
+{
+  return up (cols, VJ_BF16_PANEL) + 16;
+}
+
+/* Floats of scratch memory for an item. */
+static gsize
+few_scratch (gsize cols, gsize rows)
+{
+  return cols * ld_sums (rows);
+}
+
+static gsize
+many_scratch (const VjBf16Kernel *kernel, gsize cols, gsize rows)
+{
+  return rows * ld_sums (cols) + up (cols, VJ_BF16_PANEL) * kernel->block / 2;
+}
+
+/* Few rows: weights are read where they lie, from end to end, and the sums turned: weights' rows down, rows of x across. */
+static void
+few_item (void *data, gsize item, guint worker)
+{
+  const Linear *t = data;
+  const LinearItem i = find_item (t, item);
+  gsize ldc = ld_sums (i.rows);
+  float *c = vj_cpu_scratch (t->cpu, worker, few_scratch (i.cols, i.rows));
+  multiply (t->cpu->bf16, i.cols, i.rows, i.part->w->halves + i.col * t->k, t->k, t->x, i.row, FALSE, c, ldc);
+  vj_cpu_transpose (c, ldc, i.cols, i.rows, t->y + i.row * t->ldy + i.part->at + i.col, t->ldy);
+  add_bias (t, &i);
+}
+
+/* Many rows: weights are packed, block by block of l, and the last block's sums go to y. */
+static void
+many_item (void *data, gsize item, guint worker)
+{
+  const Linear *t = data;
+  const VjBf16Kernel *kernel = t->cpu->bf16;
+  const LinearItem i = find_item (t, item);
+  gsize ldc = ld_sums (i.cols);
+  float *c = vj_cpu_scratch (t->cpu, worker, many_scratch (kernel, i.cols, i.rows)), *y = t->y + i.row * t->ldy + i.part->at + i.col;
+  guint16 *packed = (guint16 *) (void *) (c + i.rows * ldc);
+  for (gsize l = 0; l < t->k; l += kernel->block) {
+    gsize k = MIN (kernel->block, t->k - l), depth = up (k, VJ_BF16_UNIT);
+    gboolean last = l + k == t->k;
+    kernel->pack_halves (i.part->w->halves + i.col * t->k + l, t->k, i.cols, k, depth, packed);
+    kernel->multiply (i.rows, i.cols, depth, t->x_rows + i.row * t->ld + l, t->ld, packed, VJ_BF16_PANEL * depth, l > 0 ? c : NULL, ldc,
+                      last ? y : c, last ? t->ldy : ldc);
+  }
+  add_bias (t, &i);
+}
+
+typedef struct {
+  const VjBf16Kernel *kernel;
+  const float *x;
+  gsize k, ld;
+  guint16 *to;
+} Round;
+
+static void
+round_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  const Round *t = data;
+  t->kernel->rows (t->x + first * t->k, t->k, 1, n, t->k, t->to + first * t->ld, t->ld);
+}
+
+/* From a row of a to the next: whole lines of the cache, in an odd number, so that rows do not fall on each other. */
+static gsize
+apart (gsize k)
+{
+  return (up (k, VJ_BF16_UNIT) / VJ_BF16_UNIT | 1) * VJ_BF16_UNIT;
 }
 
 void
 vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy)
 {
-  gsize k = w[0]->k, all = 0, items = 0, at = 0;
+  gsize k = w[0]->k, all = 0, items = 0, at = 0, ld = apart (k), most = 0;
+  gboolean many = rows >= MANY && cpu->bf16->pack_halves != NULL;
   g_assert (n_w <= MOST_PARTS);
   Part parts[MOST_PARTS];
-  guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * up (k, VJ_BF16_UNIT) / 2);
+  guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * ld / 2);
   Columns x_columns = columns (cpu, x, k, 1, rows, k, packed);
-  pack_columns (cpu, &x_columns);
+  if (many)
+    vj_cpu_rows (cpu, rows, 16, round_rows, &(Round) { cpu->bf16, x, k, ld, packed });
+  else
+    pack_columns (cpu, &x_columns);
   /* Chunks of rows alike: a small rest would read all of the weights for little. */
   gsize row_chunks = (rows + ROW_CHUNK - 1) / ROW_CHUNK, row_chunk = up ((rows + row_chunks - 1) / row_chunks, VJ_BF16_PANEL);
-  Linear t = { cpu, parts, &x_columns, rows, row_chunk, row_chunks, ldy, bias, y };
+  Linear t = { cpu, parts, &x_columns, packed, ld, rows, k, row_chunk, row_chunks, ldy, bias, y };
   for (gsize i = 0; i < n_w; i++)
     all += w[i]->n;
   for (gsize i = 0; i < n_w; at += w[i++]->n) {
     gsize chunk = chunk_of (cpu, all, t.row_chunk * k, t.row_chunks), chunks = (w[i]->n + chunk - 1) / chunk;
     parts[i] = (Part) { w[i], at, items, chunk, chunks };
     items += chunks * t.row_chunks;
+    most = MAX (most, MIN (chunk, w[i]->n));
   }
-  vj_pool_run (cpu->pool, items, linear_item, &t);
+  vj_cpu_set_aside (cpu, many ? many_scratch (cpu->bf16, most, row_chunk) : few_scratch (most, row_chunk));
+  vj_pool_run (cpu->pool, items, many ? many_item : few_item, &t);
 }
