@@ -45,7 +45,7 @@ typedef struct {
   gboolean open;
   char *question;
   char *right, *wrong; /* the answers                                        */
-  char *lead;          /* where they differ: "at northwest"                  */
+  char *lead;          /* what a trace opens with, up to where they differ: "at northwest ", "two shapes ; north " or "" */
   const char *seen;    /* the right answer's word there                      */
   const char *unseen;  /* the wrong one's                                    */
   const char *how;     /* a SceneKind's name, or a question form's           */

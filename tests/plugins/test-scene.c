@@ -356,6 +356,28 @@ test_strange_pairs (void)
   }
 }
 
+/* A trace about two descriptions copies both until they differ: then comes the true word in one, another in the other. */
+static void
+test_leads (void)
+{
+  SceneDice dice = {11};
+
+  for (int i = 0; i < ROUNDS; i++) {
+    g_autofree char *right = NULL, *wrong = NULL;
+    ScenePair pair;
+    Scene scene;
+
+    scene_sample (&scene, &dice);
+    scene_pair_sample (&pair, &scene, i % 2 == 0, &dice);
+    right = g_strconcat (pair.lead, pair.seen, NULL);
+    wrong = g_strconcat (pair.lead, pair.unseen, NULL);
+    g_assert_cmpstr (pair.seen, !=, pair.unseen);
+    g_assert_true (pair.lead[0] == '\0' || g_str_has_suffix (pair.lead, " "));
+    g_assert_true (i % 2 || (g_str_has_prefix (pair.right, right) && g_str_has_prefix (pair.wrong, wrong)));
+    scene_pair_clear (&pair);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -372,6 +394,7 @@ main (int argc, char **argv)
   g_test_add_func ("/scene/png files are the same each time", test_png);
   g_test_add_func ("/scene/lessons are spelled in whole tokens", test_lessons);
   g_test_add_func ("/scene/styles change the picture and not what is there", test_styles);
+  g_test_add_func ("/scene/a trace opens with what both answers share", test_leads);
   g_test_add_func ("/scene/strange pairs have one right answer", test_strange_pairs);
   status = g_test_run ();
   MagickWandTerminus ();
