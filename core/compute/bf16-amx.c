@@ -4,15 +4,15 @@
  * Order of a sum: for each 32 of l, the even ones and the odd ones are summed apart, then together, then added to c. */
 #define _GNU_SOURCE /* syscall */
 #include "compute/bf16.h"
-#include "compute/vector.h"
 
 #if defined (__x86_64__) && defined (__linux__)
+#include "compute/bf16-wide.h"
+
 #include <cpuid.h>
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512bf16,avx512f,avx512bw,avx512vl")))
+#define TARGET __attribute__ ((target ("amx-tile,amx-bf16," VJ_WIDE)))
 #define SIDE 32   /* outputs of one step: 2 x 2 tiles */
 #define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
 
@@ -29,13 +29,15 @@ usable (void)
 {
   const guint bits = 1 << 22 | 1 << 24; /* AMX-BF16, AMX-TILE */
   guint a, b, c, d;
-  return __builtin_cpu_supports ("avx512bf16") && __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
+  return __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl") && __builtin_cpu_supports ("avx512bf16") &&
+         __get_cpuid_count (7, 0, &a, &b, &c, &d) &&
          (d & bits) == bits && syscall (SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
-/* All tiles are 16 rows of 64 bytes. */
+/* Rows of c and of a in tiles 0, 1, 4 and below them in 2, 3, 5, as many as there are; 6 and 7 hold b. Rows of a tile are 64
+ * bytes. */
 TARGET static void
-set_tiles (void)
+set_tiles (gsize rows)
 {
   struct {
     guint8 palette, start_row, reserved[14];
@@ -43,45 +45,59 @@ set_tiles (void)
     guint8 rows[16];
   } __attribute__ ((aligned (64))) tiles = { .palette = 1 };
   for (guint i = 0; i < 8; i++) {
-    tiles.bytes[i] = 64;
-    tiles.rows[i] = 16;
+    gboolean below = i == 2 || i == 3 || i == 5;
+    gsize have = i >= 6 ? 16 : below ? MAX (rows, 16) - 16 : MIN (rows, 16);
+    tiles.bytes[i] = have > 0 ? 64 : 0;
+    tiles.rows[i] = (guint8) have;
   }
   _tile_loadconfig (&tiles);
 }
 
-/* 32 rows of a as two tiles: where they lie, or copied tile by tile. */
+/* Up to 32 rows of a as two tiles: where they lie, or copied tile by tile. */
 typedef struct {
+  gsize n;
   const guint16 *at;
   gsize row;    /* bytes from a row of a tile to the next */
   gsize second; /* numbers from the first tile to the one below */
   gsize next;   /* numbers from a tile to the one on its right */
 } Rows;
 
-/* c[32, 16 or 32] (+)= rows of a by one panel or two, k a multiple of 32. */
+/* Sums and what they begin with, NULL: zeros; its rows are ld_start apart. */
+typedef struct {
+  float *c;
+  gsize ld;
+  const float *start;
+  gsize ld_start;
+} Sums;
+
+/* c[rows, 16 or 32] = start + rows of a by one panel or two, k a multiple of 32. `below`: there are more than 16 rows. */
 TARGET VJ_INLINE void
-step (const gboolean two, gsize k, const Rows *a, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+step (const gboolean two, const gboolean below, gsize k, const Rows *a, const guint16 *b, gsize stride, const Sums *sums)
 {
-  gsize row = a->row, second = a->second, next = a->next, c_row = ldc * 4;
+  gsize row = a->row, second = a->second, next = a->next, from_row = sums->ld_start * 4, c_row = sums->ld * 4;
   const guint16 *at = a->at;
-  if (add) {
-    _tile_loadd (0, c, c_row);
-    _tile_loadd (2, c + 16 * ldc, c_row);
-    if (two) {
-      _tile_loadd (1, c + 16, c_row);
-      _tile_loadd (3, c + 16 * ldc + 16, c_row);
-    }
-  } else {
-    _tile_zero (0);
+  const float *from = sums->start;
+  float *c = sums->c;
+  _tile_zero (0);
+  if (two)
+    _tile_zero (1);
+  if (below)
     _tile_zero (2);
-    if (two) {
-      _tile_zero (1);
-      _tile_zero (3);
-    }
+  if (two && below)
+    _tile_zero (3);
+  if (from != NULL) {
+    _tile_loadd (0, from, from_row);
+    if (two)
+      _tile_loadd (1, from + 16, from_row);
+    if (below)
+      _tile_loadd (2, from + 16 * sums->ld_start, from_row);
+    if (two && below)
+      _tile_loadd (3, from + 16 * sums->ld_start + 16, from_row);
   }
   /* Sums of a large c come from memory, which the processor does not foresee: the next step's are asked for meanwhile. */
   const char *ahead = (const char *) (c + SIDE);
-  for (gsize l = 0, left = ldc > SPARSE ? SIDE : 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
-    if (left > 0) {
+  for (gsize l = 0, left = sums->ld > SPARSE ? a->n : 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+    if (left > 1) {
       _mm_prefetch (ahead, _MM_HINT_T0);
       _mm_prefetch (ahead + 64, _MM_HINT_T0);
       _mm_prefetch (ahead + c_row, _MM_HINT_T0);
@@ -92,169 +108,182 @@ step (const gboolean two, gsize k, const Rows *a, const guint16 *b, gsize stride
     _tile_loadd (4, at, row);
     _tile_loadd (6, b, 64);
     _tile_dpbf16ps (0, 4, 6);
-    _tile_loadd (5, at + second, row);
-    _tile_dpbf16ps (2, 5, 6);
+    if (below) {
+      _tile_loadd (5, at + second, row);
+      _tile_dpbf16ps (2, 5, 6);
+    }
     if (two) {
       _tile_loadd (7, b + stride, 64);
       _tile_dpbf16ps (1, 4, 7);
-      _tile_dpbf16ps (3, 5, 7);
     }
+    if (two && below)
+      _tile_dpbf16ps (3, 5, 7);
   }
   _tile_stored (0, c, c_row);
-  _tile_stored (2, c + 16 * ldc, c_row);
-  if (two) {
+  if (two)
     _tile_stored (1, c + 16, c_row);
-    _tile_stored (3, c + 16 * ldc + 16, c_row);
-  }
+  if (below)
+    _tile_stored (2, c + 16 * sums->ld, c_row);
+  if (two && below)
+    _tile_stored (3, c + 16 * sums->ld + 16, c_row);
 }
 
 TARGET static void
-step_one (gsize k, const Rows *a, const guint16 *b, gboolean add, float *c, gsize ldc)
+step_one (gsize k, const Rows *a, const guint16 *b, const Sums *sums)
 {
-  step (FALSE, k, a, b, 0, add, c, ldc);
+  if (a->n > 16)
+    step (FALSE, TRUE, k, a, b, 0, sums);
+  else
+    step (FALSE, FALSE, k, a, b, 0, sums);
 }
 
 TARGET static void
-step_two (gsize k, const Rows *a, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+step_two (gsize k, const Rows *a, const guint16 *b, gsize stride, const Sums *sums)
 {
-  step (TRUE, k, a, b, stride, add, c, ldc);
+  if (a->n > 16)
+    step (TRUE, TRUE, k, a, b, stride, sums);
+  else
+    step (TRUE, FALSE, k, a, b, stride, sums);
 }
 
-/* A step at the edge of c: through a whole square beside it. */
+/* A step of n < 32 columns, which c has no room beside: through a square. */
 TARGET static void
-edge_step (gsize m, gsize n, gsize k, const Rows *a, const guint16 *b, gsize stride, gboolean add, float *c, gsize ldc)
+edge_step (gsize n, gsize k, const Rows *a, const guint16 *b, gsize stride, const Sums *sums)
 {
   float square[SIDE * SIDE] __attribute__ ((aligned (64)));
-  for (gsize i = 0; add && i < m; i++)
-    memcpy (square + i * SIDE, c + i * ldc, n * sizeof (float));
+  Sums inner = { square, SIDE, sums->start == NULL ? NULL : square, SIDE };
+  for (gsize i = 0; sums->start != NULL && i < a->n; i++)
+    memcpy (square + i * SIDE, sums->start + i * sums->ld_start, n * sizeof (float));
   if (n > VJ_BF16_PANEL)
-    step_two (k, a, b, stride, add, square, SIDE);
+    step_two (k, a, b, stride, &inner);
   else
-    step_one (k, a, b, add, square, SIDE);
-  for (gsize i = 0; i < m; i++)
-    memcpy (c + i * ldc, square + i * SIDE, n * sizeof (float));
+    step_one (k, a, b, &inner);
+  for (gsize i = 0; i < a->n; i++)
+    memcpy (sums->c + i * sums->ld, square + i * SIDE, n * sizeof (float));
 }
 
-/* The rows tile by tile, zeros beyond them: [2][whole / 32][16][32]. */
+/* The rows tile by tile: [2][whole / 32][16][32]. */
 TARGET static Rows
 copy_rows (gsize rows, gsize k, gsize whole, const guint16 *from, gsize lda, guint16 *tiles)
 {
   gsize second = 16 * whole;
-  for (gsize r = 0; r < SIDE; r++) {
+  for (gsize r = 0; r < rows; r++) {
     guint16 *to = tiles + r / 16 * second + r % 16 * 32;
-    for (gsize l = 0; l < whole; l += 32) {
-      gsize n = r >= rows || l >= k ? 0 : MIN (32, k - l);
-      __mmask32 mask = n == 32 ? 0xffffffff : ((__mmask32) 1 << n) - 1;
-      _mm512_store_si512 (to + l * 16, _mm512_maskz_loadu_epi16 (mask, n == 0 ? from : from + r * lda + l));
-    }
+    for (gsize l = 0; l < whole; l += 32)
+      _mm512_store_si512 (to + l * 16, _mm512_maskz_loadu_epi16 (wide_first (k - l), from + r * lda + l));
   }
-  return (Rows) { tiles, 64, second, 16 * 32 };
-}
-
-/* Rows that lie whole cache lines apart, an odd number of them, are as fast where they are as copied. */
-static gboolean
-well_apart (const guint16 *a, gsize lda)
-{
-  return (guintptr) a % 64 == 0 && lda % (2 * VJ_BF16_UNIT) == VJ_BF16_UNIT;
+  return (Rows) { rows, tiles, 64, second, 16 * 32 };
 }
 
 /* All columns for up to 32 rows. */
 TARGET static void
-multiply_rows (gsize rows, gsize n, gsize k, const Rows *a, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+multiply_rows (gsize n, gsize k, const Rows *a, const guint16 *panels, gsize stride, const Sums *sums)
 {
   for (gsize j = 0; j < n; j += SIDE) {
     const guint16 *b = panels + j / VJ_BF16_PANEL * stride;
-    if (rows < SIDE || n - j < SIDE)
-      edge_step (rows, MIN (SIDE, n - j), k, a, b, stride, add, c + j, ldc);
+    const Sums here = { sums->c + j, sums->ld, sums->start == NULL ? NULL : sums->start + j, sums->ld_start };
+    if (n - j >= SIDE)
+      step_two (k, a, b, stride, &here);
+    else if (n - j == VJ_BF16_PANEL)
+      step_one (k, a, b, &here);
     else
-      step_two (k, a, b, stride, add, c + j, ldc);
+      edge_step (n - j, k, a, b, stride, &here);
   }
 }
 
+/* Whether 32 rows of a block stay in the first-level cache where they lie: in whole lines of it, which do not fall on each
+ * other, as those of rows a power of two apart do. */
+static gboolean
+lies_well (const guint16 *a, gsize lda)
+{
+  return (guintptr) a % 64 == 0 && lda % 32 == 0 && lda / 32 % 32 != 0;
+}
+
 TARGET static void
-multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add, float *c, gsize ldc)
+multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start, gsize ld_start,
+          float *c, gsize ldc)
 {
   guint16 tiles[SIDE * BLOCK] __attribute__ ((aligned (64)));
-  set_tiles ();
+  gboolean in_place = k % VJ_BF16_UNIT == 0 && (n <= COPY_FROM || lies_well (a, lda));
+  set_tiles (MIN (m, SIDE));
   for (gsize i = 0; i < m; i += SIDE) {
     gsize rows = MIN (SIDE, m - i);
     const guint16 *from = a + i * lda;
-    if (rows == SIDE && k % VJ_BF16_UNIT == 0 && (n <= COPY_FROM || well_apart (a, lda))) {
-      const Rows at = { from, 2 * lda, 16 * lda, 32 };
-      multiply_rows (rows, n, k, &at, panels, stride, add, c + i * ldc, ldc);
+    Sums sums = { c + i * ldc, ldc, start == NULL ? NULL : start + i * ld_start, ld_start };
+    if (rows < MIN (m, SIDE))
+      set_tiles (rows);
+    if (in_place) {
+      const Rows at = { rows, from, 2 * lda, 16 * lda, 32 };
+      multiply_rows (n, k, &at, panels, stride, &sums);
       continue;
     }
-    /* A copy never reads beyond the last row or the last number of one, and stays in cache whatever lda is. */
+    /* A copy never reads beyond the last number of a row, and stays in cache whatever lda is. */
     for (gsize l = 0; l < k; l += BLOCK) {
       gsize part = MIN (BLOCK, k - l), whole = (part + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
       const Rows at = copy_rows (rows, part, whole, from + l, lda, tiles);
-      multiply_rows (rows, n, whole, &at, panels + l * VJ_BF16_PANEL, stride, add || l > 0, c + i * ldc, ldc);
+      multiply_rows (n, whole, &at, panels + l * VJ_BF16_PANEL, stride, &sums);
+      sums = (Sums) { sums.c, ldc, sums.c, ldc };
     }
   }
   _tile_release ();
 }
 
-/* Sixteen numbers of each of two l, side by side: [16][2]. */
-TARGET VJ_INLINE __m512i
-pairs_of (__m512 low, __m512 high)
+/* -- packing --------------------------------------------------------------- */
+
+/* Panels of n columns that lie row by row, floats or (halves) bf16: l and l + 1 lie together, so that columns are turned as
+ * 32-bit numbers. */
+TARGET VJ_INLINE void
+pack_rows (const gboolean halves, const void *from, gsize step, gsize n, gsize k, gsize depth, guint16 *panels)
 {
-  const __m512i order = _mm512_set_epi16 (31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  return _mm512_permutexvar_epi16 (order, (__m512i) _mm512_cvtne2ps_pbh (high, low));
+  for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
+    for (gsize l = 0; l < k; l += VJ_BF16_UNIT) {
+      V r[VJ_BF16_PANEL];
+      for (gsize i = 0; i < VJ_BF16_PANEL; i++) {
+        gsize at = (j + i) * step + l;
+        if (j + i >= n)
+          r[i] = (V) { 0 };
+        else if (halves)
+          r[i] = (V) _mm512_maskz_loadu_epi16 (wide_first (k - l), (const guint16 *) from + at);
+        else
+          r[i] = (V) wide_unit ((const float *) from + at, k - l);
+      }
+      V_TRANSPOSE (r);
+      for (gsize i = 0; i < VJ_BF16_PANEL; i++)
+        _mm512_store_ps (panels + j * depth + l * VJ_BF16_PANEL + i * VJ_BF16_UNIT, (__m512) r[i]);
+    }
 }
 
-/* The first n numbers; none of them beyond the end is touched. */
-TARGET VJ_INLINE __m512
-load_first (const float *from, gsize n)
-{
-  return _mm512_maskz_loadu_ps (n >= LANES ? 0xffff : (__mmask16) ((1u << n) - 1), from);
-}
-
-/* Columns that lie side by side, [l][n], become [l / 2][16][2], panel by panel. The rows are too short for the processor to
- * see where the reading goes. */
 TARGET static void
-pack_columns (const float *from, gsize step_l, gsize n, gsize k, gsize depth, guint16 *to)
+pack_halves (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels)
+{
+  pack_rows (TRUE, from, ld, n, k, depth, panels);
+}
+
+/* Panels of n columns that lie side by side, [l][n]. The rows are too short for the processor to see where the reading
+ * goes. */
+TARGET static void
+pack_columns (const float *from, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
 {
   gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
-  for (gsize l = 0; l < whole; l += 2) {
-    const float *row = from + l * step_l;
+  for (gsize l = 0; l < whole; l += 2)
     for (gsize j = 0; j < n; j += VJ_BF16_PANEL) {
-      __m512 low = _mm512_setzero_ps (), high = low;
-      if (l < k)
-        low = load_first (row + j, n - j);
-      if (l + 1 < k)
-        high = load_first (row + step_l + j, n - j);
-      _mm_prefetch ((const char *) (row + AHEAD * step_l + j), _MM_HINT_T0);
-      _mm_prefetch ((const char *) (row + (AHEAD + 1) * step_l + j), _MM_HINT_T0);
-      _mm512_store_si512 (to + j * depth + l * VJ_BF16_PANEL, pairs_of (low, high));
+      const float *at = from + l * step_l + j;
+      __m512 low = wide_load (at, l < k ? n - j : 0), high = wide_load (at + step_l, l + 1 < k ? n - j : 0);
+      _mm_prefetch ((const char *) (at + AHEAD * step_l), _MM_HINT_T0);
+      _mm_prefetch ((const char *) (at + (AHEAD + 1) * step_l), _MM_HINT_T0);
+      _mm512_store_si512 (panels + j * depth + l * VJ_BF16_PANEL, wide_pairs (low, high));
     }
-  }
 }
 
-/* Columns whose l lie side by side: pairs are put together by the rounding, then turned as 32-bit numbers. */
 TARGET static void
-pack_panel (const float *from, gsize step_j, gsize n, gsize k, guint16 *panel)
-{
-  float pairs[LANES * LANES] __attribute__ ((aligned (64)));
-  memset (pairs, 0, sizeof pairs);
-  for (gsize l = 0; l < k; l += VJ_BF16_UNIT) {
-    for (gsize j = 0; j < n; j++) {
-      const float *row = from + j * step_j + l;
-      __m512 high = k - l > LANES ? load_first (row + LANES, k - l - LANES) : _mm512_setzero_ps ();
-      _mm512_store_si512 (pairs + j * LANES, (__m512i) _mm512_cvtne2ps_pbh (high, load_first (row, k - l)));
-    }
-    vj_cpu_transpose (pairs, LANES, LANES, LANES, (float *) (void *) (panel + l * VJ_BF16_PANEL), LANES);
-  }
-}
-
-static void
 pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
 {
-  if (step_j == 1)
-    pack_columns (from, step_l, n, k, depth, panels);
+  if (step_l == 1)
+    pack_rows (FALSE, from, step_j, n, k, depth, panels);
   else
-    for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
-      pack_panel (from + j * step_j, step_j, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
+    pack_columns (from, step_l, n, k, depth, panels);
 }
 
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .pack = pack, .rows = vj_bf16_rows_wide, .multiply = multiply };
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = pack, .pack_halves = pack_halves,
+                                   .multiply = multiply };
 #endif

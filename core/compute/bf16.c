@@ -9,6 +9,7 @@
 #define CHUNK_LEAST ((gsize) 32)
 #define ITEM ((gsize) 1 << 20)     /* multiply-adds worth an item */
 #define UNBLOCKED ((gsize) 32)     /* columns up to which all of l is done at once: rows are then read from end to end */
+#define MANY ((gsize) 96)          /* rows of x from which on it pays to pack weights */
 
 static gsize
 up (gsize n, gsize unit)
@@ -27,20 +28,21 @@ chunk_of (const VjCpu *cpu, gsize n, gsize work_per_row, gsize others)
 
 /* -- packing --------------------------------------------------------------- */
 
-/* Packed columns: block by block of l, all panels of a block side by side, so that a block of them stays in cache. */
+/* Rows of x packed as columns: block by block of l, all panels of a block side by side, so that a block of them stays in
+ * cache. */
 typedef struct {
   const VjBf16Kernel *kernel;
-  const float *from;
-  gsize step_j, step_l, n, k;
+  const float *x;
+  gsize n, k;
   gsize panels, block;
   guint16 *to;
 } Columns;
 
 static Columns
-columns (VjCpu *cpu, const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *to)
+columns (VjCpu *cpu, const float *x, gsize n, gsize k, guint16 *to)
 {
   gsize whole = up (k, VJ_BF16_UNIT), block = n <= UNBLOCKED ? whole : MIN (cpu->bf16->block, whole);
-  return (Columns) { cpu->bf16, from, step_j, step_l, n, k, (n + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, block, to };
+  return (Columns) { cpu->bf16, x, n, k, (n + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, block, to };
 }
 
 /* From one panel to the next in the block at l. */
@@ -57,36 +59,28 @@ panels_at (const Columns *c, gsize first, gsize l)
   return c->to + l * VJ_BF16_PANEL * c->panels + first / VJ_BF16_PANEL * stride_at (c, l);
 }
 
-/* Columns of an item. Those that lie side by side are best taken many at a time. */
-static gsize
-pack_chunk (const Columns *c)
-{
-  return c->step_j == 1 ? 8 * VJ_BF16_PANEL : VJ_BF16_PANEL;
-}
-
 static void
 pack_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
 {
   const Columns *c = data;
-  gsize chunk = pack_chunk (c), chunks = (c->n + chunk - 1) / chunk, first = item % chunks * chunk, l = item / chunks * c->block;
-  c->kernel->pack (c->from + first * c->step_j + l * c->step_l, c->step_j, c->step_l, MIN (chunk, c->n - first), MIN (c->block, c->k - l),
-                   stride_at (c, l) / VJ_BF16_PANEL, panels_at (c, first, l));
+  gsize first = item % c->panels * VJ_BF16_PANEL, l = item / c->panels * c->block;
+  c->kernel->pack (c->x + first * c->k + l, c->k, 1, MIN (VJ_BF16_PANEL, c->n - first), MIN (c->block, c->k - l), stride_at (c, l) / VJ_BF16_PANEL,
+                   panels_at (c, first, l));
 }
 
 static void
 pack_columns (VjCpu *cpu, const Columns *c)
 {
-  gsize chunk = pack_chunk (c);
-  vj_pool_run (cpu->pool, (c->n + chunk - 1) / chunk * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
+  vj_pool_run (cpu->pool, c->panels * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
 }
 
-/* c (+)= rows by columns [first, first + n), over all of l. */
+/* c = rows by columns [first, first + n), over all of l. */
 static void
-multiply (const VjBf16Kernel *kernel, gsize m, gsize n, const guint16 *rows, gsize ld, const Columns *columns, gsize first, gboolean add,
-          float *c, gsize ldc)
+multiply (const VjBf16Kernel *kernel, gsize m, gsize n, const guint16 *rows, gsize ld, const Columns *columns, gsize first, float *c, gsize ldc)
 {
   for (gsize l = 0; l < columns->k; l += columns->block)
-    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l), add || l > 0, c, ldc);
+    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l), l > 0 ? c : NULL,
+                      ldc, c, ldc);
 }
 
 /* -- linear ---------------------------------------------------------------- */
@@ -101,55 +95,130 @@ typedef struct {
 typedef struct {
   VjCpu *cpu;
   const Part *parts;
-  const Columns *x;
-  gsize rows, row_chunk, row_chunks, ldy;
+  const Columns *x;     /* few rows */
+  const guint16 *x_rows; /* many rows, ld apart */
+  gsize ld;
+  gsize rows, k, row_chunk, row_chunks, ldy;
   const float *bias;
   float *y;
 } Linear;
 
-/* c holds the sums the other way round: weights' rows down, rows of x across. */
-static void
-give_out (const Linear *t, const float *c, gsize ldc, gsize row, gsize rows, gsize col, gsize cols)
-{
-  float *y = t->y + row * t->ldy + col;
-  vj_cpu_transpose (c, ldc, cols, rows, y, t->ldy);
-  for (gsize r = 0; t->bias != NULL && r < rows; r++)
-    for (gsize j = 0; j < cols; j++)
-      y[r * t->ldy + j] += t->bias[col + j];
-}
+/* What one item multiplies: rows [row, row + rows) of x by rows [col, col + cols) of the part's weights. */
+typedef struct {
+  const Part *part;
+  gsize col, cols, row, rows;
+} LinearItem;
 
-static void
-linear_item (void *data, gsize item, guint worker)
+static LinearItem
+find_item (const Linear *t, gsize item)
 {
-  const Linear *t = data;
   const Part *part = t->parts;
   while (item >= part->item + part->chunks * t->row_chunks)
     part++;
   gsize col = (item - part->item) / t->row_chunks * part->chunk, row = (item - part->item) % t->row_chunks * t->row_chunk;
-  gsize cols = MIN (part->chunk, part->w->n - col), rows = MIN (t->row_chunk, t->rows - row), ldc = up (rows, VJ_BF16_PANEL) + 16; /* never a power of two */
-  float *c = vj_cpu_scratch (t->cpu, worker, cols * ldc);
-  multiply (t->cpu->bf16, cols, rows, part->w->halves + col * t->x->k, t->x->k, t->x, row, FALSE, c, ldc);
-  give_out (t, c, ldc, row, rows, part->at + col, cols);
+  return (LinearItem) { part, col, MIN (part->chunk, part->w->n - col), row, MIN (t->row_chunk, t->rows - row) };
+}
+
+static void
+add_bias (const Linear *t, const LinearItem *i)
+{
+  float *y = t->y + i->row * t->ldy + i->part->at + i->col;
+  for (gsize r = 0; t->bias != NULL && r < i->rows; r++)
+    for (gsize j = 0; j < i->cols; j++)
+      y[r * t->ldy + j] += t->bias[i->part->at + i->col + j];
+}
+
+/* Floats from a row of an item's sums to the next: never a power of two. */
+static gsize
+ld_sums (gsize cols)
+{
+  return up (cols, VJ_BF16_PANEL) + 16;
+}
+
+/* Floats of scratch memory for an item. */
+static gsize
+few_scratch (gsize cols, gsize rows)
+{
+  return cols * ld_sums (rows);
+}
+
+static gsize
+many_scratch (const VjBf16Kernel *kernel, gsize cols, gsize rows)
+{
+  return rows * ld_sums (cols) + up (cols, VJ_BF16_PANEL) * kernel->block / 2;
+}
+
+/* Few rows: weights are read where they lie, from end to end, and the sums turned: weights' rows down, rows of x across. */
+static void
+few_item (void *data, gsize item, guint worker)
+{
+  const Linear *t = data;
+  const LinearItem i = find_item (t, item);
+  gsize ldc = ld_sums (i.rows);
+  float *c = vj_cpu_scratch (t->cpu, worker, few_scratch (i.cols, i.rows));
+  multiply (t->cpu->bf16, i.cols, i.rows, i.part->w->halves + i.col * t->k, t->k, t->x, i.row, c, ldc);
+  vj_cpu_transpose (c, ldc, i.cols, i.rows, t->y + i.row * t->ldy + i.part->at + i.col, t->ldy);
+  add_bias (t, &i);
+}
+
+/* Many rows: weights are packed, block by block of l, and the last block's sums go to y. */
+static void
+many_item (void *data, gsize item, guint worker)
+{
+  const Linear *t = data;
+  const VjBf16Kernel *kernel = t->cpu->bf16;
+  const LinearItem i = find_item (t, item);
+  gsize ldc = ld_sums (i.cols);
+  float *c = vj_cpu_scratch (t->cpu, worker, many_scratch (kernel, i.cols, i.rows)), *y = t->y + i.row * t->ldy + i.part->at + i.col;
+  guint16 *packed = (guint16 *) (void *) (c + i.rows * ldc);
+  for (gsize l = 0; l < t->k; l += kernel->block) {
+    gsize k = MIN (kernel->block, t->k - l), depth = up (k, VJ_BF16_UNIT);
+    gboolean last = l + k == t->k;
+    kernel->pack_halves (i.part->w->halves + i.col * t->k + l, t->k, i.cols, k, depth, packed);
+    kernel->multiply (i.rows, i.cols, depth, t->x_rows + i.row * t->ld + l, t->ld, packed, VJ_BF16_PANEL * depth, l > 0 ? c : NULL, ldc,
+                      last ? y : c, last ? t->ldy : ldc);
+  }
+  add_bias (t, &i);
+}
+
+typedef struct {
+  const VjBf16Kernel *kernel;
+  const float *x;
+  gsize k, ld;
+  guint16 *to;
+} Round;
+
+static void
+round_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  const Round *t = data;
+  t->kernel->rows (t->x + first * t->k, t->k, 1, n, t->k, t->to + first * t->ld, t->ld);
 }
 
 void
 vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy)
 {
-  gsize k = w[0]->k, all = 0, items = 0, at = 0;
+  gsize k = w[0]->k, all = 0, items = 0, at = 0, ld = vj_bf16_apart (k), most = 0;
+  gboolean many = rows >= MANY && cpu->bf16->pack_halves != NULL;
   g_assert (n_w <= MOST_PARTS);
   Part parts[MOST_PARTS];
-  guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * up (k, VJ_BF16_UNIT) / 2);
-  Columns x_columns = columns (cpu, x, k, 1, rows, k, packed);
-  pack_columns (cpu, &x_columns);
+  guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * ld / 2);
+  Columns x_columns = columns (cpu, x, rows, k, packed);
+  if (many)
+    vj_cpu_rows (cpu, rows, 16, round_rows, &(Round) { cpu->bf16, x, k, ld, packed });
+  else
+    pack_columns (cpu, &x_columns);
   /* Chunks of rows alike: a small rest would read all of the weights for little. */
   gsize row_chunks = (rows + ROW_CHUNK - 1) / ROW_CHUNK, row_chunk = up ((rows + row_chunks - 1) / row_chunks, VJ_BF16_PANEL);
-  Linear t = { cpu, parts, &x_columns, rows, row_chunk, row_chunks, ldy, bias, y };
+  Linear t = { cpu, parts, &x_columns, packed, ld, rows, k, row_chunk, row_chunks, ldy, bias, y };
   for (gsize i = 0; i < n_w; i++)
     all += w[i]->n;
   for (gsize i = 0; i < n_w; at += w[i++]->n) {
     gsize chunk = chunk_of (cpu, all, t.row_chunk * k, t.row_chunks), chunks = (w[i]->n + chunk - 1) / chunk;
     parts[i] = (Part) { w[i], at, items, chunk, chunks };
     items += chunks * t.row_chunks;
+    most = MAX (most, MIN (chunk, w[i]->n));
   }
-  vj_pool_run (cpu->pool, items, linear_item, &t);
+  vj_cpu_set_aside (cpu, many ? many_scratch (cpu->bf16, most, row_chunk) : few_scratch (most, row_chunk));
+  vj_pool_run (cpu->pool, items, many ? many_item : few_item, &t);
 }

@@ -1,8 +1,8 @@
 /* Products of bf16 numbers on the CPU: what the kernels share. Nobody outside core/compute includes it.
  *
- * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file,
- * say), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the kernel's own
- * order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
+ * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file, or
+ * many rows of x), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the
+ * kernel's own order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
 #ifndef VJ_COMPUTE_BF16_H
 #define VJ_COMPUTE_BF16_H
 
@@ -20,13 +20,17 @@ typedef struct VjBf16Kernel {
    * `depth` >= k numbers a column, a multiple of VJ_BF16_UNIT, and the next one follows. */
   void (*pack) (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels);
 
-  /* Rows of bf16: see vj_bf16_rows. */
+  /* Rows of bf16: the form of a. As vj_bf16_rows. */
   void (*rows) (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-  /* c[i, j] = (add: c[i, j]) + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie
-   * `stride`, 16 times their depth, apart. */
-  void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, gboolean add,
-                    float *c, gsize ldc);
+  /* (optional) Panels of n columns of bf16 numbers that lie row by row, `ld` apart. With it, many rows of x are taken as a
+   * and weights as b. */
+  void (*pack_halves) (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels);
+
+  /* c[i, j] = start[i, j] + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride`, 16 times
+   * their depth, apart. start NULL: zeros; it may be c. */
+  void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
+                    gsize ld_start, float *c, gsize ldc);
 } VjBf16Kernel;
 
 /* Best first; the last one runs everywhere. NULL ends the list. */
@@ -34,17 +38,19 @@ const VjBf16Kernel *const *vj_bf16_kernels (void);
 
 extern const VjBf16Kernel vj_bf16_amx, vj_bf16_avx512, vj_bf16_generic;
 
-/* Rows of bf16, `ld` apart, zeros from k to ld: the form of a, and of panels in kernels that multiply row by row. */
+/* Rows of bf16, `ld` apart, zeros from k to ld or the next multiple of VJ_BF16_UNIT: the form of a, and of panels in kernels
+ * that multiply row by row. */
 void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
 /* The same by AVX-512 BF16: subnormals become 0. x86-64 only. */
 void vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-/* A distance of rows of k numbers: an odd number of cache lines, so that rows share no set of the cache. */
+/* From a row of a to the next, at k numbers: whole lines of the cache, in an odd number, so that rows do not fall on each
+ * other. */
 static inline gsize
 vj_bf16_apart (gsize k)
 {
-  return (k + 2 * VJ_BF16_UNIT - 1) / (2 * VJ_BF16_UNIT) * 2 * VJ_BF16_UNIT + VJ_BF16_UNIT;
+  return ((k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT | 1) * VJ_BF16_UNIT;
 }
 
 /* As vj_cpu_linear, vj_cpu_gemm and vj_cpu_attention_backward, for bf16 numbers. */

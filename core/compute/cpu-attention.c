@@ -43,7 +43,7 @@ score (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim, gsi
 {
   if (block->kernel != NULL) {
     block->kernel->multiply (n, end, block->depth, rows->halves + from * block->depth, block->depth, block->key_halves, VJ_BF16_PANEL * block->depth,
-                             FALSE, block->scores, KEY_BLOCK);
+                             NULL, 0, block->scores, KEY_BLOCK);
     return;
   }
   for (gsize p = 0; p < panels_of (end); p++)
@@ -58,8 +58,8 @@ add_values (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim
   float *out = rows->out + from * rows->out_step;
   if (block->kernel != NULL) {
     gsize k = (end + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
-    vj_bf16_rows (block->scores, KEY_BLOCK, 1, n, k, block->weights, KEY_BLOCK);
-    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * KEY_BLOCK, TRUE, out, rows->out_step);
+    block->kernel->rows (block->scores, KEY_BLOCK, 1, n, k, block->weights, KEY_BLOCK);
+    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * KEY_BLOCK, out, rows->out_step, out, rows->out_step);
     return;
   }
   for (gsize p = 0; p < panels_of (dim); p++)
@@ -71,6 +71,16 @@ static void
 row_range (const VjAttention *a, const VjAttentionSegment *s, const Rows *rows, gsize i, gsize *ret_first, gsize *ret_last)
 {
   key_range (a, s, rows->row + (rows->one_query ? 0 : i), ret_first, ret_last);
+}
+
+VJ_INLINE void
+scale_row (float *row, gsize n, float factor)
+{
+  gsize d = 0;
+  for (; d + LANES <= n; d += LANES)
+    v_store (row + d, v_load (row + d) * factor);
+  for (; d < n; d++)
+    row[d] *= factor;
 }
 
 /* A row's scores x [0, width) of keys [low, high) of the block become weights; what was summed before is scaled to the new
@@ -98,8 +108,8 @@ take_scores (float *x, gsize width, gsize low, gsize high, float scale, float *m
   }
   float shrink = v_exp (v_set (*most - top))[0];
   *total = *total * shrink + v_sum (sum);
-  for (gsize d = 0; top > *most && d < dim; d++)
-    out[d] *= shrink;
+  if (top > *most)
+    scale_row (out, dim, shrink);
   *most = top;
 }
 
@@ -130,10 +140,10 @@ attend_block (const VjAttention *a, const VjAttentionSegment *s, const Rows *row
 }
 
 static void
-begin_rows (const Rows *rows, gsize dim, gsize depth)
+begin_rows (const Rows *rows, const VjBf16Kernel *kernel, gsize dim, gsize depth)
 {
-  if (rows->halves != NULL)
-    vj_bf16_rows (rows->q, rows->q_step, 1, rows->n, dim, rows->halves, depth);
+  if (kernel != NULL)
+    kernel->rows (rows->q, rows->q_step, 1, rows->n, dim, rows->halves, depth);
   for (gsize i = 0; i < rows->n; i++) {
     memset (rows->out + i * rows->out_step, 0, dim * sizeof (float));
     rows->most[i] = -3e38f;
@@ -146,8 +156,12 @@ end_rows (const Rows *rows, gsize dim)
 {
   for (gsize i = 0; i < rows->n; i++) {
     float total = rows->total[i] == 0 ? 1 : rows->total[i]; /* nothing seen: zeros; NaN stays */
-    for (gsize d = 0; d < dim; d++)
-      rows->out[i * rows->out_step + d] /= total;
+    float *out = rows->out + i * rows->out_step;
+    gsize d = 0;
+    for (; d + LANES <= dim; d += LANES)
+      v_store (out + d, v_load (out + d) / total);
+    for (; d < dim; d++)
+      out[d] /= total;
     if (rows->lse != NULL)
       rows->lse[i * rows->lse_step] = rows->total[i] > 0 ? rows->most[i] + logf (rows->total[i]) : 0;
   }
@@ -246,7 +260,7 @@ attend (void *data, gsize number, guint worker)
   for (gsize h = 0; h < sets; h++) {
     rows[h] = rows_of_queries (a, item.g * group + h, group, item.row, item.n, states + 2 * h * n);
     rows[h].halves = q == NULL ? NULL : q + h * n * block.depth;
-    begin_rows (&rows[h], a->head_dim, block.depth);
+    begin_rows (&rows[h], block.kernel, a->head_dim, block.depth);
   }
   for (block.first = begin / KEY_BLOCK * KEY_BLOCK; block.first < end; block.first += KEY_BLOCK) {
     block.last = MIN (block.first + KEY_BLOCK, end);
@@ -263,8 +277,11 @@ void
 vj_cpu_attention (void *device, const VjAttention *attention)
 {
   Call call = { device, attention };
-  gsize items = 0;
-  for (gsize i = 0; i < attention->n_segments; i++)
+  gsize items = 0, group = attention->heads / attention->kv_heads, most = group;
+  for (gsize i = 0; i < attention->n_segments; i++) {
     items += (attention->segments[i].q_count + ROW_CHUNK - 1) / ROW_CHUNK * attention->kv_heads;
+    most = MAX (most, group * MIN (attention->segments[i].q_count, ROW_CHUNK));
+  }
+  vj_cpu_set_aside (call.cpu, lay_out (&call, most, 1, NULL, NULL, NULL, NULL));
   vj_pool_run (call.cpu->pool, items, attend, &call);
 }

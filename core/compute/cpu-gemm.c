@@ -111,33 +111,13 @@ vj_cpu_kernel (gsize m, gsize n, gsize k, const float *a, gsize row_step, gsize 
   }
 }
 
-/* For rows i and i + STEP of a square of 16 x 16: exchanges the off-diagonal blocks of STEP x STEP. */
-#define EXCHANGE(STEP, LOW, HIGH)                                       \
-  _Pragma ("GCC unroll 16") for (guint i = 0; i < LANES; i++)           \
-    if ((i & STEP) == 0) {                                              \
-      V a = r[i], b = r[i + STEP];                                      \
-      r[i] = __builtin_shufflevector (a, b, LOW);                       \
-      r[i + STEP] = __builtin_shufflevector (a, b, HIGH);               \
-    }
-#define LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-#define LOW_4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
-#define HIGH_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-#define LOW_2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define HIGH_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define LOW_1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
-#define HIGH_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
-
 VJ_CLONES static void
 transpose_square (const float *from, gsize ld_from, float *to, gsize ld_to)
 {
   V r[LANES];
   _Pragma ("GCC unroll 16") for (guint i = 0; i < LANES; i++)
     r[i] = v_load (from + i * ld_from);
-  EXCHANGE (8, LOW_8, HIGH_8)
-  EXCHANGE (4, LOW_4, HIGH_4)
-  EXCHANGE (2, LOW_2, HIGH_2)
-  EXCHANGE (1, LOW_1, HIGH_1)
+  V_TRANSPOSE (r);
   _Pragma ("GCC unroll 16") for (guint i = 0; i < LANES; i++)
     v_store (to + i * ld_to, r[i]);
 }
@@ -218,6 +198,7 @@ vj_cpu_gemm (void *device, const VjGemm *g)
   }
   Product p = { .cpu = cpu, .g = g };
   if (cpu->sgemm == NULL || g->k == 0) {
+    vj_cpu_set_aside (cpu, K_BLOCK * VJ_PANEL);
     vj_pool_run (cpu->pool, (g->n + VJ_PANEL - 1) / VJ_PANEL, gemm_panel, &p);
     return;
   }

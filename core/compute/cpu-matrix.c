@@ -131,6 +131,7 @@ linear_halves (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w,
   Linear round = { .x = x, .w = w[0], .y = rounded };
   memset (halves + rows * k, 0, (all - rows) * k * sizeof (guint16));
   vj_cpu_rows (cpu, rows, 16, round_rows, &round);
+  vj_cpu_set_aside (cpu, unit * VJ_SLICE);
   for (gsize i = 0, at = 0; i < n_w; at += w[i++]->n) {
     Halves t = { cpu, w[i], rows, at, ldy, halves, bias, y };
     vj_pool_run (cpu->pool, all / unit * VJ_SLICES (w[i]->n), halves_item, &t);

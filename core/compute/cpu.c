@@ -83,6 +83,13 @@ vj_cpu_scratch (VjCpu *cpu, guint worker, gsize n)
   return grow (&cpu->scratch[worker], &cpu->scratch_size[worker], n);
 }
 
+void
+vj_cpu_set_aside (VjCpu *cpu, gsize n)
+{
+  for (guint i = 0; i < vj_pool_threads (cpu->pool); i++)
+    vj_cpu_scratch (cpu, i, n);
+}
+
 float *
 vj_cpu_shared (VjCpu *cpu, gsize n)
 {

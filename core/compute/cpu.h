@@ -49,6 +49,9 @@ gboolean vj_cpu_is_wide (void);
 /* At least n floats for this worker, 64-byte aligned; contents undefined. Aborts on no memory, as GLib does. */
 float *vj_cpu_scratch (VjCpu *cpu, guint worker, gsize n);
 
+/* Grows every worker's before the items run, so that the same call again allocates nothing, whoever does which item. */
+void vj_cpu_set_aside (VjCpu *cpu, gsize n);
+
 /* Memory shared by the items of one operation: at least n floats, until the next call. */
 float *vj_cpu_shared (VjCpu *cpu, gsize n);
 

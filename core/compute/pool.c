@@ -1,5 +1,6 @@
 /* The pool: see pool.h. Workers look for work in a short spin before they sleep, because operations follow each
- * other within microseconds; with more threads than processors they sleep at once. */
+ * other within microseconds; with more threads than processors they sleep at once. The caller waits for items alone, never
+ * for workers that came too late to get one. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "compute/pool.h"
 
@@ -15,21 +16,29 @@ typedef struct {
   pthread_t thread;
 } Worker;
 
+/* A task's number, how many items it has and how many are taken, in one word: who takes an item knows of which task. */
+#define FIELD 20
+#define MOST (((guint64) 1 << FIELD) - 4096) /* items of a task; those who find none left count as takers too */
+#define STATE(task, n) ((guint64) (task) << 2 * FIELD | (guint64) (n) << FIELD)
+#define TASK(state) ((state) >> 2 * FIELD)
+#define ITEMS(state) ((state) >> FIELD & (((guint64) 1 << FIELD) - 1))
+#define TAKEN(state) ((state) & (((guint64) 1 << FIELD) - 1))
+
 struct VjPool {
   guint n_workers; /* threads beside the caller */
   Worker *workers;
   guint spins;
   pthread_mutex_t lock;
   pthread_cond_t wake, done;
-  /* the current task */
+  /* the current task: read by those who hold one of its items, written when none is left */
   VjPoolWork work;
   void *data;
-  gsize n;
-  atomic_size_t next;
-  atomic_uint running;    /* workers not yet done with it */
-  atomic_uint generation; /* changes with every task */
+  gsize first; /* its first item's number */
+  _Atomic guint64 state;
+  _Atomic guint64 finished; /* items */
   atomic_bool stop;
-  guint sleeping;         /* under lock */
+  atomic_uint sleeping;     /* workers */
+  atomic_bool waiting;      /* the caller sleeps */
 };
 
 static void
@@ -43,41 +52,12 @@ pause_briefly (void)
 static void
 take_items (VjPool *pool, guint worker)
 {
-  gsize item;
-  while ((item = atomic_fetch_add (&pool->next, 1)) < pool->n)
-    pool->work (pool->data, item, worker);
-}
-
-/* Waits until the generation is no longer `seen`. */
-static guint
-wait_for_task (VjPool *pool, guint seen)
-{
-  for (guint i = 0; i < pool->spins; i++) {
-    guint now = atomic_load (&pool->generation);
-    if (now != seen)
-      return now;
-    pause_briefly ();
-  }
-  pthread_mutex_lock (&pool->lock);
-  pool->sleeping++;
-  while (atomic_load (&pool->generation) == seen)
-    pthread_cond_wait (&pool->wake, &pool->lock);
-  pool->sleeping--;
-  pthread_mutex_unlock (&pool->lock);
-  return atomic_load (&pool->generation);
-}
-
-static void *
-worker_main (void *data)
-{
-  Worker *worker = data;
-  VjPool *pool = worker->pool;
-  for (guint seen = 0;;) {
-    seen = wait_for_task (pool, seen);
-    if (atomic_load (&pool->stop))
-      return NULL;
-    take_items (pool, worker->index);
-    if (atomic_fetch_sub (&pool->running, 1) == 1) {
+  for (;;) {
+    guint64 state = atomic_fetch_add (&pool->state, 1), n = ITEMS (state);
+    if (TAKEN (state) >= n)
+      return;
+    pool->work (pool->data, pool->first + TAKEN (state), worker);
+    if (atomic_fetch_add (&pool->finished, 1) + 1 == n && atomic_load (&pool->waiting)) {
       pthread_mutex_lock (&pool->lock);
       pthread_cond_signal (&pool->done);
       pthread_mutex_unlock (&pool->lock);
@@ -85,13 +65,62 @@ worker_main (void *data)
   }
 }
 
-static void
-announce (VjPool *pool)
+/* Waits for another task than `seen`; its number. */
+static guint64
+wait_for_task (VjPool *pool, guint64 seen)
 {
+  for (guint i = 0; i < pool->spins; i++) {
+    guint64 now = TASK (atomic_load (&pool->state));
+    if (now != seen)
+      return now;
+    pause_briefly ();
+  }
   pthread_mutex_lock (&pool->lock);
-  atomic_fetch_add (&pool->generation, 1);
-  if (pool->sleeping > 0)
-    pthread_cond_broadcast (&pool->wake);
+  atomic_fetch_add (&pool->sleeping, 1);
+  while (TASK (atomic_load (&pool->state)) == seen)
+    pthread_cond_wait (&pool->wake, &pool->lock);
+  atomic_fetch_sub (&pool->sleeping, 1);
+  pthread_mutex_unlock (&pool->lock);
+  return TASK (atomic_load (&pool->state));
+}
+
+static void *
+worker_main (void *data)
+{
+  Worker *worker = data;
+  VjPool *pool = worker->pool;
+  for (guint64 seen = 0;;) {
+    seen = wait_for_task (pool, seen);
+    if (atomic_load (&pool->stop))
+      return NULL;
+    take_items (pool, worker->index);
+  }
+}
+
+static void
+announce (VjPool *pool, guint64 n)
+{
+  atomic_store (&pool->state, STATE (TASK (atomic_load (&pool->state)) + 1, n));
+  if (atomic_load (&pool->sleeping) == 0)
+    return;
+  pthread_mutex_lock (&pool->lock);
+  pthread_cond_broadcast (&pool->wake);
+  pthread_mutex_unlock (&pool->lock);
+}
+
+static void
+wait_for_items (VjPool *pool, guint64 n)
+{
+  for (guint i = 0; i < pool->spins; i++) {
+    if (atomic_load (&pool->finished) == n)
+      return;
+    pause_briefly ();
+  }
+  pthread_mutex_lock (&pool->lock);
+  atomic_store (&pool->waiting, TRUE);
+  while (atomic_load (&pool->finished) < n)
+    pthread_cond_wait (&pool->done, &pool->lock);
+  atomic_store (&pool->waiting, FALSE);
   pthread_mutex_unlock (&pool->lock);
 }
 
@@ -126,7 +155,7 @@ vj_pool_free (VjPool *pool)
   if (pool == NULL)
     return;
   atomic_store (&pool->stop, TRUE);
-  announce (pool);
+  announce (pool, 0);
   for (guint i = 0; i < pool->n_workers; i++)
     pthread_join (pool->workers[i].thread, NULL);
   pthread_mutex_destroy (&pool->lock);
@@ -152,18 +181,12 @@ vj_pool_run (VjPool *pool, gsize n, VjPoolWork work, void *data)
   }
   pool->work = work;
   pool->data = data;
-  pool->n = n;
-  atomic_store (&pool->next, 0);
-  atomic_store (&pool->running, pool->n_workers);
-  announce (pool);
-  take_items (pool, 0);
-  for (guint i = 0; i < pool->spins; i++) {
-    if (atomic_load (&pool->running) == 0)
-      return;
-    pause_briefly ();
+  for (gsize first = 0, part; first < n; first += part) {
+    part = MIN (n - first, MOST);
+    pool->first = first;
+    atomic_store (&pool->finished, 0);
+    announce (pool, part);
+    take_items (pool, 0);
+    wait_for_items (pool, part);
   }
-  pthread_mutex_lock (&pool->lock);
-  while (atomic_load (&pool->running) > 0)
-    pthread_cond_wait (&pool->done, &pool->lock);
-  pthread_mutex_unlock (&pool->lock);
 }

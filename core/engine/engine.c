@@ -8,7 +8,7 @@
 #include "engine/mllama/adapter.h"
 
 /* Part of the identity: raised whenever the same prompt, options and seed would give another text. */
-#define GENERATION_VERSION "vjrun generation 1"
+#define GENERATION_VERSION "vjrun generation 2"
 
 #define FILE_LIMIT ((gsize) 64 << 20)
 #define MAX_ENDS 64

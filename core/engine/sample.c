@@ -1,12 +1,13 @@
 /* Sample: see sample.h. A vocabulary is long and what is kept of it short, so the likeliest are selected in one pass
- * rather than ranked all. */
+ * rather than ranked all. What looks at all of it does so many tokens at a time. */
 #include "engine/sample.h"
 
-#include <math.h>
+#include "compute/vector.h"
 
 /* What top_p keeps is looked for among so many likeliest, then so many more, then among all. */
 #define FEW 64u
 #define MANY 512u
+#define BLOCK 512u /* tokens whose weights are summed together */
 
 gboolean
 vj_generate_options_check (const VjGenerateOptions *options, GError **error)
@@ -60,24 +61,49 @@ vj_sampler_forgive (const VjSampler *sampler, float *logits, guint32 n, const gu
       logits[past[i]] = sampler->scores[i];
 }
 
+/* NaN when one is. */
+VJ_CLONES static float
+largest_of (const float *logits, guint32 n)
+{
+  V best = v_set (-HUGE_VALF);
+  VI nan = { 0 };
+  float largest = -HUGE_VALF;
+  guint32 i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    V x = v_load (logits + i);
+    best = v_max (best, x);
+    nan |= x != x;
+  }
+  for (guint32 l = 0; l < LANES; l++)
+    largest = nan[l] ? NAN : best[l] > largest ? best[l] : largest; /* NaN stays */
+  for (; i < n; i++)
+    largest = logits[i] > largest || isnan (logits[i]) ? logits[i] : largest;
+  return largest;
+}
+
 /* The first of the largest. */
 static gboolean
 find_largest (const float *logits, guint32 n, guint32 *ret_token, GError **error)
 {
   float largest = -HUGE_VALF;
-  guint32 best = 0;
-  for (guint32 i = 0; i < n; i++) {
-    if (logits[i] <= largest)
+  guint32 begin = 0;
+  for (guint32 i = 0; i < n; i += BLOCK) {
+    float here = largest_of (logits + i, MIN (BLOCK, n - i));
+    if (here <= largest) /* NaN goes on */
       continue;
-    if (isnan (logits[i]))
-      return vj_fail (error, VJ_EXIT_DATA,
-                      "generate: the model's output for token %u is not a number; its weights are broken", i);
-    largest = logits[i];
-    best = i;
+    begin = i;
+    largest = here;
+    if (isnan (here))
+      break;
   }
+  while (isnan (largest) ? !isnan (logits[begin]) : logits[begin] != largest)
+    begin++;
+  if (isnan (largest))
+    return vj_fail (error, VJ_EXIT_DATA,
+                    "generate: the model's output for token %u is not a number; its weights are broken", begin);
   if (!isfinite (largest))
     return vj_fail (error, VJ_EXIT_DATA, "generate: no output of the model is finite; its weights are broken");
-  *ret_token = best;
+  *ret_token = begin;
   return TRUE;
 }
 
@@ -163,13 +189,42 @@ reach (const double *weights, guint32 k, double enough)
   return sum < enough ? k + 1 : MAX (n, 1);
 }
 
+VJ_CLONES static double
+block_total (const double *weights, guint32 n)
+{
+  VE sum = { 0 };
+  guint32 i = 0;
+  double total = 0.0;
+  for (; i + 8 <= n; i += 8)
+    sum += *(const VEU *) (weights + i);
+  for (guint32 l = 0; l < 8; l++)
+    total += sum[l];
+  for (; i < n; i++)
+    total += weights[i];
+  return total;
+}
+
 static double
 total_of (const double *weights, guint32 n)
 {
   double total = 0.0;
-  for (guint32 i = 0; i < n; i++)
-    total += weights[i];
+  for (guint32 i = 0; i < n; i += BLOCK)
+    total += block_total (weights + i, MIN (BLOCK, n - i));
   return total;
+}
+
+/* weights[i] of token i; 0 for those below min_p. */
+VJ_CLONES static void
+weigh_all (double *weights, const float *logits, guint32 n, float largest, double temperature, double min_p)
+{
+  for (guint32 i = 0; i < n; i += 8) {
+    gboolean whole = i + 8 <= n;
+    VEF x = { 0 };
+    memcpy (&x, logits + i, whole ? sizeof x : (n - i) * sizeof (float));
+    VE weight = ve_exp ((__builtin_convertvector (x, VE) - (double) largest) / temperature);
+    weight = (VE) ((VEI) weight & (weight >= min_p));
+    memcpy (weights + i, &weight, whole ? sizeof weight : (n - i) * sizeof (double));
+  }
 }
 
 /* Ranks, likeliest first, until top_p of `total` is reached; returns how many. For what is too much to select. Tokens so
@@ -205,9 +260,8 @@ rank_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest,
 static guint32
 keep_nucleus (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options)
 {
-  double total = 0.0;
-  for (guint32 i = 0; i < n; i++)
-    total += weight_of (logits[i], largest, options->temperature);
+  weigh_all (sampler->weights, logits, n, largest, options->temperature, 0.0);
+  double total = total_of (sampler->weights, n);
   for (guint32 k = FEW; k <= MANY && k < n; k = k == FEW ? MANY : n) {
     select_likeliest (logits, n, k, sampler->ranked);
     weigh_ranked (sampler, logits, k, options->temperature);
@@ -241,27 +295,26 @@ cut_unlikely (const double *weights, guint32 kept, double min_p)
   return kept;
 }
 
-static void
-weigh_all (VjSampler *sampler, const float *logits, guint32 n, float largest, const VjGenerateOptions *options)
-{
-  for (guint32 i = 0; i < n; i++) {
-    double weight = weight_of (logits[i], largest, options->temperature);
-    sampler->weights[i] = weight < options->min_p ? 0.0 : weight;
-  }
-}
-
 /* The place that `u` of the whole weight falls into; the last with any weight when by rounding it is the whole. */
 static guint32
 find_place (const double *weights, guint32 n, double u)
 {
-  double total = total_of (weights, n), sum = 0.0;
-  guint32 last = 0;
-  for (guint32 i = 0; i < n; i++) {
-    sum += weights[i];
-    if (sum > u * total)
-      return i;
-    last = weights[i] > 0.0 ? i : last;
+  double wanted = u * total_of (weights, n), sum = 0.0, before = 0.0;
+  guint32 block = 0, last;
+  for (guint32 i = 0; i < n && sum <= wanted; i += BLOCK) {
+    double more = block_total (weights + i, MIN (BLOCK, n - i));
+    if (more > 0.0) {
+      block = i;
+      before = sum;
+    }
+    sum += more;
   }
+  last = block;
+  for (guint32 i = block; i < MIN (block + BLOCK, n) && before <= wanted; i++)
+    if (weights[i] > 0.0) {
+      before += weights[i];
+      last = i;
+    }
   return last;
 }
 
@@ -289,7 +342,7 @@ vj_sampler_keep (VjSampler *sampler, const float *logits, guint32 n, const VjGen
     sampler->ranked[0] = largest;
     sampler->weights[0] = 1.0;
   } else if ((options->top_k == 0 || options->top_k >= n) && options->top_p >= 1.0) {
-    weigh_all (sampler, logits, n, logits[largest], options);
+    weigh_all (sampler->weights, logits, n, logits[largest], options->temperature, options->min_p);
     *ret_kept = (VjKept){NULL, sampler->weights, n};
   } else
     ret_kept->n = cut_unlikely (sampler->weights, keep_ranked (sampler, logits, n, logits[largest], options),

@@ -1,6 +1,6 @@
 include tests/engine/mllama.mk
 # tests of the engine around the model: text, pixels, generation
-engine_tests = tests/engine/test-tokenizer tests/engine/test-preprocess tests/engine/test-chat
+engine_tests = tests/engine/test-tokenizer tests/engine/test-preprocess tests/engine/test-chat tests/engine/test-pool
 check_PROGRAMS += $(engine_tests)
 TESTS += $(engine_tests)
 tests_engine_test_tokenizer_SOURCES = tests/engine/test-tokenizer.c tests/engine/tokenizer-strings.h
@@ -10,6 +10,9 @@ tests_engine_test_tokenizer_LDADD = $(CORE_LDADD)
 tests_engine_test_preprocess_SOURCES = tests/engine/test-preprocess.c
 tests_engine_test_preprocess_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_preprocess_LDADD = $(CORE_LDADD)
+tests_engine_test_pool_SOURCES = tests/engine/test-pool.c
+tests_engine_test_pool_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_pool_LDADD = $(CORE_LDADD)
 tests_engine_test_chat_SOURCES = tests/engine/test-chat.c
 tests_engine_test_chat_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_chat_LDADD = $(CORE_LDADD)

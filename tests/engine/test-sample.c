@@ -224,19 +224,61 @@ test_flat_distributions_are_ranked_whole (void)
   vj_sampler_clear (&sampler);
 }
 
+/* Over more than the sampler looks at together, with stretches that nothing is drawn from: every token by its weight, and the
+ * last of any weight at the end. */
+static void
+test_long_vocabularies_are_drawn_by_weight (void)
+{
+  enum { MANY = 5003, DRAWS = 60000 };
+  g_autofree float *values = g_new (float, MANY);
+  g_autofree guint *counts = g_new0 (guint, MANY);
+  VjSampler sampler = {0};
+  VjRandom random;
+  VjKept kept;
+  VjGenerateOptions all = {.temperature = 1, .top_p = 1};
+  double total = 0;
+  for (guint i = 0; i < MANY; i++)
+    values[i] = i < 600 || i > 4400 || i % 700 ? -INFINITY : (float) (i / 700) / 4;
+  values[1031] = 0.7f;
+  g_assert_true (vj_sampler_keep (&sampler, values, MANY, &all, &kept, NULL));
+  g_assert_cmpuint (kept.n, ==, MANY);
+  for (guint i = 0; i < MANY; i++) {
+    double expected = exp ((double) values[i] - (double) values[4200]);
+    g_assert_cmpfloat (fabs (kept.weights[i] - expected), <=, 1e-15 * expected);
+    total += expected;
+  }
+  vj_random_init (&random, 3);
+  for (guint i = 0; i < DRAWS; i++) {
+    guint32 token;
+    g_assert_true (vj_sampler_draw (&sampler, values, MANY, &all, &random, &token, NULL));
+    counts[token]++;
+  }
+  for (guint i = 0; i < MANY; i++) {
+    double p = exp ((double) values[i] - (double) values[4200]) / total;
+    g_assert_cmpfloat (fabs (counts[i] - p * DRAWS), <=, 5 * sqrt (p * (1 - p) * DRAWS));
+  }
+  vj_sampler_clear (&sampler);
+}
+
 static void
 test_broken_logits_are_refused (void)
 {
+  enum { LONG = 1000 };
   static const float broken[3][3] = {{1, NAN, 2}, {-INFINITY, -INFINITY, -INFINITY}, {1, INFINITY, 0}};
-  for (int i = 0; i < 3; i++)
+  for (int i = 0; i < 6; i++)
     for (int sampled = 0; sampled < 2; sampled++) {
+      g_autofree float *values = g_new0 (float, LONG);
+      guint32 n = i < 3 ? 3 : LONG; /* the same in the midst of many, or everywhere */
+      for (guint k = 0; i == 4 && k < LONG; k++)
+        values[k] = -INFINITY;
+      memcpy (values + (i < 3 ? 0 : 700), broken[i % 3], sizeof broken[0]);
       g_autoptr (GError) error = NULL;
       VjSampler sampler = {0};
       VjRandom random;
       guint32 token = 77;
       VjGenerateOptions options = {.temperature = sampled, .top_p = 1};
       vj_random_init (&random, 1);
-      g_assert_false (vj_sampler_draw (&sampler, broken[i], 3, &options, &random, &token, &error));
+      g_assert_false (vj_sampler_draw (&sampler, values, n, &options, &random, &token, &error));
       g_assert_cmpint (vj_error_exit (error), ==, VJ_EXIT_DATA);
       g_assert_cmpuint (token, ==, 77);
       vj_sampler_clear (&sampler);
@@ -256,6 +298,7 @@ main (int argc, char **argv)
   g_test_add_func ("/sample/draws-leave-no-trace", test_draws_leave_no_trace);
   g_test_add_func ("/sample/equals-transformers", test_equals_transformers);
   g_test_add_func ("/sample/flat-distributions-are-ranked-whole", test_flat_distributions_are_ranked_whole);
+  g_test_add_func ("/sample/long-vocabularies-are-drawn-by-weight", test_long_vocabularies_are_drawn_by_weight);
   g_test_add_func ("/sample/broken-logits-are-refused", test_broken_logits_are_refused);
   return g_test_run ();
 }
