@@ -31,7 +31,7 @@ def test_adapter(tap, top):
     tap.check(result.returncode == 0 and "iteration 1" in result.stdout, "with LoRA it runs", result.stderr)
     model = os.path.join(run_dir, "models", "iteration-1")
     names = sorted(os.listdir(model))
-    tap.check(names == ["adapter_config.json", "adapter_model.safetensors"], "and leaves the adapter alone", names)
+    tap.check(names == ["adapter_config.json", "adapter_model.safetensors", "vj-lineage.json"], "and leaves the adapter alone", names)
     with open(os.path.join(model, "adapter_config.json"), encoding="utf-8") as file:
         config = json.load(file)
     tap.check(os.path.samefile(config["base_model_name_or_path"], os.path.join(harness.SOURCE, "models", "vj-tiny")) and config["r"] == 4,
