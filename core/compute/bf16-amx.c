@@ -4,20 +4,20 @@
  * Order of a sum: for each 32 of l, the even ones and the odd ones are summed apart, then together, then added to c. */
 #define _GNU_SOURCE /* syscall */
 #include "compute/bf16.h"
-#include "compute/vector.h"
 
 #if defined (__x86_64__) && defined (__linux__)
+#include "compute/bf16-wide.h"
+
 #include <cpuid.h>
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TARGET __attribute__ ((target ("amx-tile,amx-bf16,avx512f,avx512bw,avx512vl,avx512bf16")))
+#define TARGET __attribute__ ((target ("amx-tile,amx-bf16," VJ_WIDE)))
 #define SIDE 32   /* outputs of one step: 2 x 2 tiles */
 #define BLOCK 512 /* of l: 32 rows of a of this depth stay in the first-level cache */
 
+#define AHEAD 16   /* rows that packing asks memory for beforehand */
 #define SPARSE 512 /* leading dimension of c from which on it is held to be large */
-#define AHEAD 16   /* rows that packing asks memory for beforehand: they are too short for the processor to see where reading goes */
 #define COPY_FROM 64 /* columns from which on it pays to copy rows of a */
 
 #define ARCH_REQ_XCOMP_PERM 0x1023
@@ -96,8 +96,8 @@ step (const gboolean two, const gboolean below, gsize k, const Rows *a, const gu
   }
   /* Sums of a large c come from memory, which the processor does not foresee: the next step's are asked for meanwhile. */
   const char *ahead = (const char *) (c + SIDE);
-  for (gsize l = 0, left = sums->ld > SPARSE ? (below ? SIDE : SIDE / 2) : 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
-    if (left > 0) {
+  for (gsize l = 0, left = sums->ld > SPARSE ? a->n : 0; l < k; l += 32, at += next, b += 32 * VJ_BF16_PANEL) {
+    if (left > 1) {
       _mm_prefetch (ahead, _MM_HINT_T0);
       _mm_prefetch (ahead + 64, _MM_HINT_T0);
       _mm_prefetch (ahead + c_row, _MM_HINT_T0);
@@ -169,10 +169,8 @@ copy_rows (gsize rows, gsize k, gsize whole, const guint16 *from, gsize lda, gui
   gsize second = 16 * whole;
   for (gsize r = 0; r < rows; r++) {
     guint16 *to = tiles + r / 16 * second + r % 16 * 32;
-    for (gsize l = 0; l < whole; l += 32) {
-      __mmask32 mask = k - l >= 32 ? 0xffffffff : ((__mmask32) 1 << (k - l)) - 1;
-      _mm512_store_si512 (to + l * 16, _mm512_maskz_loadu_epi16 (mask, from + r * lda + l));
-    }
+    for (gsize l = 0; l < whole; l += 32)
+      _mm512_store_si512 (to + l * 16, _mm512_maskz_loadu_epi16 (wide_first (k - l), from + r * lda + l));
   }
   return (Rows) { rows, tiles, 64, second, 16 * 32 };
 }
@@ -232,84 +230,60 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
 
 /* -- packing --------------------------------------------------------------- */
 
-/* The first n of 32 numbers in bf16, zeros after them. */
-TARGET VJ_INLINE __m512i
-pairs (const float *at, gsize n)
-{
-  if (n >= VJ_BF16_UNIT)
-    return (__m512i) _mm512_cvtne2ps_pbh (_mm512_loadu_ps (at + LANES), _mm512_loadu_ps (at));
-  guint32 there = (1u << n) - 1;
-  return (__m512i) _mm512_cvtne2ps_pbh (_mm512_maskz_loadu_ps ((__mmask16) (there >> LANES), at + LANES), _mm512_maskz_loadu_ps ((__mmask16) there, at));
-}
-
-/* A panel of n columns that lie row by row: pairs are put together first, then turned as 32-bit numbers. */
-TARGET static void
-pack_rows (const float *from, gsize step_j, gsize n, gsize k, guint16 *panel)
-{
-  for (gsize l = 0; l < k; l += VJ_BF16_UNIT, panel += VJ_BF16_UNIT * VJ_BF16_PANEL) {
-    V r[VJ_BF16_PANEL];
-    for (gsize j = 0; j < VJ_BF16_PANEL; j++)
-      r[j] = j < n ? (V) pairs (from + j * step_j + l, k - l) : (V) { 0 };
-    V_TRANSPOSE (r);
-    for (gsize j = 0; j < VJ_BF16_PANEL; j++)
-      _mm512_store_ps (panel + j * VJ_BF16_UNIT, (__m512) r[j]);
-  }
-}
-
-/* As pack_rows, of numbers in bf16. */
-TARGET static void
-pack_halves (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels)
+/* Panels of n columns that lie row by row, floats or (halves) bf16: l and l + 1 lie together, so that columns are turned as
+ * 32-bit numbers. */
+TARGET VJ_INLINE void
+pack_rows (const gboolean halves, const void *from, gsize step, gsize n, gsize k, gsize depth, guint16 *panels)
 {
   for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
     for (gsize l = 0; l < k; l += VJ_BF16_UNIT) {
-      __mmask32 there = k - l >= VJ_BF16_UNIT ? 0xffffffff : ((__mmask32) 1 << (k - l)) - 1;
       V r[VJ_BF16_PANEL];
-      for (gsize i = 0; i < VJ_BF16_PANEL; i++)
-        r[i] = j + i < n ? (V) _mm512_maskz_loadu_epi16 (there, from + (j + i) * ld + l) : (V) { 0 };
+      for (gsize i = 0; i < VJ_BF16_PANEL; i++) {
+        gsize at = (j + i) * step + l;
+        if (j + i >= n)
+          r[i] = (V) { 0 };
+        else if (halves)
+          r[i] = (V) _mm512_maskz_loadu_epi16 (wide_first (k - l), (const guint16 *) from + at);
+        else
+          r[i] = (V) wide_unit ((const float *) from + at, k - l);
+      }
       V_TRANSPOSE (r);
       for (gsize i = 0; i < VJ_BF16_PANEL; i++)
         _mm512_store_ps (panels + j * depth + l * VJ_BF16_PANEL + i * VJ_BF16_UNIT, (__m512) r[i]);
     }
 }
 
-/* Panels of n columns that lie side by side, [l][n]. */
+TARGET static void
+pack_halves (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels)
+{
+  pack_rows (TRUE, from, ld, n, k, depth, panels);
+}
+
+/* Panels of n columns that lie side by side, [l][n]. The rows are too short for the processor to see where the reading
+ * goes. */
 TARGET static void
 pack_columns (const float *from, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
 {
-  const __m512i meet = _mm512_set_epi16 (31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   gsize whole = (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
   for (gsize l = 0; l < whole; l += 2)
     for (gsize j = 0; j < n; j += VJ_BF16_PANEL) {
       const float *at = from + l * step_l + j;
+      __m512 low = wide_load (at, l < k ? n - j : 0), high = wide_load (at + step_l, l + 1 < k ? n - j : 0);
       _mm_prefetch ((const char *) (at + AHEAD * step_l), _MM_HINT_T0);
       _mm_prefetch ((const char *) (at + (AHEAD + 1) * step_l), _MM_HINT_T0);
-      __mmask16 there = n - j >= VJ_BF16_PANEL ? 0xffff : (__mmask16) ((1u << (n - j)) - 1);
-      __m512 even = _mm512_maskz_loadu_ps (l < k ? there : 0, at), odd = _mm512_maskz_loadu_ps (l + 1 < k ? there : 0, at + step_l);
-      _mm512_store_si512 (panels + j * depth + l * VJ_BF16_PANEL, _mm512_permutexvar_epi16 (meet, (__m512i) _mm512_cvtne2ps_pbh (odd, even)));
+      _mm512_store_si512 (panels + j * depth + l * VJ_BF16_PANEL, wide_pairs (low, high));
     }
 }
 
 TARGET static void
 pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize depth, guint16 *panels)
 {
-  if (step_l != 1) {
+  if (step_l == 1)
+    pack_rows (FALSE, from, step_j, n, k, depth, panels);
+  else
     pack_columns (from, step_l, n, k, depth, panels);
-    return;
-  }
-  for (gsize j = 0; j < n; j += VJ_BF16_PANEL)
-    pack_rows (from + j * step_j, step_j, MIN (VJ_BF16_PANEL, n - j), k, panels + j * depth);
 }
 
 const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = pack, .pack_halves = pack_halves,
                                    .multiply = multiply };
-
-#else
-
-static gboolean
-usable (void)
-{
-  return FALSE;
-}
-
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable };
 #endif

@@ -119,6 +119,7 @@ backward_block (const VjAttention *a, const VjAttentionSegment *s, gsize head, g
   if (from >= to)
     return;
   gsize keys = to - from, stride = VJ_BF16_PANEL * w->width, down = VJ_BF16_PANEL * whole;
+  float *dk = w->dk + from * w->width, *dv = w->dv + from * w->width;
   kernel->pack (q, a->ld_q, 1, n, dim, w->width, w->q);
   kernel->pack (dout, ld, 1, n, dim, w->width, w->dout);
   kernel->pack (q, 1, a->ld_q, dim, n, whole, w->q_down);
@@ -126,8 +127,8 @@ backward_block (const VjAttention *a, const VjAttentionSegment *s, gsize head, g
   kernel->multiply (keys, whole, w->width, w->k + from * w->ld, w->ld, w->q, stride, NULL, 0, w->s + from * QUERIES, QUERIES);
   kernel->multiply (keys, whole, w->width, w->v + from * w->ld, w->ld, w->dout, stride, NULL, 0, w->t + from * QUERIES, QUERIES);
   soften (w, from, to, whole, a->scale);
-  kernel->multiply (keys, w->width, whole, w->p + from * QUERY_LD, QUERY_LD, w->dout_down, down, w->dv + from * w->width, w->width, w->dv + from * w->width, w->width);
-  kernel->multiply (keys, w->width, whole, w->ds + from * QUERY_LD, QUERY_LD, w->q_down, down, w->dk + from * w->width, w->width, w->dk + from * w->width, w->width);
+  kernel->multiply (keys, w->width, whole, w->p + from * QUERY_LD, QUERY_LD, w->dout_down, down, dv, w->width, dv, w->width);
+  kernel->multiply (keys, w->width, whole, w->ds + from * QUERY_LD, QUERY_LD, w->q_down, down, dk, w->width, dk, w->width);
   kernel->pack (w->t + from * QUERIES, 1, QUERIES, whole, keys, keys, w->ds_down);
   kernel->multiply (w->width, whole, keys, w->k_turned + from, w->turned_ld, w->ds_down, VJ_BF16_PANEL * keys, NULL, 0, w->dq, QUERIES);
   vj_cpu_transpose (w->dq, QUERIES, dim, n, dq, a->ld_dq);

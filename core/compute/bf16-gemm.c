@@ -110,8 +110,8 @@ rows_item (void *data, gsize item, guint worker)
     gsize k = MIN (p->block, p->k - l), depth = up (k, UNIT);
     Operand from = part (p->rows, row, l);
     p->cpu->bf16->rows (from.at, from.step, from.step_l, rows, k, rounded, ld);
-    p->cpu->bf16->multiply (rows, columns, depth, rounded, ld, p->shared + panel_at (p->block, p->n, p->k, column, l), PANEL * depth, p->add || l > 0 ? c : NULL,
-                            p->ldc, c, p->ldc);
+    p->cpu->bf16->multiply (rows, columns, depth, rounded, ld, p->shared + panel_at (p->block, p->n, p->k, column, l), PANEL * depth,
+                            p->add || l > 0 ? c : NULL, p->ldc, c, p->ldc);
   }
   add_bias (p, row, rows, column, columns);
 }
@@ -126,6 +126,7 @@ share_columns (Product *p)
   p->row_chunks = (p->m + p->row_chunk - 1) / p->row_chunk;
   p->column_chunk = shared_chunk_of (p->cpu, p->n, p->row_chunks);
   p->column_chunks = (p->n + p->column_chunk - 1) / p->column_chunk;
+  vj_cpu_set_aside (p->cpu, MIN (p->row_chunk, p->m) * vj_bf16_apart (p->block) / 2);
   vj_pool_run (p->cpu->pool, p->row_chunks * p->column_chunks, rows_item, p);
 }
 
@@ -139,15 +140,29 @@ round_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
   p->cpu->bf16->rows (from.at, from.step, from.step_l, MIN (PANEL, p->m - item * PANEL), p->k, p->shared + item * PANEL * p->ld, p->ld);
 }
 
+/* Of l that an item packs at a time. */
+static gsize
+stream_of (const Product *p)
+{
+  return p->columns.step_l == 1 ? MAX (STREAM / p->block, 1) * p->block : p->block;
+}
+
+/* Floats of scratch memory for an item of n columns. */
+static gsize
+columns_scratch (const Product *p, gsize n)
+{
+  return up (n, PANEL) * up (MIN (stream_of (p), p->k), UNIT) / 2;
+}
+
 static void
 columns_item (void *data, gsize item, guint worker)
 {
   const Product *p = data;
   gsize row = item % p->row_chunks * p->row_chunk, column = item / p->row_chunks * p->column_chunk;
   gsize rows = MIN (p->row_chunk, p->m - row), columns = MIN (p->column_chunk, p->n - column);
-  gsize stream = p->columns.step_l == 1 ? MAX (STREAM / p->block, 1) * p->block : p->block;
+  gsize stream = stream_of (p);
   float *c = p->c + row * p->ldc + column;
-  guint16 *panels = (guint16 *) (void *) vj_cpu_scratch (p->cpu, worker, up (columns, PANEL) * up (MIN (stream, p->k), UNIT) / 2);
+  guint16 *panels = (guint16 *) (void *) vj_cpu_scratch (p->cpu, worker, columns_scratch (p, columns));
   for (gsize from = 0; from < p->k; from += stream) {
     gsize length = MIN (stream, p->k - from), depth = up (length, UNIT);
     Operand o = part (p->columns, column, from);
@@ -169,6 +184,7 @@ share_rows (Product *p)
   p->column_chunks = (p->n + p->column_chunk - 1) / p->column_chunk;
   p->row_chunk = shared_chunk_of (p->cpu, p->m, p->column_chunks);
   p->row_chunks = (p->m + p->row_chunk - 1) / p->row_chunk;
+  vj_cpu_set_aside (p->cpu, columns_scratch (p, MIN (p->column_chunk, p->n)));
   vj_pool_run (p->cpu->pool, p->row_chunks * p->column_chunks, columns_item, p);
 }
 

@@ -118,82 +118,42 @@ always (void)
   return TRUE;
 }
 
-const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = UNLIMITED, .pack = pack, .rows = vj_bf16_rows, .multiply = generic_multiply };
+const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = UNLIMITED, .rows = vj_bf16_rows, .pack = pack, .multiply = generic_multiply };
 
 #if defined (__x86_64__)
-#include <immintrin.h>
+#include "compute/bf16-wide.h"
 
-#define WIDE __attribute__ ((target ("avx512bf16,avx512f,avx512bw,avx512vl,fma")))
+#define WIDE __attribute__ ((target (VJ_WIDE ",fma")))
 #define WIDE_LOAD(p) ((__m512bh) _mm512_loadu_si512 (p))
 #define WIDE_LOAD_PART(p, n) ((__m512bh) _mm512_maskz_loadu_epi16 ((__mmask32) ((1ull << (n)) - 1), p))
 #define WIDE_ADD(sum, x, y) ((V) _mm512_dpbf16_ps ((__m512) (sum), x, y))
 TILE (wide_tile, WIDE, __m512bh, 2 * LANES, WIDE_LOAD, WIDE_LOAD_PART, WIDE_ADD)
 
-/* Two rows of l, sixteen numbers each: pairs side by side. */
-#define WIDE_PAIRS(low, high) _mm512_permutexvar_epi16 (wide_pairs (), (__m512i) _mm512_cvtne2ps_pbh (high, low))
-
-WIDE VJ_INLINE __m512i
-wide_pairs (void)
-{
-  return _mm512_set_epi16 (31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-}
-
-WIDE VJ_INLINE __mmask16
-first_lanes (gsize n)
-{
-  return n >= LANES ? 0xffff : (__mmask16) ((1u << n) - 1);
-}
-
-WIDE VJ_INLINE __m512
-load_lanes (const float *from, gsize n)
-{
-  return _mm512_maskz_loadu_ps (first_lanes (n), from);
-}
-
-/* l lies side by side. */
-WIDE static void
-wide_row (const float *from, gsize k, guint16 *to)
-{
-  gsize l = 0;
-  for (; l + 2 * LANES <= k; l += 2 * LANES)
-    _mm512_storeu_si512 (to + l, (__m512i) _mm512_cvtne2ps_pbh (_mm512_loadu_ps (from + l + LANES), _mm512_loadu_ps (from + l)));
-  if (l < k) {
-    gsize n = k - l;
-    __m512 low = load_lanes (from + l, n), high = n > LANES ? load_lanes (from + l + LANES, n - LANES) : _mm512_setzero_ps ();
-    _mm512_mask_storeu_epi16 (to + l, (__mmask32) ((1ull << n) - 1), (__m512i) _mm512_cvtne2ps_pbh (high, low));
-  }
-}
-
-/* Rows lie side by side: sixteen of them, pair by pair of l, are turned as 32-bit numbers. */
+/* Up to sixteen rows that lie side by side are turned as 32-bit numbers, pair by pair of l. */
 WIDE static void
 wide_turned (const float *from, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld)
 {
-  float pairs[LANES * LANES] __attribute__ ((aligned (64)));
-  for (gsize l = 0; l < k; l += 2 * LANES) {
+  for (gsize l = 0; l < k; l += VJ_BF16_UNIT) {
+    V r[LANES];
     for (gsize p = 0; p < LANES; p++) {
       gsize at = l + 2 * p;
-      __m512 low = at < k ? load_lanes (from + at * step_l, rows) : _mm512_setzero_ps ();
-      __m512 high = at + 1 < k ? load_lanes (from + (at + 1) * step_l, rows) : _mm512_setzero_ps ();
-      _mm512_store_si512 (pairs + p * LANES, WIDE_PAIRS (low, high));
+      const float *pair = from + at * step_l;
+      r[p] = (V) wide_pairs (wide_load (pair, at < k ? rows : 0), wide_load (pair + step_l, at + 1 < k ? rows : 0));
     }
-    vj_cpu_transpose (pairs, LANES, LANES, rows, (float *) (void *) (to + l), ld / 2);
+    V_TRANSPOSE (r);
+    for (gsize i = 0; i < rows; i++)
+      _mm512_mask_storeu_epi16 (to + i * ld + l, wide_first (ld - l), (__m512i) r[i]);
   }
 }
 
-void
+WIDE void
 vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld)
 {
-  if (step_l != 1 && (ld % 2 != 0 || ld < (k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT)) {
-    vj_bf16_rows (from, step_row, step_l, rows, k, to, ld);
-    return;
-  }
   for (gsize r = 0; step_l != 1 && r < rows; r += LANES)
     wide_turned (from + r, step_l, MIN (LANES, rows - r), k, to + r * ld, ld);
-  for (gsize r = 0; r < rows; r++) {
-    if (step_l == 1)
-      wide_row (from + r * step_row, k, to + r * ld);
-    memset (to + r * ld + k, 0, (ld - k) * sizeof (guint16));
-  }
+  for (gsize r = 0; step_l == 1 && r < rows; r++)
+    for (gsize l = 0; l < k; l += VJ_BF16_UNIT)
+      _mm512_mask_storeu_epi16 (to + r * ld + l, wide_first (ld - l), wide_unit (from + r * step_row + l, k - l));
 }
 
 static void
@@ -215,7 +175,7 @@ wide_usable (void)
   return __builtin_cpu_supports ("avx512bf16") && __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl");
 }
 
-const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = UNLIMITED, .pack = wide_pack, .rows = vj_bf16_rows_wide, .multiply = wide_multiply };
+const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = UNLIMITED, .rows = vj_bf16_rows_wide, .pack = wide_pack, .multiply = wide_multiply };
 #endif
 
 const VjBf16Kernel *const *

@@ -28,20 +28,21 @@ chunk_of (const VjCpu *cpu, gsize n, gsize work_per_row, gsize others)
 
 /* -- packing --------------------------------------------------------------- */
 
-/* Packed columns: block by block of l, all panels of a block side by side, so that a block of them stays in cache. */
+/* Rows of x packed as columns: block by block of l, all panels of a block side by side, so that a block of them stays in
+ * cache. */
 typedef struct {
   const VjBf16Kernel *kernel;
-  const float *from;
-  gsize step_j, step_l, n, k;
+  const float *x;
+  gsize n, k;
   gsize panels, block;
   guint16 *to;
 } Columns;
 
 static Columns
-columns (VjCpu *cpu, const float *from, gsize step_j, gsize step_l, gsize n, gsize k, guint16 *to)
+columns (VjCpu *cpu, const float *x, gsize n, gsize k, guint16 *to)
 {
   gsize whole = up (k, VJ_BF16_UNIT), block = n <= UNBLOCKED ? whole : MIN (cpu->bf16->block, whole);
-  return (Columns) { cpu->bf16, from, step_j, step_l, n, k, (n + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, block, to };
+  return (Columns) { cpu->bf16, x, n, k, (n + VJ_BF16_PANEL - 1) / VJ_BF16_PANEL, block, to };
 }
 
 /* From one panel to the next in the block at l. */
@@ -58,37 +59,28 @@ panels_at (const Columns *c, gsize first, gsize l)
   return c->to + l * VJ_BF16_PANEL * c->panels + first / VJ_BF16_PANEL * stride_at (c, l);
 }
 
-/* Columns of an item. Those that lie side by side are best taken many at a time. */
-static gsize
-pack_chunk (const Columns *c)
-{
-  return c->step_j == 1 ? 8 * VJ_BF16_PANEL : VJ_BF16_PANEL;
-}
-
 static void
 pack_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
 {
   const Columns *c = data;
-  gsize chunk = pack_chunk (c), chunks = (c->n + chunk - 1) / chunk, first = item % chunks * chunk, l = item / chunks * c->block;
-  c->kernel->pack (c->from + first * c->step_j + l * c->step_l, c->step_j, c->step_l, MIN (chunk, c->n - first), MIN (c->block, c->k - l),
-                   stride_at (c, l) / VJ_BF16_PANEL, panels_at (c, first, l));
+  gsize first = item % c->panels * VJ_BF16_PANEL, l = item / c->panels * c->block;
+  c->kernel->pack (c->x + first * c->k + l, c->k, 1, MIN (VJ_BF16_PANEL, c->n - first), MIN (c->block, c->k - l), stride_at (c, l) / VJ_BF16_PANEL,
+                   panels_at (c, first, l));
 }
 
 static void
 pack_columns (VjCpu *cpu, const Columns *c)
 {
-  gsize chunk = pack_chunk (c);
-  vj_pool_run (cpu->pool, (c->n + chunk - 1) / chunk * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
+  vj_pool_run (cpu->pool, c->panels * ((c->k + c->block - 1) / c->block), pack_item, (gpointer) c);
 }
 
-/* c (+)= rows by columns [first, first + n), over all of l. */
+/* c = rows by columns [first, first + n), over all of l. */
 static void
-multiply (const VjBf16Kernel *kernel, gsize m, gsize n, const guint16 *rows, gsize ld, const Columns *columns, gsize first, gboolean add,
-          float *c, gsize ldc)
+multiply (const VjBf16Kernel *kernel, gsize m, gsize n, const guint16 *rows, gsize ld, const Columns *columns, gsize first, float *c, gsize ldc)
 {
   for (gsize l = 0; l < columns->k; l += columns->block)
-    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l),
-                      add || l > 0 ? c : NULL, ldc, c, ldc);
+    kernel->multiply (m, n, MIN (columns->block, columns->k - l), rows + l, ld, panels_at (columns, first, l), stride_at (columns, l), l > 0 ? c : NULL,
+                      ldc, c, ldc);
 }
 
 /* -- linear ---------------------------------------------------------------- */
@@ -164,7 +156,7 @@ few_item (void *data, gsize item, guint worker)
   const LinearItem i = find_item (t, item);
   gsize ldc = ld_sums (i.rows);
   float *c = vj_cpu_scratch (t->cpu, worker, few_scratch (i.cols, i.rows));
-  multiply (t->cpu->bf16, i.cols, i.rows, i.part->w->halves + i.col * t->k, t->k, t->x, i.row, FALSE, c, ldc);
+  multiply (t->cpu->bf16, i.cols, i.rows, i.part->w->halves + i.col * t->k, t->k, t->x, i.row, c, ldc);
   vj_cpu_transpose (c, ldc, i.cols, i.rows, t->y + i.row * t->ldy + i.part->at + i.col, t->ldy);
   add_bias (t, &i);
 }
@@ -203,22 +195,15 @@ round_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
   t->kernel->rows (t->x + first * t->k, t->k, 1, n, t->k, t->to + first * t->ld, t->ld);
 }
 
-/* From a row of a to the next: whole lines of the cache, in an odd number, so that rows do not fall on each other. */
-static gsize
-apart (gsize k)
-{
-  return (up (k, VJ_BF16_UNIT) / VJ_BF16_UNIT | 1) * VJ_BF16_UNIT;
-}
-
 void
 vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy)
 {
-  gsize k = w[0]->k, all = 0, items = 0, at = 0, ld = apart (k), most = 0;
+  gsize k = w[0]->k, all = 0, items = 0, at = 0, ld = vj_bf16_apart (k), most = 0;
   gboolean many = rows >= MANY && cpu->bf16->pack_halves != NULL;
   g_assert (n_w <= MOST_PARTS);
   Part parts[MOST_PARTS];
   guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * ld / 2);
-  Columns x_columns = columns (cpu, x, k, 1, rows, k, packed);
+  Columns x_columns = columns (cpu, x, rows, k, packed);
   if (many)
     vj_cpu_rows (cpu, rows, 16, round_rows, &(Round) { cpu->bf16, x, k, ld, packed });
   else

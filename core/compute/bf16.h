@@ -1,8 +1,8 @@
 /* Products of bf16 numbers on the CPU: what the kernels share. Nobody outside core/compute includes it.
  *
- * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file,
- * or many rows of x), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the kernel's own
- * order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
+ * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file, or
+ * many rows of x), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the
+ * kernel's own order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
 #ifndef VJ_COMPUTE_BF16_H
 #define VJ_COMPUTE_BF16_H
 
@@ -45,11 +45,12 @@ void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, 
 /* The same by AVX-512 BF16: subnormals become 0. x86-64 only. */
 void vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-/* A distance of rows of k numbers: an odd number of cache lines, so that rows share no set of the cache. */
+/* From a row of a to the next, at k numbers: whole lines of the cache, in an odd number, so that rows do not fall on each
+ * other. */
 static inline gsize
 vj_bf16_apart (gsize k)
 {
-  return (k + 2 * VJ_BF16_UNIT - 1) / (2 * VJ_BF16_UNIT) * 2 * VJ_BF16_UNIT + VJ_BF16_UNIT;
+  return ((k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT | 1) * VJ_BF16_UNIT;
 }
 
 /* As vj_cpu_linear, vj_cpu_gemm and vj_cpu_attention_backward, for bf16 numbers. */

@@ -296,6 +296,7 @@ forget (VjStore *store, guint iteration, const char *name, GError **error)
 #define DOOMED                                                                                                     \
   "WITH RECURSIVE doomed(id) AS (SELECT id FROM records WHERE iteration = ?1 AND stage = ?2"                       \
   " UNION SELECT child FROM parents JOIN doomed ON parent = doomed.id) "
+#define SCORES "DELETE FROM scores WHERE 'evaluate:' || evaluator = ?2"
   static const char *const sql[] = {
     DOOMED "DELETE FROM gold WHERE record IN doomed",
     DOOMED "DELETE FROM quarantine WHERE record IN doomed",
@@ -303,11 +304,11 @@ forget (VjStore *store, guint iteration, const char *name, GError **error)
     DOOMED "DELETE FROM records WHERE id IN doomed",
     "UPDATE records SET fate = 0, fate_stage = NULL, reason = NULL WHERE iteration = ?1 AND fate_stage = ?2",
     /* An evaluation's and a training's, which carry no number but a label (vj_step_label, VjStep.title). */
-    "DELETE FROM scores WHERE 'evaluate:' || evaluator = ?2"
-    " AND label IN ('iteration ' || ?1, CASE ?1 WHEN 0 THEN 'before' ELSE 'pretrained' END)",
+    SCORES " AND label IN ('iteration ' || ?1, CASE ?1 WHEN 0 THEN 'before' ELSE 'pretrained' END)",
     "DELETE FROM steps WHERE course IN ('iteration ' || ?1 || ': ' || ?2, ?2 || ' ' || ?1)",
     "DELETE FROM stages WHERE iteration = ?1 AND name = ?2",
   };
+#undef SCORES
 #undef DOOMED
   for (guint i = 0; i < G_N_ELEMENTS (sql); i++)
     if (!vj_sql_write (store, error, "undoing a stage", sql[i], "is", (gint64) iteration, name))
