@@ -9,7 +9,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
 RECIPE = os.path.join(harness.SOURCE, "recipes", "quickstart.yaml")
-SMALL = ("--set", "iteration.questions.0.count=60", "--set", "evaluate.0.count=20", "--set", "iteration.train.epochs=1")
+SMALL = ("--set", "iteration.questions.0.count=60", "--set", "evaluate.0.count=20", "--set", "iteration.train.epochs=1",
+         "--set", "iteration.audit.images.sample=5", "--set", "repeat.iterations=1", "--set", "repeat.gate.count=30", "--set", "repeat.gate.alpha=0")
 
 
 def test_run(tap, top):
