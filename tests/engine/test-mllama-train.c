@@ -454,6 +454,7 @@ test_packed (const char *compute, const char *name)
   vj_mllama_trainer_set_probe (trainer, NULL, NULL);
   const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (trainer, &n);
   g_autoptr (GPtrArray) whole = g_ptr_array_new_with_free_func (g_free), sums = g_ptr_array_new_with_free_func (g_free);
+  g_autofree double *scale = g_new0 (double, n); /* of what is summed: examples may cancel, their rounding does not */
   for (guint t = 0; t < n; t++) {
     g_ptr_array_add (whole, g_new (float, list[t].n_elements));
     g_ptr_array_add (sums, g_new0 (float, list[t].n_elements));
@@ -467,17 +468,24 @@ test_packed (const char *compute, const char *name)
     for (guint t = 0; t < n; t++) {
       g_autofree float *part = g_new (float, list[t].n_elements);
       vj_mllama_trainer_get_trained (trainer, VJ_STATE_GRAD, t, part);
-      for (gsize e = 0; e < list[t].n_elements; e++)
+      float most = 0;
+      for (gsize e = 0; e < list[t].n_elements; e++) {
         ((float *) sums->pdata[t])[e] += share * part[e];
+        most = MAX (most, share * fabsf (part[e]));
+      }
+      scale[t] += most;
     }
   }
   for (guint t = 0; t < n; t++)
-    worst = MAX (worst, distance (whole->pdata[t], sums->pdata[t], list[t].n_elements));
+    for (gsize e = 0; e < list[t].n_elements; e++) {
+      double d = fabs ((double) ((float *) whole->pdata[t])[e] - ((float *) sums->pdata[t])[e]) / MAX (scale[t], 1e-6);
+      worst = d > worst || isnan (d) ? d : worst;
+    }
   g_test_message ("%s on %s: %u examples in %u rows: loss %.1e, gradients %.1e from those alone", name, compute, model.n, (guint) packed.rows, fabs (together.loss / loss - 1), worst);
   g_assert_cmpuint (packed.batches, ==, 1);
   g_assert_cmpuint (packed.rows, ==, tokens);
   g_assert_cmpfloat (fabs (together.loss / loss - 1), <=, 1e-6);
-  g_assert_cmpfloat (worst, <=, 5e-5); /* sums of f32 in another order */
+  g_assert_cmpfloat (worst, <=, 1e-5); /* sums of f32 in another order */
   model_done (&model);
 }
 
