@@ -86,6 +86,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjLoaded, vj_loaded_clear)
 /* A stored record that must be there; NULL with VJ_EXIT_BUG when it is not. */
 VjStored *vj_load_stored (VjStore *store, const char *id, GError **error);
 
+/* Adds the ids (char *, owned by the array) of the records that a query finds, in its order; with `fits` of those it takes. */
+typedef gboolean (*VjStoredFits) (gpointer data, const VjStored *stored);
+gboolean vj_load_ids (VjStore *store, const VjStoreQuery *query, VjStoredFits fits, gpointer data, GPtrArray *ids, GError **error);
+
 /* -- drafts.c: what sources and evaluators yield --------------------------------------- */
 
 /* A source or evaluator at work: draws its records one by one, in order. */

@@ -274,15 +274,8 @@ find_pairs (Stage *stage, GError **error)
 
   query.iteration = 0;
   query.kind = VJ_RECORD_PAIR;
-  g_autoptr (VjStoreCursor) cursor = vj_store_walk (stage->context->store, &query);
-  for (;;) {
-    g_autoptr (VjStored) stored = NULL;
-    if (!vj_store_walk_next (cursor, &stored, error))
-      return FALSE;
-    if (stored == NULL)
-      break;
-    g_ptr_array_add (stage->pairs, g_strdup (stored->record->id));
-  }
+  if (!vj_load_ids (stage->context->store, &query, NULL, NULL, stage->pairs, error))
+    return FALSE;
   g_array_set_size (stage->answers, stage->pairs->len);
   return stage->pairs->len > 0
          || vj_fail (error, VJ_EXIT_DATA, "%s: none of the gate's questions became a pair, so nothing can be compared; raise "

@@ -14,6 +14,21 @@ vj_load_stored (VjStore *store, const char *id, GError **error)
   return stored;
 }
 
+gboolean
+vj_load_ids (VjStore *store, const VjStoreQuery *query, VjStoredFits fits, gpointer data, GPtrArray *ids, GError **error)
+{
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (store, query);
+  for (;;) {
+    g_autoptr (VjStored) stored = NULL;
+    if (!vj_store_walk_next (cursor, &stored, error))
+      return FALSE;
+    if (stored == NULL)
+      return TRUE;
+    if (fits == NULL || fits (data, stored))
+      g_ptr_array_add (ids, g_strdup (stored->record->id));
+  }
+}
+
 static void
 unref_image (gpointer image)
 {

@@ -82,8 +82,9 @@ asks (const VjRecipePlugin *injector)
 }
 
 static gboolean
-fits (const Stage *stage, const VjStored *stored)
+fits (gpointer data, const VjStored *stored)
 {
+  const Stage *stage = data;
   const VjRecipe *recipe = stage->context->recipe;
   const VjRecord *record = stored->record;
 
@@ -110,16 +111,8 @@ find_ids (Stage *stage, GError **error)
   stage->at = 0;
   query.iteration = (int) stage->iteration;
   query.kind = kinds[stage->kind];
-  g_autoptr (VjStoreCursor) cursor = vj_store_walk (stage->context->store, &query);
-  for (;;) {
-    g_autoptr (VjStored) stored = NULL;
-    if (!vj_store_walk_next (cursor, &stored, error))
-      return FALSE;
-    if (stored == NULL)
-      break;
-    if (fits (stage, stored))
-      g_ptr_array_add (stage->ids, g_strdup (stored->record->id));
-  }
+  if (!vj_load_ids (stage->context->store, &query, fits, stage, stage->ids, error))
+    return FALSE;
   g_autofree char *stream = g_strconcat ("train/replay/", kind_names[stage->kind], NULL);
   vj_random_init_named (&random, stage->context->recipe->seed, stream, stage->step->title, 0);
   vj_random_shuffle (&random, stage->ids->pdata, stage->ids->len);

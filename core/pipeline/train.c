@@ -280,15 +280,7 @@ kept_traces (VjContext *context, guint iteration, GPtrArray *ids, GError **error
   query.kind = VJ_RECORD_JUDGMENT;
   query.fate = VJ_FATE_KEPT;
   query.stage = "judge";
-  g_autoptr (VjStoreCursor) cursor = vj_store_walk (context->store, &query);
-  for (;;) {
-    g_autoptr (VjStored) stored = NULL;
-    if (!vj_store_walk_next (cursor, &stored, error))
-      return FALSE;
-    if (stored == NULL)
-      return TRUE;
-    g_ptr_array_add (ids, g_strdup (stored->record->id));
-  }
+  return vj_load_ids (context->store, &query, NULL, NULL, ids, error);
 }
 
 /* What is trained on: this iteration's traces, or with `traces: all` those of the ones before as well. */
