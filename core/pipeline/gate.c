@@ -223,12 +223,10 @@ undo_followers (Stage *stage, GError **error)
   g_autoptr (GPtrArray) stages = NULL;
   gint64 undone = 0;
 
-  if (!vj_store_stages (context->store, &stages, error))
+  if (!vj_store_stages_beyond (context->store, iteration, &stages, error))
     return FALSE;
   for (guint i = stages->len; i > 0; i--) {
     const VjStage *later = stages->pdata[i - 1];
-    if (later->iteration <= iteration)
-      continue;
     if (!vj_store_stage_forget (context->store, later->iteration, later->name, error)
         || (g_strcmp0 (later->name, "train") == 0 && !vj_context_forget_training (context, later->iteration, error)))
       return FALSE;

@@ -277,7 +277,7 @@ add_course (Plan *plan, gsize index)
   part (plan, course->train.path, course->train.digest);
   part (plan, "pretrain.init", plan->recipe->pretrain_init);
   part (plan, "pretrain.dtype", plan->recipe->pretrain_dtype);
-  VjStep *step = add (plan, (guint) index + 1, g_strdup ("course"), g_strdup_printf ("course %zu", index + 1), TRUE,
+  VjStep *step = add (plan, (guint) index + 1, g_strdup (VJ_STORE_STAGE_COURSE), g_strdup_printf ("course %zu", index + 1), TRUE,
                       vj_work_course);
   step->index = (guint) index;
 }

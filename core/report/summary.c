@@ -100,7 +100,7 @@ append_funnel (GString *out, const GPtrArray *stages, const GPtrArray *drops)
     if (stage->iteration == 0 && g_str_has_prefix (stage->name, "evaluate:"))
       continue;
     if (stage->iteration != iteration) {
-      g_autofree char *head = g_strdup_printf ("%s %u", strcmp (stage->name, "course") == 0 ? "course" : "iteration", stage->iteration);
+      g_autofree char *head = g_strdup_printf ("%s %u", strcmp (stage->name, VJ_STORE_STAGE_COURSE) == 0 ? "course" : "iteration", stage->iteration);
       g_string_append_printf (out, "%s%s\n", out->len > 0 ? "\n" : "", held_out ? "held out for the gate" : head);
       iteration = stage->iteration;
     }

@@ -404,12 +404,40 @@ write_all (Exporting *e, GError **error)
                                       : e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
 }
 
+/* An empty export of an iteration that is not there would look like a result, and take the place of one. */
+static gboolean
+check_iteration (VjStore *store, int iteration, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL;
+  guint last = 0;
+
+  if (iteration == VJ_ANY)
+    return TRUE;
+  if (!vj_store_stages (store, &stages, error))
+    return FALSE;
+  for (guint i = 0; i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    if (strcmp (stage->name, VJ_STORE_STAGE_COURSE) == 0)
+      return vj_fail (error, VJ_EXIT_USAGE, "%s: iteration %d: the run pretrains and has no iterations, so there is nothing to "
+                      "export of one", vj_store_dir (store), iteration);
+    last = stage->iteration;
+  }
+  if (iteration > 0 && (guint) iteration <= last)
+    return TRUE;
+  return last == 0 ? vj_fail (error, VJ_EXIT_USAGE, "%s: iteration %d: the run has begun no iteration yet; go on with it first",
+                              vj_store_dir (store), iteration)
+                   : vj_fail (error, VJ_EXIT_USAGE, "%s: iteration %d: the run has none of this number; choose one from 1 to %u, or "
+                              "leave --iteration out for all", vj_store_dir (store), iteration, last);
+}
+
 gboolean
 vj_export (VjStore *store, VjExport layout, int iteration, const char *out, VjExportCounts *ret_counts, GError **error)
 {
   Exporting e = {.store = store, .layout = layout, .iteration = iteration};
   gboolean good;
 
+  if (!check_iteration (store, iteration, error))
+    return FALSE;
   e.dir = vj_checkpoint_begin (out, error);
   if (e.dir == NULL)
     return FALSE;

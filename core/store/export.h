@@ -28,7 +28,8 @@ typedef struct {
 } VjExportCounts;
 
 /* Writes the records of `iteration` (VJ_ANY: all) to the directory `out`, images below out/images. An `out` that an
- * earlier export made is replaced; anything else in its place is VJ_EXIT_STORE. ret_counts may be NULL. */
+ * earlier export made is replaced; anything else in its place is VJ_EXIT_STORE. An iteration that the run does not have is
+ * VJ_EXIT_USAGE, and replaces nothing; 0, before the first, is none. ret_counts may be NULL. */
 VJ_API gboolean vj_export (VjStore *store, VjExport layout, int iteration, const char *out, VjExportCounts *ret_counts,
                            GError **error);
 
