@@ -26,7 +26,7 @@ export_to (VjStore *store, VjExport layout, int iteration, const char *out, GErr
            counts.pairs, counts.images);
   if (counts.quarantined > 0)
     g_print (", %" G_GINT64_FORMAT " quarantined", counts.quarantined);
-  g_print ("\n");
+  g_print ("%s\n", counts.ablation ? "; an ABLATION, as its " VJ_EXPORT_ABLATION " says" : "");
   return TRUE;
 }
 

@@ -4,7 +4,6 @@
 #include <jansson.h>
 #include <string.h>
 #include "pipeline/context.h"
-#include "report/summary.h"
 
 void
 vj_run_result_clear (VjRunResult *result)
@@ -204,7 +203,7 @@ note_recipe (VjContext *context, GError **error)
   return vj_store_begin (context->store, error) && vj_store_meta_set (context->store, "recipe.name", context->recipe->name, error)
          && vj_store_meta_set (context->store, "recipe.file", file, error)
          && vj_store_meta_set (context->store, "recipe.digest", context->recipe->digest, error)
-         && vj_store_meta_set (context->store, VJ_SUMMARY_ABLATION, ablation, error)
+         && vj_store_ablation_labels (context->store, ablation, error)
          && vj_store_meta_set (context->store, "seed", seed, error) && vj_store_commit (context->store, error);
 }
 

@@ -390,12 +390,33 @@ write_audits (Exporting *e, GError **error)
   return out_close (&out, good, error);
 }
 
+/* Of a control, and of no other run: its files go where no summary goes with them. */
+static gboolean
+write_ablation (Exporting *e, GError **error)
+{
+  json_t *marks = NULL;
+  Out out;
+
+  if (!vj_store_ablation_get (e->store, &marks, error))
+    return FALSE;
+  e->counts.ablation = marks != NULL;
+  if (marks == NULL)
+    return TRUE;
+  json_object_set_new (marks, "note", json_string ("an ablation: labels drawn by a coin, or pairs chosen by gold, made this data; it "
+                                                   "does not show what the method does without labels"));
+  if (!out_open (e, VJ_EXPORT_ABLATION, FALSE, &out, error)) {
+    json_decref (marks);
+    return FALSE;
+  }
+  return out_close (&out, out_json (&out, marks, error), error);
+}
+
 static gboolean
 write_all (Exporting *e, GError **error)
 {
   g_autofree char *images = g_build_filename (e->dir, "images", NULL);
 
-  if (!vj_dir_make (images, error))
+  if (!vj_dir_make (images, error) || !write_ablation (e, error))
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (files); i++)
     if (files[i].layout == e->layout && !write_file (e, &files[i], error))

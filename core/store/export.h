@@ -20,11 +20,15 @@ typedef enum {
   VJ_N_EXPORTS
 } VjExport;
 
+/* Beside them, whatever the layout, in the export of an ablation alone: vj_store_ablation_get, and a note for who finds it. */
+#define VJ_EXPORT_ABLATION "ABLATION.json"
+
 VJ_API const char *vj_export_name (VjExport layout);
 VJ_API gboolean vj_export_from_name (const char *name, VjExport *ret_layout);
 
 typedef struct {
   gint64 traces, pairs, images, quarantined; /* written */
+  gboolean ablation;                         /* and it says that it is one */
 } VjExportCounts;
 
 /* Writes the records of `iteration` (VJ_ANY: all) to the directory `out`, images below out/images. An `out` that an

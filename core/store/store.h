@@ -214,6 +214,15 @@ VJ_API gboolean vj_store_audit_put (VjStore *store, guint iteration, const char 
 /* char *, in the order of their stages; of stages that are not there any more none. `iteration` VJ_ANY: of all. */
 VJ_API gboolean vj_store_audits (VjStore *store, int iteration, GPtrArray **ret_figures, GError **error);
 
+/* -- ablations: a run that is a control must be known as one wherever its data and models go -------------- */
+
+/* Notes that a coin decides which verdict counts as right (the name of iteration.labels); NULL: the construction does. */
+VJ_API gboolean vj_store_ablation_labels (VjStore *store, const char *labels, GError **error);
+/* Notes, for this iteration, that gold decided which pairs were kept; FALSE takes such a note back. */
+VJ_API gboolean vj_store_ablation_gold (VjStore *store, guint iteration, gboolean used, GError **error);
+/* {"labels": "shuffled-pairs", "gold": "filter"}, each where it is so. New reference; NULL in *ret_marks: no ablation. */
+VJ_API gboolean vj_store_ablation_get (VjStore *store, json_t **ret_marks, GError **error);
+
 /* -- scores and training steps ---------------------------------------------------------------------- */
 
 typedef struct {

@@ -123,6 +123,38 @@ def test_one_iteration(tap, top, run_dir):
               result.stderr)
 
 
+# -- controls ---------------------------------------------------------------------------
+
+def test_marks(tap, top):
+    """Data and models of an ablation say so wherever they are taken; those of other runs say nothing."""
+    recipe = harness.loop_copy(os.path.join(top, "marks"), ["good"], change=lambda text: text.replace("iterations: 3", "iterations: 1"))
+    gold = setting("iteration.closed_form", "{ sample: { use: majority, model: base, n: 3, threshold: 2 }, gold: filter }")
+    controls = {"plain": ((), None), "shuffled": (setting("iteration.labels", "shuffled-pairs"), {"labels": "shuffled-pairs"}),
+                "gold": (gold, {"gold": "filter"}), "both": (gold + setting("iteration.labels", "shuffled-pairs"),
+                                                              {"labels": "shuffled-pairs", "gold": "filter"})}
+    for name, (more, marks) in controls.items():
+        run_dir = os.path.join(top, f"marks-{name}")
+        result = harness.run(recipe, run_dir, *more)
+        lineage = json.load(open(os.path.join(run_dir, "models", "iteration-1", "vj-lineage.json"), encoding="utf-8"))
+        tap.check(result.returncode == 0 and lineage.get("ablation") == marks, f"{name}: the model says what it is", (lineage, result.stderr))
+        made = [os.path.join(run_dir, "export")]
+        for layout in ("jsonl", "llama-factory", "trl"):
+            told = vjrun("export", run_dir, "--format", layout)
+            tap.check(told.returncode == 0 and ("ABLATION" in told.stdout) == (marks is not None), f"{name}: so does the command, {layout}", told.stdout)
+            made.append(os.path.join(run_dir, f"export-{layout}"))
+        for folder in made:
+            text = "\n".join(harness.lines(os.path.join(folder, "ABLATION.json")))
+            found = json.loads(text) if text else None
+            note = found.pop("note") if found else ""
+            manifest = json.load(open(os.path.join(folder, "vj-manifest.json"), encoding="utf-8"))
+            tap.check(found == marks and bool(note) == (marks is not None) and ("ABLATION.json" in manifest["files"]) == (marks is not None),
+                      f"{name}: and {os.path.basename(folder)}", (found, sorted(os.listdir(folder))))
+    back = harness.run(recipe, os.path.join(top, "marks-both"))
+    tap.check(back.returncode == 0 and harness.export_bytes(os.path.join(top, "marks-both")) == harness.export_bytes(os.path.join(top, "marks-plain"))
+              and model_bytes(os.path.join(top, "marks-both")) == model_bytes(os.path.join(top, "marks-plain")), "back to no control, no mark is left",
+              back.stderr)
+
+
 def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
@@ -130,6 +162,7 @@ def main():
     test_fewer_and_changed(tap, top)
     test_courses(tap, top)
     test_one_iteration(tap, top, run_dir)
+    test_marks(tap, top)
     keep.cleanup()
     tap.done()
 
