@@ -284,9 +284,11 @@ gboolean
 vj_work_gate (VjContext *context, const VjStep *step, GError **error)
 {
   g_autofree char *candidate = vj_context_model_dir (context, step->iteration, FALSE);
-  gboolean exists = g_file_test (candidate, G_FILE_TEST_IS_DIR); /* else nothing was kept to train on */
+  gboolean exists;
   Stage stage = {.context = context, .step = step, .rule = rule_of (&context->recipe->gate)};
 
+  if (!vj_made_any (context->store, step->iteration, &exists, error))
+    return FALSE;
   stage.pairs = g_ptr_array_new_with_free_func (g_free);
   stage.answers = g_array_new (FALSE, TRUE, sizeof (Answers));
   gboolean good = find_pairs (&stage, error) && vj_step_begin (context, step, stage.pairs->len, error)

@@ -4,6 +4,7 @@ that were changed behind the run's back, controls that must be known as such. Ca
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -123,6 +124,112 @@ def test_one_iteration(tap, top, run_dir):
               result.stderr)
 
 
+# -- models that were changed ------------------------------------------------------------
+
+def alter(path):
+    """Other bytes of the same length, under the same times as before."""
+    with open(path, "rb") as file:
+        data = file.read()
+    times = os.stat(path)
+    with open(path, "wb") as file:
+        file.write(data[:-2] + b" }")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return data
+
+
+def restore(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def refused(tap, result, what, name):
+    tap.check(result.returncode == 4 and "is not the model that this run has trained" in result.stderr and what in result.stderr
+              and "put back what was there" in result.stderr and "--run-dir" in result.stderr, name, result.stdout + result.stderr)
+
+
+def test_changed_model(tap, top):
+    folder, run_dir, log = os.path.join(top, "changed"), os.path.join(top, "changed-run"), os.path.join(top, "changed-log")
+    recipe = harness.loop_copy(folder, ["good", "same", "same"],
+                               change=lambda text: text.replace("use: canned, path: .", f"use: canned, path: ., log: {log}").replace(", gate: { count: 40 }", ""))
+    one, model = setting("repeat.iterations", 1), os.path.join(run_dir, "models", "iteration-1")
+    first = harness.run(recipe, run_dir, *one)
+    asked, ledger = len(harness.lines(log)), harness.export_bytes(run_dir)
+    replies = os.path.join(model, "replies.json")
+    data = alter(replies)
+    for name, more in (("on resume", one), ("before it is used", ())):
+        result = harness.run(recipe, run_dir, *more)
+        refused(tap, result, f"iteration 1: train: '{model}': ", f"a changed model is refused {name}")
+        tap.check("'replies.json' has changed" in result.stderr and len(harness.lines(log)) == asked and harness.export_bytes(run_dir) == ledger,
+                  "with what changed, and nothing is done", result.stderr)
+    restore(replies, data)
+    extra = os.path.join(model, "adapter_config.json")
+    restore(extra, b"{}")
+    refused(tap, harness.run(recipe, run_dir, *one), "'adapter_config.json' was added", "so is one with a file more")
+    os.rename(extra, os.path.join(model, ".hidden"))
+    os.rename(replies, os.path.join(top, "replies"))
+    refused(tap, harness.run(recipe, run_dir, *one), "'replies.json' is missing", "and with one less")
+    os.rename(os.path.join(top, "replies"), replies)
+    again = harness.run(recipe, run_dir, *one)
+    tap.check(again.returncode == 0 and "nothing to do" in again.stderr and again.stdout == first.stdout, "what was put back is the model again",
+              again.stderr)
+    copy = os.path.join(top, "changed-copy")
+    shutil.copytree(run_dir, copy)
+    moved = harness.run(recipe, copy)
+    tap.check(moved.returncode == 0 and "iteration-3" in moved.stdout, "so is that of a copied run directory, which goes on", moved.stderr)
+    os.rename(os.path.join(copy, "models", "iteration-1", "lessons.jsonl"), os.path.join(top, "lessons"))
+    unused = harness.run(recipe, copy)
+    tap.check(unused.returncode == 0 and "nothing to do" in unused.stderr, "a model that nothing needs any more is not looked at", unused.stderr)
+
+
+def test_changed_in_use(tap, top):
+    """Changed while the run is at work: noticed at the next stage that asks it."""
+    recipe = harness.loop_copy(os.path.join(top, "use"), ["good", "same", "same"], change=lambda text: text.replace(", gate: { count: 40 }", ""))
+    run_dir = os.path.join(top, "use-run")
+    process = harness.start(recipe, run_dir, *setting("models.judge.delay", 3), *setting("models.base.delay", 3))
+    ledger = os.path.join(run_dir, "ledger.sqlite")
+
+    def noted():
+        try:
+            with sqlite3.connect(ledger, timeout=10) as file:
+                return file.execute("SELECT 1 FROM meta WHERE key = 'made models/iteration-1'").fetchone()
+        except sqlite3.OperationalError:  # not made yet
+            return None
+
+    while process.poll() is None and not noted():
+        pass
+    alter(os.path.join(run_dir, "models", "iteration-1", "replies.json"))
+    stdout, stderr = process.communicate(timeout=300)
+    refused(tap, subprocess.CompletedProcess([], process.returncode, stdout, stderr), "'replies.json' has changed", "a model that changes in use is refused")
+
+
+def test_changed_course(tap, top):
+    folder, run_dir = os.path.join(top, "course"), os.path.join(top, "course-run")
+    os.makedirs(folder)
+    for name in ("replies.json", "pretrain.yaml"):
+        shutil.copyfile(os.path.join(harness.CANNED, name), os.path.join(folder, name))
+    recipe = os.path.join(folder, "pretrain.yaml")
+    harness.run(recipe, run_dir, *setting("pretrain.courses.1.train.fail", "true"))
+    replies = os.path.join(run_dir, "models", "course-1", "replies.json")
+    data = alter(replies)
+    refused(tap, harness.run(recipe, run_dir), "course 1: ", "the model of a course is refused before the next")
+    restore(replies, data)
+    whole = harness.run(recipe, run_dir)
+    alter(os.path.join(run_dir, "models", "final", "replies.json"))
+    refused(tap, harness.run(recipe, run_dir), "course 2: ", "so is the last")
+    tap.check(whole.returncode == 0, "and as it was it is taken", whole.stderr)
+
+
+def test_not_made(tap, top):
+    """An iteration that kept no trace made no model; a directory that turns up in its place is not one."""
+    recipe = harness.loop_copy(os.path.join(top, "mute"), [], base="mute", change=lambda text: text.replace(", gate: { count: 40 }", ""))
+    run_dir = os.path.join(top, "mute-run")
+    first = harness.run(recipe, run_dir, *setting("repeat.iterations", 1))
+    shutil.copytree(os.path.join(top, "changed-run", "models", "iteration-1"), os.path.join(run_dir, "models", "iteration-1"))
+    second = harness.run(recipe, run_dir, *setting("repeat.iterations", 2))
+    tap.check(first.returncode == 0 and second.returncode == 0 and "model    " not in second.stdout, "a foreign directory is not taken for a model",
+              second.stdout + second.stderr)
+
+
 # -- controls ---------------------------------------------------------------------------
 
 def test_marks(tap, top):
@@ -162,6 +269,10 @@ def main():
     test_fewer_and_changed(tap, top)
     test_courses(tap, top)
     test_one_iteration(tap, top, run_dir)
+    test_changed_model(tap, top)
+    test_changed_in_use(tap, top)
+    test_changed_course(tap, top)
+    test_not_made(tap, top)
     test_marks(tap, top)
     keep.cleanup()
     tap.done()
