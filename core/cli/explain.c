@@ -197,6 +197,10 @@ explain (VjStore *store, const char *id, GError **error)
   if (stored == NULL)
     return vj_fail (error, VJ_EXIT_USAGE, "%s: '%s': no record has this id; ids are in the export, and look like q1.0.000007.p.a0",
                     vj_store_dir (store), id);
+  if (stored->record->iteration > vj_store_last (store))
+    return vj_fail (error, VJ_EXIT_USAGE, "%s: '%s': it is of iteration %u, but the run now ends with iteration %u; run the recipe with "
+                    "repeat.iterations: %u to have it again", vj_store_dir (store), id, stored->record->iteration, vj_store_last (store),
+                    stored->record->iteration);
   if (!print_ancestors (store, stored->record, seen, 0, error) || !print_record (store, stored, error))
     return FALSE;
   g_print ("\nwhat became of it\n");

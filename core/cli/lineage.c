@@ -146,7 +146,7 @@ static char *
 label_of (const GPtrArray *stages, guint iteration)
 {
   for (guint i = 0; i < stages->len; i++)
-    if (strcmp (((const VjStage *) stages->pdata[i])->name, "course") == 0)
+    if (strcmp (((const VjStage *) stages->pdata[i])->name, VJ_STORE_STAGE_COURSE) == 0)
       return g_strdup ("pretrained");
   return iteration == 0 ? g_strdup ("before") : g_strdup_printf ("iteration %u", iteration);
 }

@@ -331,7 +331,7 @@ train_from (VjContext *context, const VjStep *step, const char *output, Lessons 
   VjLineageTraining lineage = {.parent = {label, identity}, .first = first, .last = step->iteration, .traces = lessons->ids->len};
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   return vj_context_train (context, step, entry, &config, fill_course, lessons, error)
-         && note_lineage (context, step, output, &lineage, error);
+         && note_lineage (context, step, output, &lineage, error) && vj_made_note (context, output, error);
 }
 
 gboolean
