@@ -83,7 +83,7 @@ append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
       continue;
     }
     g_string_append_printf (out, "%32" G_GINT64_FORMAT "  ", drop->count);
-    vj_cells_inert (out, drop->reason, 62);
+    vj_cells_wrapped (out, drop->reason, 62);
     g_string_append_c (out, '\n');
   }
   if (rest > 0)
