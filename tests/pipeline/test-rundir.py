@@ -291,6 +291,22 @@ def test_marks(tap, top):
               back.stderr)
 
 
+# -- files -----------------------------------------------------------------------------
+
+def test_files(tap, top):
+    """Files of models and exports are for whom the umask lets in; numbers are written as a reader would."""
+    recipe = harness.loop_copy(os.path.join(top, "files"), ["good"])
+    for umask, mode in ((0o022, 0o644), (0o027, 0o640), (0o077, 0o600)):
+        run_dir = os.path.join(top, f"files-{umask}")
+        harness.run(recipe, run_dir, *setting("repeat.iterations", 1), umask=umask)
+        for name in ("models/iteration-1/vj-lineage.json", "export/vj-manifest.json", "export/traces.jsonl", "export/gate.jsonl"):
+            found = os.stat(os.path.join(run_dir, name)).st_mode & 0o777
+            tap.check(found == mode, f"{name} has what umask {umask:03o} leaves", oct(found))
+    gate = harness.lines(os.path.join(run_dir, "export", "gate.jsonl"))[0]
+    status = vjrun("status", run_dir, "--log", "json").stdout
+    tap.check('"alpha":0.05,' in gate and '"alpha":0.05,' in status and "00000000000" not in gate + status, "0.05 is written 0.05", gate)
+
+
 def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
@@ -303,6 +319,7 @@ def main():
     test_changed_course(tap, top)
     test_not_made(tap, top)
     test_uses(tap, top)
+    test_files(tap, top)
     test_marks(tap, top)
     keep.cleanup()
     tap.done()
