@@ -45,7 +45,7 @@ def test_adapter(tap, top):
         file.seek(-8, os.SEEK_END)
         file.write(bytes(8))
     changed = harness.run(RECIPE, run_dir, *more, "--set", "repeat.iterations=2", "--set", "repeat.pairs=reuse")
-    tap.check(changed.returncode == 4 and f"'{model}': it is not the model this run began with: its base (" in changed.stderr,
+    tap.check(changed.returncode == 4 and f"'{model}': it is not the model this run began with: its files are those that were made, but what they adapt" in changed.stderr,
               "and is refused on another base", changed.stderr)
 
 
