@@ -115,9 +115,9 @@ vj_context_model (VjContext *context, const char *name, GError **error)
     return vj_store_meta_set (context->store, key, model->identity, error) ? model : NULL;
   if (strcmp (known, model->identity) == 0)
     return model;
-  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with: its %s, or the numbers "
+  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with: %s, or the numbers "
            "it computes with, have changed; put that one back, or start a new run with --run-dir", name, path,
-           own ? "base (it is an adapter, whose own files are the same)" : "files");
+           own ? "its files are those that were made, but what they adapt" : "its files");
   return NULL;
 }
 

@@ -300,7 +300,7 @@ note_lineage (VjContext *context, const VjStep *step, const char *output, const 
 {
   g_autofree char *path = g_build_filename (output, VJ_LINEAGE_NAME, NULL), *text = NULL;
   return vj_lineage_put_training (context->store, step->iteration, step->name, lineage, &text, error)
-         && vj_file_write (path, text, strlen (text), 0600, error);
+         && vj_file_write (path, text, strlen (text), 0666, error);
 }
 
 /* For the summary; without replay there is nothing to tell that the funnel does not. */

@@ -83,7 +83,7 @@ append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
       continue;
     }
     g_string_append_printf (out, "%32" G_GINT64_FORMAT "  ", drop->count);
-    vj_cells_inert (out, drop->reason, 62);
+    vj_cells_wrapped (out, drop->reason, 62);
     g_string_append_c (out, '\n');
   }
   if (rest > 0)
@@ -338,7 +338,7 @@ vj_summary_json (VjStore *store, GError **error)
                            audits, "gates", gates, "scores", rows, "tests", tests);
   gboolean good = vj_notes_json (store, stages, all, error) && vj_audits_json (store, audits, error)
                   && scores_json (store, scores, rows, tests, error);
-  char *text = good ? vj_json_canonical (all) : NULL;
+  char *text = good ? vj_json_readable (all) : NULL;
   json_decref (all);
   json_decref (marks);
   return text;

@@ -230,6 +230,35 @@ def test_not_made(tap, top):
               second.stdout + second.stderr)
 
 
+# -- what became of a judgment -----------------------------------------------------------
+
+def test_uses(tap, top):
+    recipe, run_dir = harness.loop_copy(os.path.join(top, "uses"), ["good", "same"]), os.path.join(top, "uses-run")
+    result = harness.run(recipe, run_dir, *setting("repeat.iterations", 2), *setting("repeat.traces", "all"), *setting("iteration.audit", "{ images: { sample: 5 } }"))
+
+    def life(condition, where=run_dir):
+        with sqlite3.connect(os.path.join(where, "ledger.sqlite")) as ledger:
+            name = ledger.execute(f"SELECT id FROM records WHERE kind = (SELECT kind FROM records WHERE stage = 'judge') AND {condition} ORDER BY id LIMIT 1")
+            name = name.fetchone()[0]
+        told = vjrun("explain", name, where)
+        return told.stdout.split("what became of it\n")[1].splitlines() if told.returncode == 0 else [told.stderr]
+
+    both = ["  iteration 1: train trained on it, which made models/iteration-1", "  iteration 2: train trained on it, which made models/iteration-2"]
+    tap.check(life("stage = 'judge' AND fate = 1 AND iteration = 1") == both, "a kept trace tells which trainings it went into",
+              life("stage = 'judge' AND fate = 1 AND iteration = 1") + [result.stderr])
+    tap.check(life("stage = 'judge' AND fate = 1 AND iteration = 2") == both[1:], "and no other", life("stage = 'judge' AND fate = 1 AND iteration = 2"))
+    tap.check(life("stage = 'judge' AND fate = 2") == ["  nothing was made of it"], "nothing is made of a dropped one", life("stage = 'judge' AND fate = 2"))
+    tap.check(life("stage = 'gate' AND iteration = 2") == ["  iteration 2: gate counted it: promoted"], "a judgment for a gate tells what that decided",
+              life("stage = 'gate' AND iteration = 2"))
+    tap.check(life("stage = 'evaluate:scene-pairs'")[0] == "  evaluate:scene-pairs counted it", "one of an evaluation is counted there",
+              life("stage = 'evaluate:scene-pairs'"))
+    tap.check(life("stage = 'audit:images'")[0] == "  audit:images counted it", "and one of an audit there", life("stage = 'audit:images'"))
+    untrained = os.path.join(top, "uses-untrained")
+    harness.run(recipe, untrained, *setting("repeat.iterations", 1), *setting("iteration.train.fail", "true"))
+    tap.check(life("stage = 'judge' AND fate = 1", untrained) == ["  nothing so far"], "before its training a trace waits",
+              life("stage = 'judge' AND fate = 1", untrained))
+
+
 # -- controls ---------------------------------------------------------------------------
 
 def test_marks(tap, top):
@@ -262,6 +291,22 @@ def test_marks(tap, top):
               back.stderr)
 
 
+# -- files -----------------------------------------------------------------------------
+
+def test_files(tap, top):
+    """Files of models and exports are for whom the umask lets in; numbers are written as a reader would."""
+    recipe = harness.loop_copy(os.path.join(top, "files"), ["good"])
+    for umask, mode in ((0o022, 0o644), (0o027, 0o640), (0o077, 0o600)):
+        run_dir = os.path.join(top, f"files-{umask}")
+        harness.run(recipe, run_dir, *setting("repeat.iterations", 1), umask=umask)
+        for name in ("models/iteration-1/vj-lineage.json", "export/vj-manifest.json", "export/traces.jsonl", "export/gate.jsonl"):
+            found = os.stat(os.path.join(run_dir, name)).st_mode & 0o777
+            tap.check(found == mode, f"{name} has what umask {umask:03o} leaves", oct(found))
+    gate = harness.lines(os.path.join(run_dir, "export", "gate.jsonl"))[0]
+    status = vjrun("status", run_dir, "--log", "json").stdout
+    tap.check('"alpha":0.05,' in gate and '"alpha":0.05,' in status and "00000000000" not in gate + status, "0.05 is written 0.05", gate)
+
+
 def main():
     tap = harness.Tap()
     keep, top = harness.scratch()
@@ -273,6 +318,8 @@ def main():
     test_changed_in_use(tap, top)
     test_changed_course(tap, top)
     test_not_made(tap, top)
+    test_uses(tap, top)
+    test_files(tap, top)
     test_marks(tap, top)
     keep.cleanup()
     tap.done()

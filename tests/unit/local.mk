@@ -45,3 +45,7 @@ tests_unit_test_degrade_LDADD = $(CORE_LDADD)
 tests_unit_test_spans_SOURCES = tests/unit/test-spans.c
 tests_unit_test_spans_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_unit_test_spans_LDADD = $(CORE_LDADD)
+check_PROGRAMS += tests/unit/test-cells
+TESTS += tests/unit/test-cells
+tests_unit_test_cells_SOURCES = tests/unit/test-cells.c tests/unit/store-kit.h
+tests_unit_test_cells_LDADD = libvjcore.a $(CORE_LIBS)
