@@ -14,6 +14,7 @@
 typedef struct VjBf16Kernel {
   const char *name;
   gboolean (*usable) (void); /* whether this processor and kernel run it */
+  gboolean pairs;            /* a panel is [l / 2][16 columns][2]; else [16 columns][depth] */
   gsize block;               /* how much of l is best done in one call of multiply; the next one adds to c */
 
   /* Panels of n columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. A panel has room for

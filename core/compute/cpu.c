@@ -173,6 +173,7 @@ const VjComputeOps vj_compute_cpu = {
   .abi = VJ_COMPUTE_ABI,
   .size = sizeof (VjComputeOps),
   .name = "cpu",
+  .caches = &vj_cpu_caches,
   .open = cpu_open,
   .close = cpu_close,
   .alloc = cpu_alloc,

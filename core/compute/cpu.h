@@ -84,6 +84,23 @@ void vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *co
 void vj_cpu_attention (void *device, const VjAttention *attention);
 void vj_cpu_attention_backward (void *device, const VjAttention *attention);
 
+/* -- caches: cpu-cache.c -- */
+extern const VjCaches vj_cpu_caches;
+
+/* A block of a head's keys and values in a cache: panels of the kernel's (bf16.h). */
+typedef struct {
+  guint16 *keys;   /* columns are tokens, `depth` deep         */
+  guint16 *values; /* columns are a head's numbers, `tokens` deep */
+  gsize depth, tokens;
+} VjCpuCacheBlock;
+
+/* That of head g which begins at token `first`, a multiple of KEY_BLOCK. */
+VjCpuCacheBlock vj_cpu_cache_block (VjF32 *cache, gsize tokens, gsize head_dim, gsize g, gsize first);
+
+/* As VjCaches.store, of head g alone, on the calling thread; k and v begin at that head. */
+void vj_cpu_cache_store (const VjCpu *cpu, VjF32 *cache, gsize tokens, gsize head_dim, gsize g, gsize at, gsize count, const float *k, const float *v,
+                         gsize ld);
+
 /* -- norms: cpu-norm.c -- */
 void vj_cpu_layer_norm (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, const VjF32 *b, VjF32 *y, VjF32 *stats);
 void vj_cpu_layer_norm_backward (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *w, const VjF32 *stats,

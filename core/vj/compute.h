@@ -20,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_COMPUTE_ABI 3
+#define VJ_COMPUTE_ABI 4
 
 /* Names of computes that need no plugin: the fastest there is; the host's own, with its best kernel of bf16 products or a
  * named one; the plain-C reference. */
@@ -89,6 +89,8 @@ typedef struct {
   gsize kv_count;        /* rows of k and v                                     */
   const VjF32 *k, *v;    /* [kv_count, G D] each, leading dimension ld_kv       */
   VjF32 *dk, *dv;        /* backward only: written, leading dimension ld_dkv    */
+  VjF32 *cache;          /* forward, in place of k and v: of VjCaches; or NULL  */
+  gsize cache_tokens;    /* what it was made for                                */
 } VjAttentionSegment;
 
 /* out[r, h] = sum_j softmax_j (scale q[r, h] . k[j, g]) v[j, g] over keys first[r] <= j < last[r]. */
@@ -101,6 +103,9 @@ typedef struct {
   const VjF32 *q;             /* [R, H D], leading dimension ld_q */
   gsize ld_q, ld_kv;
   const VjI32 *first, *last;  /* [R]; first NULL: 0, last NULL: kv_count. An empty range gives zeros. */
+  const VjF32 *new_k, *new_v; /* [R, G D], leading dimension ld_new: when all segments have caches: a segment's rows are first stored
+                                 as the last q_count of its kv_count keys and values. NULL: nothing is new. */
+  gsize ld_new;
   VjF32 *out;                 /* [R, H D] contiguous */
   VjF32 *lse;                 /* [R, H] log of the softmax's denominator, for backward; NULL: not wanted */
   /* backward: out and lse as forward left them */
@@ -143,15 +148,29 @@ typedef struct {
   gboolean (*product) (void *packed, const guint16 *x, float *y);
 } VjHalves;
 
+/* Caches: keys and values in the form that the backend's own attention of bf16 numbers reads, so that a key is rounded and
+ * put in place once, not at each of the queries that meet it. What attention gives is the same, to the bit. A cache is device
+ * memory of `alloc`, made for a number of tokens; what was not stored is not to be seen by a query. */
+typedef struct {
+  gsize (*bytes) (void *device, gsize tokens, gsize kv_heads, gsize head_dim); /* a multiple of 64 */
+  /* Keys and values [at, at + count) from rows of k and v [count, G D], leading dimension ld. */
+  void (*store) (void *device, VjF32 *cache, gsize tokens, gsize kv_heads, gsize head_dim, gsize at, gsize count, const VjF32 *k,
+                 const VjF32 *v, gsize ld);
+  /* Those of one cache to another place of another one. What stood there up to the end of that place, and after it, is lost. */
+  void (*copy) (void *device, gsize kv_heads, gsize head_dim, gsize count, const VjF32 *from, gsize from_tokens, gsize from_at,
+                VjF32 *to, gsize to_tokens, gsize to_at);
+} VjCaches;
+
 /* The table. `device` is what `open` returned. A table with `sgemm` and without `open` is a CPU backend: the
  * host's threads, memory and kernels with that product in them, and it needs no other slot. In any other table
- * no slot is optional but sgemm and halves, which must be NULL. */
+ * no slot is optional but caches, and sgemm and halves, which must be NULL. */
 typedef struct {
   guint32 size;      /* sizeof (VjComputeOps) */
   guint32 abi;       /* VJ_COMPUTE_ABI */
   const char *name;
   VjSgemm sgemm;     /* (optional) called from several threads at once */
   const VjHalves *halves; /* (optional, with sgemm) */
+  const VjCaches *caches; /* (optional) NULL: attention reads keys and values as f32 */
   gboolean (*prepare) (GError **error); /* (optional) before each open; VJ_EXIT_PLUGIN: this machine cannot run it */
 
   /* threads: 0 = all processors of the process. VJ_EXIT_PLUGIN when this machine cannot run it. */

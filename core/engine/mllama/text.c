@@ -64,6 +64,11 @@ vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, 
   a.ld_q = width;
   a.ld_kv = net->training ? width : (gsize) c->num_key_value_heads * c->head_dim;
   a.last = rows->self_last;
+  if (rows->self->cache != NULL) {
+    a.new_k = vj_f32_at (t->qkv, c->hidden_size);
+    a.new_v = vj_f32_at (a.new_k, (gsize) c->num_key_value_heads * c->head_dim);
+    a.ld_new = width;
+  }
   net->compute->ops->attention (net->compute->device, &a);
   vj_net_linear (net, rows->rows, t->att, w->o, 1, -1, t->x2, c->hidden_size);
   add (net, rows->rows, t->x, t->x2);
