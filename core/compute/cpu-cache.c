@@ -45,23 +45,41 @@ place (gboolean pairs, gsize depth, gsize j, gsize l)
   return panel + (pairs ? l / 2 * 2 * PANEL + column * 2 + l % 2 : column * depth + l);
 }
 
-/* One token's key or value, rounded. A vision tower's heads are not cached, so that a row is short. */
+/* The pairs of one unit of a column, or its numbers in a row. */
+static inline void
+put_key (gboolean pairs, const guint16 *row, guint16 *to)
+{
+  if (pairs)
+    for (gsize p = 0; p < UNIT / 2; p++)
+      memcpy (to + p * 2 * PANEL, row + 2 * p, 2 * sizeof *row);
+  else
+    memcpy (to, row, UNIT * sizeof *row);
+}
+
+/* The l-th number of n columns of a panel, `apart` numbers apart. */
+static inline void
+put_values (gsize apart, const guint16 *row, gsize n, guint16 *to)
+{
+  for (gsize column = 0; column < n; column++)
+    to[column * apart] = row[column];
+}
+
+/* One token's key or value, rounded. */
 static void
 store_one (const VjBf16Kernel *kernel, const VjCpuCacheBlock *b, gsize dim, gsize token, const float *k, const float *v)
 {
   guint16 row[UNIT] __attribute__ ((aligned (64)));
+  gboolean pairs = kernel->pairs;
   for (gsize from = 0; from < dim; from += UNIT) {
     gsize n = MIN (UNIT, dim - from);
     if (k != NULL) {
       kernel->rows (k + from, n, 1, 1, n, row, UNIT); /* zeros to the unit's end */
-      for (gsize l = 0; l < UNIT; l++)
-        b->keys[place (kernel->pairs, b->depth, token, from + l)] = row[l];
+      put_key (pairs, row, b->keys + place (pairs, b->depth, token, from));
     }
-    if (v != NULL) {
+    if (v != NULL)
       kernel->rows (v + from, n, 1, 1, n, row, UNIT);
-      for (gsize l = 0; l < n; l++)
-        b->values[place (kernel->pairs, b->tokens, from + l, token)] = row[l];
-    }
+    for (gsize l = 0; v != NULL && l < n; l += PANEL)
+      put_values (pairs ? 2 : b->tokens, row + l, MIN (PANEL, n - l), b->values + place (pairs, b->tokens, from + l, token));
   }
 }
 

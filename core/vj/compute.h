@@ -127,6 +127,33 @@ typedef enum {
   VJ_ACT_SILU         /* x / (1 + exp (-x))           */
 } VjAct;
 
+/* What a product is made of, when it is not x itself. */
+typedef enum { VJ_INPUT_PLAIN, VJ_INPUT_RMS_NORM, VJ_INPUT_LAYER_NORM, VJ_INPUT_SWIGLU, VJ_INPUT_ACTIVATION } VjInputKind;
+
+typedef struct {
+  VjInputKind kind;
+  const VjF32 *x;      /* [R, K] contiguous; swiglu: [R, 2 K] */
+  const VjF32 *w, *b;  /* norms: [K]; b of the layer norm     */
+  float eps;           /* norms                               */
+  VjAct act;           /* activation                          */
+} VjInput;
+
+/* y[R, N of all] = input w^T + bias, as `linear`. With `add` (rows ldy apart, not y): y[r] = add[r] + c(gate) of that, and
+ * add[r] alone where only[r] < 0. */
+typedef struct {
+  gsize rows;
+  VjInput input;
+  const VjMatrix *const *w;
+  gsize n_w;
+  const VjF32 *bias;   /* NULL: none */
+  const VjF32 *add;    /* NULL: none */
+  VjGate mode;
+  const VjF32 *gate;
+  const VjI32 *only;   /* [R]; NULL: all rows */
+  VjF32 *y;
+  gsize ldy;
+} VjProduct;
+
 typedef struct {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
   float grad_scale;                      /* the gradient is multiplied by this first (clipping) */
@@ -163,7 +190,7 @@ typedef struct {
 
 /* The table. `device` is what `open` returned. A table with `sgemm` and without `open` is a CPU backend: the
  * host's threads, memory and kernels with that product in them, and it needs no other slot. In any other table
- * no slot is optional but caches, and sgemm and halves, which must be NULL. */
+ * no slot is optional but caches and product, and sgemm and halves, which must be NULL. */
 typedef struct {
   guint32 size;      /* sizeof (VjComputeOps) */
   guint32 abi;       /* VJ_COMPUTE_ABI */
@@ -199,6 +226,10 @@ typedef struct {
    * (leading dimension ldy): y[:, N of all before + j] = x w^T. bias [N of all], or NULL, is added to every row. */
   void (*linear) (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y,
                   gsize ldy);
+
+  /* (optional) `linear` with the operations before and after it, to the bit as they are one by one. NULL: the engine asks for
+   * them one by one. */
+  void (*product) (void *device, const VjProduct *product);
 
   /* -- norms over the C columns of contiguous rows; eps inside the root -- */
   /* y = (x - mean) rstd w + b; stats [R, 2] = mean, rstd for backward, NULL: not wanted. */
