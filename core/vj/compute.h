@@ -180,7 +180,7 @@ typedef struct {
  * memory of `alloc`, made for a number of tokens; what was not stored is not to be seen by a query. */
 typedef struct {
   gsize (*bytes) (void *device, gsize tokens, gsize kv_heads, gsize head_dim); /* a multiple of 64 */
-  /* Keys and values [at, at + count) from rows of k and v [count, G D], leading dimension ld. */
+  /* Filled from 0 on, without gaps: keys and values [at, at + count) from rows of k and v [count, G D], leading dimension ld. */
   void (*store) (void *device, VjF32 *cache, gsize tokens, gsize kv_heads, gsize head_dim, gsize at, gsize count, const VjF32 *k,
                  const VjF32 *v, gsize ld);
   /* Those of one cache to another place of another one. What stood there up to the end of that place, and after it, is lost. */
