@@ -26,7 +26,7 @@ VJ_API GBytes *vj_file_read (const char *path, gsize max_bytes, GError **error);
 /* -- writing (errors are VJ_EXIT_STORE and name the file) --------------------- */
 
 /* Writes `data` to a new file beside `path`, syncs it, renames it to `path` and syncs the directory: afterwards `path`
- * holds either what it held before or all of `data`. `mode` e.g. 0600. */
+ * holds either what it held before or all of `data`. `mode` e.g. 0600, less what the umask takes away. */
 VJ_API gboolean vj_file_write (const char *path, gconstpointer data, gsize length, int mode, GError **error);
 
 /* fsync of a file or directory. A failed fsync is never tried again: what was written is then unknown. */

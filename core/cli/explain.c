@@ -190,20 +190,24 @@ explain (VjStore *store, const char *id, GError **error)
 {
   g_autoptr (VjStored) stored = NULL;
   g_autoptr (GHashTable) seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  guint listed = 0;
+  guint listed = 0, uses = 0;
 
   if (!vj_store_record_get (store, id, &stored, error))
     return FALSE;
   if (stored == NULL)
     return vj_fail (error, VJ_EXIT_USAGE, "%s: '%s': no record has this id; ids are in the export, and look like q1.0.000007.p.a0",
                     vj_store_dir (store), id);
+  if (stored->record->iteration > vj_store_last (store))
+    return vj_fail (error, VJ_EXIT_USAGE, "%s: '%s': it is of iteration %u, but the run now ends with iteration %u; run the recipe with "
+                    "repeat.iterations: %u to have it again", vj_store_dir (store), id, stored->record->iteration, vj_store_last (store),
+                    stored->record->iteration);
   if (!print_ancestors (store, stored->record, seen, 0, error) || !print_record (store, stored, error))
     return FALSE;
   g_print ("\nwhat became of it\n");
-  if (!print_children (store, id, seen, 0, &listed, error))
+  if (!print_children (store, id, seen, 0, &listed, error) || !vj_lineage_print_uses (store, stored, &uses, error))
     return FALSE;
-  if (listed == 0)
-    g_print ("  nothing was made of it\n");
+  if (listed + uses == 0)
+    g_print ("  nothing%s\n", stored->fate == VJ_FATE_KEPT ? " so far" : " was made of it");
   else if (listed > CHILDREN)
     g_print ("  and %u more\n", listed - CHILDREN);
   return print_measured (store, stored, error);

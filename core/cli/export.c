@@ -26,7 +26,7 @@ export_to (VjStore *store, VjExport layout, int iteration, const char *out, GErr
            counts.pairs, counts.images);
   if (counts.quarantined > 0)
     g_print (", %" G_GINT64_FORMAT " quarantined", counts.quarantined);
-  g_print ("\n");
+  g_print ("%s\n", counts.ablation ? "; an ABLATION, as its " VJ_EXPORT_ABLATION " says" : "");
   return TRUE;
 }
 
@@ -35,7 +35,7 @@ vj_cli_export (VjCli *cli, int argc, char **argv)
 {
   g_autofree char *format = NULL, *out = NULL, *names = layout_names ();
   g_autofree char *about = g_strdup_printf ("How the files are laid out: %s (default jsonl)", names);
-  int iteration = VJ_ANY, code = VJ_EXIT_DONE;
+  int iteration = G_MININT, code = VJ_EXIT_DONE;
   GError *error = NULL;
   VjExport layout = VJ_EXPORT_JSONL;
   const GOptionEntry entries[] = {
@@ -52,9 +52,11 @@ vj_cli_export (VjCli *cli, int argc, char **argv)
     return vj_cli_usage (cli, "export", "one run at a time");
   if (format != NULL && !vj_export_from_name (format, &layout))
     return vj_cli_usage (cli, "export", "--format '%s': expected one of %s", format, names);
+  if (iteration != G_MININT && iteration < 1)
+    return vj_cli_usage (cli, "export", "--iteration %d: iterations are counted from 1; leave it out for all", iteration);
   g_autoptr (VjRegistry) registry = vj_cli_registry (cli, &error);
   g_autoptr (VjStore) store = registry != NULL ? vj_cli_open_run (cli, registry, argc > 1 ? argv[1] : NULL, NULL, &error) : NULL;
-  if (store == NULL || !export_to (store, layout, iteration, out, &error))
+  if (store == NULL || !export_to (store, layout, iteration > 0 ? iteration : VJ_ANY, out, &error))
     return vj_cli_fail (cli, error);
   return VJ_EXIT_DONE;
 }

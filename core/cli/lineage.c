@@ -133,6 +133,56 @@ vj_lineage_print_trainings (VjStore *store, guint iteration, const char *name, G
   return good;
 }
 
+/* -- what became of a judgment -------------------------------------------------------- */
+
+/* The trainings that are done and saw the kept traces of this iteration. */
+static gboolean
+print_trainings_on (VjStore *store, guint iteration, guint *uses, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL;
+  gboolean good = vj_store_stages (store, &stages, error);
+
+  for (guint i = 0; good && i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    json_t *training = NULL;
+    if (strcmp (stage->name, "train") != 0 || stage->state != VJ_STAGE_DONE || stage->n_kept == 0)
+      continue;
+    good = vj_lineage_get (store, stage->iteration, stage->name, &training, error);
+    const json_t *range = json_object_get (training, "iterations");
+    if (good && json_integer_value (json_array_get (range, 0)) <= iteration && iteration <= json_integer_value (json_array_get (range, 1))) {
+      g_print ("  %s trained on it, which made " MADE "%u\n", text_of (training, "stage"), stage->iteration);
+      ++*uses;
+    }
+    json_decref (training);
+  }
+  return good;
+}
+
+gboolean
+vj_lineage_print_uses (VjStore *store, const VjStored *stored, guint *uses, GError **error)
+{
+  guint iteration = stored->record->iteration;
+  json_t *gate = NULL;
+
+  if (stored->record->kind != VJ_RECORD_JUDGMENT)
+    return TRUE;
+  if (strcmp (stored->stage, "judge") == 0 && stored->fate == VJ_FATE_KEPT)
+    return print_trainings_on (store, iteration, uses, error);
+  if (strcmp (stored->stage, VJ_STORE_STAGE_GATE) == 0) {
+    if (!vj_gate_get (store, iteration, &gate, error))
+      return FALSE;
+    if (gate != NULL) {
+      g_print ("  iteration %u: gate counted it: %s\n", iteration, text_of (gate, "outcome"));
+      ++*uses;
+    }
+    json_decref (gate);
+  } else if (g_str_has_prefix (stored->stage, KIND) || g_str_has_prefix (stored->stage, "audit:")) {
+    g_print ("  %s counted it\n", stored->stage);
+    ++*uses;
+  }
+  return TRUE;
+}
+
 /* -- an evaluation ------------------------------------------------------------------------ */
 
 gboolean
@@ -146,7 +196,7 @@ static char *
 label_of (const GPtrArray *stages, guint iteration)
 {
   for (guint i = 0; i < stages->len; i++)
-    if (strcmp (((const VjStage *) stages->pdata[i])->name, "course") == 0)
+    if (strcmp (((const VjStage *) stages->pdata[i])->name, VJ_STORE_STAGE_COURSE) == 0)
       return g_strdup ("pretrained");
   return iteration == 0 ? g_strdup ("before") : g_strdup_printf ("iteration %u", iteration);
 }

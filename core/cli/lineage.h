@@ -10,6 +10,10 @@ gboolean vj_lineage_print_model (VjStore *store, guint iteration, const char *na
 /* Prints which trainings are behind that model, the last first, each with traces that it saw, down to their pixels. */
 gboolean vj_lineage_print_trainings (VjStore *store, guint iteration, const char *name, GError **error);
 
+/* Prints what a judgment, which has no children, went into: trainings, a gate's decision, scores, an audit's figures. Adds
+ * how many lines that were to *uses; other records have none. */
+gboolean vj_lineage_print_uses (VjStore *store, const VjStored *stored, guint *uses, GError **error);
+
 /* Whether `what` names an evaluation: "evaluate:NAME" (its last), "before: evaluate:NAME", "iteration 2: evaluate:NAME". */
 gboolean vj_lineage_is_evaluation (const char *what);
 

@@ -69,7 +69,8 @@ void vj_context_progress (const VjContext *context, const VjStep *step, VjProgre
 gboolean vj_path_lies_in (const char *path, const char *dir);
 
 /* The model of that name, opened. One whose identity is another than when this run first opened that directory with that
- * entry of the recipe is refused (VJ_EXIT_DATA): half a run on one model and half on another would look like one result. */
+ * entry of the recipe is refused (VJ_EXIT_DATA): half a run on one model and half on another would look like one result. So
+ * is one that the run has trained itself and that was changed since (vj_made_check). */
 VjModel *vj_context_model (VjContext *context, const char *name, GError **error);
 
 /* -- load.c: records as plugins see them -------------------------------------------- */
@@ -202,8 +203,20 @@ gboolean vj_step_adopt (VjContext *context, const VjStep *step, GError **error);
 gboolean vj_step_promoted (VjStore *store, const VjStep *step, gboolean *ret_promoted, GError **error);
 gboolean vj_step_stops (VjStore *store, const VjStep *step, gboolean *ret_stops, GError **error);
 
+/* -- made.c: models that the run itself has trained ------------------------------------------ */
+
+/* Notes the files of a model just trained, each with its SHA-256. */
+gboolean vj_made_note (VjContext *context, const char *dir, GError **error);
+/* Whether the model in `dir`, trained by this run, is as it was made; VJ_EXIT_DATA names the files that are not. *ret_digest
+ * (owned; may be NULL) names their content. Files whose name begins with a dot do not count. */
+gboolean vj_made_check (VjContext *context, const char *dir, char **ret_digest, GError **error);
+/* Whether the training of that iteration, if it is done, made a model: with no trace kept it made none. */
+gboolean vj_made_any (VjStore *store, guint iteration, gboolean *ret_made, GError **error);
+
 /* -- lineage.c ----------------------------------------------------------------------------- */
 
+/* A path below the run directory without that directory, "models/iteration-1": it may be moved. Owned. */
+char *vj_context_label (const VjContext *context, const char *path);
 /* The model of that name as it stands: "models.judge" of the recipe, "models/iteration-1" of the run. Owned. */
 char *vj_context_model_label (const VjContext *context, const char *name);
 /* Notes that the stage asks this model. */

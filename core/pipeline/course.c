@@ -88,8 +88,9 @@ vj_work_course (VjContext *context, const VjStep *step, GError **error)
                            .checkpoint = state,
                            .dtype = recipe->pretrain_dtype};
 
-  return vj_step_begin (context, step, 0, error)
+  /* The trainer reads that directory itself. */
+  return (first || vj_made_check (context, before, NULL, error)) && vj_step_begin (context, step, 0, error)
          && vj_context_train (context, step, &recipe->courses[step->index].train, &config, fill_course, &lessons, error)
+         && vj_made_note (context, output, error)
          && vj_step_end (context, step, (gint64) lessons, (gint64) lessons, error);
-
 }

@@ -223,12 +223,10 @@ undo_followers (Stage *stage, GError **error)
   g_autoptr (GPtrArray) stages = NULL;
   gint64 undone = 0;
 
-  if (!vj_store_stages (context->store, &stages, error))
+  if (!vj_store_stages_beyond (context->store, iteration, &stages, error))
     return FALSE;
   for (guint i = stages->len; i > 0; i--) {
     const VjStage *later = stages->pdata[i - 1];
-    if (later->iteration <= iteration)
-      continue;
     if (!vj_store_stage_forget (context->store, later->iteration, later->name, error)
         || (g_strcmp0 (later->name, "train") == 0 && !vj_context_forget_training (context, later->iteration, error)))
       return FALSE;
@@ -286,9 +284,11 @@ gboolean
 vj_work_gate (VjContext *context, const VjStep *step, GError **error)
 {
   g_autofree char *candidate = vj_context_model_dir (context, step->iteration, FALSE);
-  gboolean exists = g_file_test (candidate, G_FILE_TEST_IS_DIR); /* else nothing was kept to train on */
+  gboolean exists;
   Stage stage = {.context = context, .step = step, .rule = rule_of (&context->recipe->gate)};
 
+  if (!vj_made_any (context->store, step->iteration, &exists, error))
+    return FALSE;
   stage.pairs = g_ptr_array_new_with_free_func (g_free);
   stage.answers = g_array_new (FALSE, TRUE, sizeof (Answers));
   gboolean good = find_pairs (&stage, error) && vj_step_begin (context, step, stage.pairs->len, error)

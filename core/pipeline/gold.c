@@ -3,7 +3,6 @@
 #include "pipeline/context.h"
 
 #include <string.h>
-#include "report/notes.h"
 
 /* The words of an answer, folded, without outer punctuation and articles. Articles stay where nothing else is left. */
 static GPtrArray *
@@ -73,5 +72,5 @@ vj_gold_note (VjContext *context, const VjStep *step, GError **error)
     vj_log_write (context->log, VJ_LOG_WARNING, "gold", "%s: gold answers decide which pairs are kept "
                   "(iteration.closed_form.gold: filter); what comes of it is an ablation, not a judge trained without labels",
                   step->title);
-  return vj_notes_put_gold (context->store, step->iteration, context->recipe->gold_filter, error);
+  return vj_store_ablation_gold (context->store, step->iteration, context->recipe->gold_filter, error);
 }

@@ -4,6 +4,12 @@
 #include <string.h>
 #include "report/lineage.h"
 
+char *
+vj_context_label (const VjContext *context, const char *path)
+{
+  return g_strdup (path + strlen (vj_store_dir (context->store)) + 1);
+}
+
 /* No path of this machine: a run directory may be moved, and a model handed on. */
 char *
 vj_context_model_label (const VjContext *context, const char *name)
@@ -11,7 +17,7 @@ vj_context_model_label (const VjContext *context, const char *name)
   const char *path = vj_models_path (context->models, name), *dir = vj_store_dir (context->store);
   if (path == NULL || !vj_path_lies_in (path, dir))
     return g_strconcat ("models.", name, NULL);
-  return g_strdup (path + strlen (dir) + 1);
+  return vj_context_label (context, path);
 }
 
 gboolean

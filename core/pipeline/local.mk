@@ -11,6 +11,7 @@ libvjcore_a_SOURCES += \
 	core/pipeline/judging.c core/pipeline/judging.h \
 	core/pipeline/lineage.c \
 	core/pipeline/load.c \
+	core/pipeline/made.c \
 	core/pipeline/models.c core/pipeline/models.h \
 	core/pipeline/pairs.c \
 	core/pipeline/plan.c \

@@ -277,7 +277,7 @@ add_course (Plan *plan, gsize index)
   part (plan, course->train.path, course->train.digest);
   part (plan, "pretrain.init", plan->recipe->pretrain_init);
   part (plan, "pretrain.dtype", plan->recipe->pretrain_dtype);
-  VjStep *step = add (plan, (guint) index + 1, g_strdup ("course"), g_strdup_printf ("course %zu", index + 1), TRUE,
+  VjStep *step = add (plan, (guint) index + 1, g_strdup (VJ_STORE_STAGE_COURSE), g_strdup_printf ("course %zu", index + 1), TRUE,
                       vj_work_course);
   step->index = (guint) index;
 }
@@ -314,10 +314,13 @@ vj_step_label (const VjContext *context, const VjStep *step)
 }
 
 static gboolean
-adopt_trained (VjContext *context, const VjStep *step)
+adopt_trained (VjContext *context, const VjStep *step, GError **error)
 {
   g_autofree char *dir = vj_context_model_dir (context, step->iteration, FALSE);
-  if (g_file_test (dir, G_FILE_TEST_IS_DIR)) /* else nothing was kept to train on */
+  gboolean made;
+  if (!vj_made_any (context->store, step->iteration, &made, error))
+    return FALSE;
+  if (made)
     vj_models_set_path (context->models, context->recipe->trainer.model, dir);
   return TRUE;
 }
@@ -328,10 +331,10 @@ vj_step_adopt (VjContext *context, const VjStep *step, GError **error)
   const VjRecipe *recipe = context->recipe;
 
   if (step->work == vj_work_train && !recipe->gate.present)
-    return adopt_trained (context, step);
+    return adopt_trained (context, step, error);
   if (step->work == vj_work_gate) {
     gboolean promoted;
-    return vj_step_promoted (context->store, step, &promoted, error) && (!promoted || adopt_trained (context, step));
+    return vj_step_promoted (context->store, step, &promoted, error) && (!promoted || adopt_trained (context, step, error));
   }
   if (step->work == vj_work_course && step->index + 1 == recipe->n_courses) {
     g_autofree char *dir = vj_context_model_dir (context, step->iteration, TRUE);

@@ -4,7 +4,6 @@
 #include <jansson.h>
 #include <string.h>
 #include "pipeline/context.h"
-#include "report/summary.h"
 
 void
 vj_run_result_clear (VjRunResult *result)
@@ -85,8 +84,15 @@ explain_removal (VjContext *context, const GPtrArray *plan, const VjStage *stage
   json_decref (old);
 }
 
-/* Stages done under another recipe are forgotten, the last first; so are stages the recipe no longer has, unless they
- * belong to an iteration beyond its last: those are results, and a later recipe may want them again. */
+static gboolean
+forget_stage (VjContext *context, const VjStage *stage, GError **error)
+{
+  gboolean trains = strcmp (stage->name, "train") == 0 || strcmp (stage->name, VJ_STORE_STAGE_COURSE) == 0;
+  return (!trains || vj_context_forget_training (context, stage->iteration, error))
+         && vj_store_stage_forget (context->store, stage->iteration, stage->name, error);
+}
+
+/* Stages done under another recipe are forgotten, the last first; so are stages the recipe no longer has. */
 static gboolean
 forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
 {
@@ -101,27 +107,73 @@ forget_stale (VjContext *context, const GPtrArray *plan, GError **error)
     if (step != NULL && strcmp (step->digest, stage->digest) != 0) {
       explain_change (context, stage, step, why);
       g_string_append_printf (what, "%s%s", what->len > 0 ? ", " : "", step->title);
-    } else if (step == NULL && stage->iteration <= last_iteration (plan))
+    } else if (step == NULL)
       explain_removal (context, plan, stage, why);
   }
   for (guint i = stages->len; i > 0; i--) {
     const VjStage *stage = stages->pdata[i - 1];
     const VjStep *step = find_step (plan, stage->iteration, stage->name);
-    gboolean stale = step == NULL ? stage->iteration <= last_iteration (plan) : strcmp (step->digest, stage->digest) != 0;
-    if (!stale)
+    if (step != NULL && strcmp (step->digest, stage->digest) == 0)
       continue;
     if (!vj_store_meta_set (context->store, VJ_RUN_EXPORTED, NULL, error))
       return FALSE;
-    gboolean trains = strcmp (stage->name, "train") == 0 || strcmp (stage->name, "course") == 0;
-    if (trains && !vj_context_forget_training (context, stage->iteration, error))
-      return FALSE;
-    if (!vj_store_stage_forget (context->store, stage->iteration, stage->name, error))
+    if (!forget_stage (context, stage, error))
       return FALSE;
   }
   if (what->len > 0)
     vj_log_write (context->log, VJ_LOG_WARNING, "run", "the recipe changed (%s); these stages run again: %s; replies already "
                   "received are kept", why->len > 0 ? why->str : "an earlier stage", what->str);
   return TRUE;
+}
+
+/* The last course's model is called so, whichever it is: another last one takes that name, and the one that was last before
+ * needs a name of its own. Both are trained anew, with all that follows. */
+static gboolean
+move_last_course (VjContext *context, guint from, guint to, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL;
+
+  if (!vj_store_stages_beyond (context->store, MIN (from, to) - 1, &stages, error))
+    return FALSE;
+  for (guint i = stages->len; i > 0; i--)
+    if (!forget_stage (context, stages->pdata[i - 1], error))
+      return FALSE;
+  if (stages->len > 0)
+    vj_log_write (context->log, VJ_LOG_WARNING, "run", "the recipe changed (pretrain.courses): the last course is now number %u, not %u; "
+                  "courses from number %u on run again", to, from, MIN (from, to));
+  return TRUE;
+}
+
+static void
+tell_beyond (VjContext *context, guint last, guint to)
+{
+  vj_log_write (context->log, VJ_LOG_WARNING, "run", "iterations %u to %u are of an earlier run here: the recipe now ends with iteration %u, "
+                "so summary and export leave them out; they are kept, and repeat.iterations: %u brings them back", last + 1, to, last, to);
+}
+
+/* Iterations beyond the recipe's last are no part of the run, but stay: they are results, and a later recipe may want them
+ * again. */
+static gboolean
+fit_iterations (VjContext *context, const GPtrArray *plan, GError **error)
+{
+  VjStore *store = context->store;
+  guint last = last_iteration (plan), known = vj_store_last (store);
+  gboolean pretrains = context->recipe->n_courses > 0, good = TRUE;
+  g_autoptr (GPtrArray) beyond = NULL;
+
+  if (!vj_store_stages_beyond (store, last, &beyond, error))
+    return FALSE;
+  guint to = beyond->len > 0 ? ((const VjStage *) beyond->pdata[beyond->len - 1])->iteration : last;
+  if (to > last && !pretrains)
+    tell_beyond (context, last, to);
+  if (last == known)
+    return TRUE;
+  if (!vj_store_begin (store, error))
+    return FALSE;
+  if (pretrains && (known != G_MAXUINT || to > last))
+    good = move_last_course (context, known != G_MAXUINT ? known : to, last, error);
+  return good && vj_store_meta_set (store, VJ_RUN_EXPORTED, NULL, error) && vj_store_last_set (store, last, error)
+         && vj_store_commit (store, error);
 }
 
 /* -- the run ---------------------------------------------------------------------------- */
@@ -151,7 +203,7 @@ note_recipe (VjContext *context, GError **error)
   return vj_store_begin (context->store, error) && vj_store_meta_set (context->store, "recipe.name", context->recipe->name, error)
          && vj_store_meta_set (context->store, "recipe.file", file, error)
          && vj_store_meta_set (context->store, "recipe.digest", context->recipe->digest, error)
-         && vj_store_meta_set (context->store, VJ_SUMMARY_ABLATION, ablation, error)
+         && vj_store_ablation_labels (context->store, ablation, error)
          && vj_store_meta_set (context->store, "seed", seed, error) && vj_store_commit (context->store, error);
 }
 
@@ -235,7 +287,7 @@ vj_pipeline_run (const VjRunConfig *config, VjRunResult *ret_result, GError **er
   /* Everything that can be refused comes before anything is undone. */
   if (!check_owner (&context, error) || !vj_context_try (&context, plan, error))
     return FALSE;
-  if (!forget_stale (&context, plan, error) || !note_recipe (&context, error))
+  if (!fit_iterations (&context, plan, error) || !forget_stale (&context, plan, error) || !note_recipe (&context, error))
     return FALSE;
   warn_of_labels (&context);
   if (!run_all (&context, plan, &result, error))

@@ -97,23 +97,27 @@ vj_path_lies_in (const char *path, const char *dir)
 VjModel *
 vj_context_model (VjContext *context, const char *name, GError **error)
 {
-  VjModel *model = vj_models_open (context->models, name, error);
-  const char *path = model != NULL ? vj_models_path (context->models, name) : NULL;
-  g_autofree char *key = NULL, *known = NULL;
+  const char *path = vj_models_path (context->models, name);
+  gboolean own = path != NULL && vj_path_lies_in (path, vj_store_dir (context->store));
+  g_autofree char *made = NULL, *key = NULL, *known = NULL;
 
-  /* What this run trains itself changes when its stage is done anew. */
-  if (path == NULL || vj_path_lies_in (path, vj_store_dir (context->store)))
+  if (own && !vj_made_check (context, path, &made, error))
+    return NULL;
+  VjModel *model = vj_models_open (context->models, name, error);
+  if (model == NULL || path == NULL)
     return model;
-  /* Options are part of an identity. A changed entry has its stages run again, so it may begin with another one. */
-  key = g_strdup_printf ("identity %s %s", vj_recipe_model (context->recipe, name)->backend.digest, path);
+  /* Options are part of an identity. A changed entry has its stages run again, so it may begin with another one; what the run
+   * trains itself is another one when its stage is done anew. */
+  key = g_strdup_printf ("identity %s %s", vj_recipe_model (context->recipe, name)->backend.digest, own ? made : path);
   if (!vj_store_meta_get (context->store, key, &known, error))
     return NULL;
   if (known == NULL)
     return vj_store_meta_set (context->store, key, model->identity, error) ? model : NULL;
   if (strcmp (known, model->identity) == 0)
     return model;
-  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with: its files, or the numbers "
-           "it computes with, have changed; put that one back, or start a new run with --run-dir", name, path);
+  vj_fail (error, VJ_EXIT_DATA, "models.%s: '%s': it is not the model this run began with: %s, or the numbers "
+           "it computes with, have changed; put that one back, or start a new run with --run-dir", name, path,
+           own ? "its files are those that were made, but what they adapt" : "its files");
   return NULL;
 }
 

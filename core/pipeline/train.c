@@ -300,7 +300,7 @@ note_lineage (VjContext *context, const VjStep *step, const char *output, const 
 {
   g_autofree char *path = g_build_filename (output, VJ_LINEAGE_NAME, NULL), *text = NULL;
   return vj_lineage_put_training (context->store, step->iteration, step->name, lineage, &text, error)
-         && vj_file_write (path, text, strlen (text), 0600, error);
+         && vj_file_write (path, text, strlen (text), 0666, error);
 }
 
 /* For the summary; without replay there is nothing to tell that the funnel does not. */
@@ -331,7 +331,7 @@ train_from (VjContext *context, const VjStep *step, const char *output, Lessons 
   VjLineageTraining lineage = {.parent = {label, identity}, .first = first, .last = step->iteration, .traces = lessons->ids->len};
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "steps", 0, 0, NULL);
   return vj_context_train (context, step, entry, &config, fill_course, lessons, error)
-         && note_lineage (context, step, output, &lineage, error);
+         && note_lineage (context, step, output, &lineage, error) && vj_made_note (context, output, error);
 }
 
 gboolean

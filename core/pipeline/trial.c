@@ -56,9 +56,17 @@ try_plugin (Trial *trial, const VjRecipePlugin *entry)
 static void
 need_made (Trial *trial, const char *dir, const char *maker)
 {
-  if (!g_file_test (dir, G_FILE_TEST_IS_DIR) && first_time (trial, dir))
+  GError *error = NULL;
+
+  if (!first_time (trial, dir))
+    return;
+  if (!g_file_test (dir, G_FILE_TEST_IS_DIR))
     problem (trial, VJ_EXIT_DATA, NULL, "%s: '%s': the model that it made is missing; put it back, or start a new run with --run-dir",
              maker, dir);
+  else if (!vj_made_check (trial->context, dir, NULL, &error)) {
+    g_prefix_error (&error, "%s: ", maker);
+    vj_problem_error (&trial->problems, error);
+  }
 }
 
 /* The directory of model `name` as this stage finds it. */

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "record/record.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_DEPTH 64
@@ -13,6 +14,97 @@ vj_json_canonical (const json_t *json)
   char *text = g_strdup (own);
   free (own); /* jansson's allocator, not GLib's */
   return text;
+}
+
+#define REAL_MAX 64 /* bytes of a number written out */
+
+static void
+format_real (char *text, double value, int digits, char conversion)
+{
+  char format[] = {'%', '.', (char) ('0' + digits / 10), (char) ('0' + digits % 10), conversion, '\0'};
+  g_ascii_formatd (text, REAL_MAX, format, value);
+}
+
+/* Numbers of usual size without an exponent; a point or an exponent keeps each a real for who reads it. */
+static void
+append_real (GString *out, double value)
+{
+  char text[REAL_MAX];
+  int digits = 0, exponent;
+
+  do
+    format_real (text, value, digits, 'e');
+  while (g_ascii_strtod (text, NULL) != value && ++digits <= 16);
+  exponent = atoi (strchr (text, 'e') + 1);
+  if (exponent >= -4 && exponent < 16)
+    format_real (text, value, MAX (digits - exponent, 1), 'f');
+  g_string_append (out, text);
+}
+
+static int
+compare_keys (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+static void
+append_plain (GString *out, const json_t *json)
+{
+  g_autofree char *text = vj_json_canonical (json);
+  g_string_append (out, text);
+}
+
+static void append_readable (GString *out, const json_t *json);
+
+static void
+append_object (GString *out, const json_t *object)
+{
+  g_autoptr (GPtrArray) keys = g_ptr_array_new ();
+  const char *key;
+  json_t *value;
+
+  json_object_foreach ((json_t *) object, key, value)
+    g_ptr_array_add (keys, (gpointer) key);
+  g_ptr_array_sort (keys, compare_keys);
+  for (guint i = 0; i < keys->len; i++) {
+    json_t *name = json_string (keys->pdata[i]);
+    g_string_append_c (out, i == 0 ? '{' : ',');
+    append_plain (out, name);
+    g_string_append_c (out, ':');
+    append_readable (out, json_object_get (object, keys->pdata[i]));
+    json_decref (name);
+  }
+  g_string_append (out, keys->len == 0 ? "{}" : "}");
+}
+
+static void
+append_readable (GString *out, const json_t *json)
+{
+  gsize i, n = json_array_size (json);
+
+  if (json_is_object (json))
+    append_object (out, json);
+  else if (json_is_real (json))
+    append_real (out, json_real_value (json));
+  else if (!json_is_array (json))
+    append_plain (out, json);
+  else {
+    for (i = 0; i < n; i++) {
+      g_string_append_c (out, i == 0 ? '[' : ',');
+      append_readable (out, json_array_get (json, i));
+    }
+    g_string_append (out, n == 0 ? "[]" : "]");
+  }
+}
+
+char *
+vj_json_readable (const json_t *json)
+{
+  GString *out = g_string_new (NULL);
+  if (json == NULL)
+    return g_string_free (out, TRUE);
+  append_readable (out, json);
+  return g_string_free (out, FALSE);
 }
 
 /* Depth of nesting, strings skipped; stops once it is too deep. jansson's own limit is far higher than a record needs. */

@@ -127,6 +127,9 @@ VJ_API VjRecord *vj_record_from_text (const char *text, gsize length, const char
 
 /* Canonical JSON: sorted keys, no spaces, UTF-8 unescaped, reals with 17 digits. NULL when a number is not finite. */
 VJ_API char *vj_json_canonical (const json_t *json) G_GNUC_WARN_UNUSED_RESULT;
+/* The same for people to read: reals in the fewest digits that read back as the same number, 0.05 and not
+ * 0.050000000000000003. What is digested or compared stays canonical. */
+VJ_API char *vj_json_readable (const json_t *json) G_GNUC_WARN_UNUSED_RESULT;
 /* Hostile JSON text: duplicate keys, nesting beyond 64 and text after the value are refused (VJ_EXIT_DATA). */
 VJ_API json_t *vj_json_parse (const char *text, gsize length, const char *where, GError **error);
 

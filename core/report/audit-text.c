@@ -42,7 +42,7 @@ append_sentence (GString *out, const char *head, const char *text)
   g_auto (GStrv) words = NULL;
   glong column = g_utf8_strlen (head, -1);
 
-  vj_cells_inert (inert, text, G_MAXINT);
+  vj_cells_inert (inert, text);
   words = g_strsplit (inert->str, " ", -1);
   g_string_append (out, head);
   for (guint i = 0; words[i] != NULL; i++) {

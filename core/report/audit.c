@@ -182,7 +182,7 @@ finish (json_t *figures, VjAuditOutcome outcome, const char *finding)
   static const char *const names[] = {"clean", "unsure", "partly", "found"};
   json_object_set_new (figures, "outcome", json_string (names[outcome]));
   json_object_set_new (figures, "finding", finding != NULL ? json_string (finding) : json_null ());
-  char *text = vj_json_canonical (figures);
+  char *text = vj_json_readable (figures);
   json_decref (figures);
   return text;
 }

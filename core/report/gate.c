@@ -159,7 +159,7 @@ vj_gate_put (VjStore *store, guint iteration, const VjGateRule *rule, const VjGa
                                                      (json_int_t) figures->first_lost, "p",
                                                      vj_statistics_mcnemar (figures->first_lost, figures->first_gained)));
   }
-  g_autofree char *key = key_of (iteration), *text = vj_json_canonical (record);
+  g_autofree char *key = key_of (iteration), *text = vj_json_readable (record);
   json_decref (record);
   return vj_store_meta_set (store, key, text, error);
 }

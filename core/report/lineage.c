@@ -33,10 +33,15 @@ vj_lineage_put_training (VjStore *store, guint iteration, const char *stage, con
                          GError **error)
 {
   g_autofree char *title = g_strdup_printf ("iteration %u: %s", iteration, stage);
+  json_t *ablation = NULL;
+  if (!vj_store_ablation_get (store, &ablation, error))
+    return FALSE;
   json_t *lineage
     = json_pack ("{s:s, s:{s:s, s:s}, s:[I, I], s:I}", "stage", title, "parent", "model", training->parent.model, "identity",
                  training->parent.identity, "iterations", (json_int_t) training->first, (json_int_t) training->last, "traces",
                  (json_int_t) training->traces);
+  if (ablation != NULL)
+    json_object_set_new (lineage, "ablation", ablation);
   return put (store, iteration, stage, lineage, ret_text, error);
 }
 

@@ -31,7 +31,7 @@ VJ_API gboolean vj_lineage_put_training (VjStore *store, guint iteration, const 
                                          char **ret_text, GError **error);
 
 /* What was noted of the stage: {"model", "identity"} or {"stage", "parent": {"model", "identity"}, "iterations": [first, last],
- * "traces"}. New reference; NULL in *ret_lineage when nothing was. */
+ * "traces"}, of an ablation also "ablation" (vj_store_ablation_get). New reference; NULL in *ret_lineage when nothing was. */
 VJ_API gboolean vj_lineage_get (VjStore *store, guint iteration, const char *stage, json_t **ret_lineage, GError **error);
 
 G_END_DECLS

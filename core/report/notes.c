@@ -4,22 +4,15 @@
 #include <string.h>
 
 static char *
-key_of (const char *what, guint iteration)
+key_of (guint iteration)
 {
-  return g_strdup_printf ("%s %u", what, iteration);
-}
-
-gboolean
-vj_notes_put_gold (VjStore *store, guint iteration, gboolean used, GError **error)
-{
-  g_autofree char *key = key_of ("gold filter", iteration);
-  return vj_store_meta_set (store, key, used ? "used" : NULL, error);
+  return g_strdup_printf ("course %u", iteration);
 }
 
 gboolean
 vj_notes_put_course (VjStore *store, guint iteration, const VjNotesCourse *course, GError **error)
 {
-  g_autofree char *key = key_of ("course", iteration), *text = NULL;
+  g_autofree char *key = key_of (iteration), *text = NULL;
 
   if (course == NULL)
     return vj_store_meta_set (store, key, NULL, error);
@@ -34,7 +27,7 @@ vj_notes_put_course (VjStore *store, guint iteration, const VjNotesCourse *cours
 static gboolean
 get_course (VjStore *store, guint iteration, json_t **ret_course, GError **error)
 {
-  g_autofree char *key = key_of ("course", iteration), *text = NULL;
+  g_autofree char *key = key_of (iteration), *text = NULL;
 
   if (!vj_store_meta_get (store, key, &text, error))
     return FALSE;
@@ -49,19 +42,13 @@ member (const json_t *course, const char *name)
 }
 
 static gboolean
-gold_was_used (VjStore *store, const GPtrArray *stages, gboolean *ret_used, GError **error)
+gold_was_used (VjStore *store, gboolean *ret_used, GError **error)
 {
-  gboolean used = FALSE;
-  for (guint i = 0; !used && i < stages->len; i++) {
-    const VjStage *stage = stages->pdata[i];
-    g_autofree char *key = key_of ("gold filter", stage->iteration), *text = NULL;
-    if (strcmp (stage->name, "sample") != 0)
-      continue;
-    if (!vj_store_meta_get (store, key, &text, error))
-      return FALSE;
-    used = text != NULL;
-  }
-  *ret_used = used;
+  json_t *marks = NULL;
+  if (!vj_store_ablation_get (store, &marks, error))
+    return FALSE;
+  *ret_used = json_object_get (marks, "gold") != NULL;
+  json_decref (marks);
   return TRUE;
 }
 
@@ -84,7 +71,7 @@ vj_notes_text (VjStore *store, const GPtrArray *stages, GString *out, GError **e
                               member (course, "closed"), member (course, "rewrites"));
     json_decref (course);
   }
-  if (!gold_was_used (store, stages, &gold, error))
+  if (!gold_was_used (store, &gold, error))
     return FALSE;
   if (gold)
     g_string_append (out, "\nGOLD WAS USED: gold answers decided which pairs were kept (iteration.closed_form.gold: filter).\n"
@@ -96,7 +83,7 @@ gboolean
 vj_notes_json (VjStore *store, const GPtrArray *stages, json_t *object, GError **error)
 {
   json_t *courses = json_array ();
-  gboolean gold = FALSE, good = gold_was_used (store, stages, &gold, error);
+  gboolean gold = FALSE, good = gold_was_used (store, &gold, error);
 
   for (guint i = 0; good && i < stages->len; i++) {
     const VjStage *stage = stages->pdata[i];

@@ -1,4 +1,4 @@
-/* What a run notes for its summary beside stages and scores: whether gold took part, and what each training was shown. */
+/* What a summary tells beside stages and scores: whether gold took part, and what each training was shown. */
 #ifndef VJ_REPORT_NOTES_H
 #define VJ_REPORT_NOTES_H
 
@@ -11,9 +11,7 @@ typedef struct {
   gint64 open, closed, rewrites; /* replay: open and closed questions, injectors' requests */
 } VjNotesCourse;
 
-/* Notes, for this iteration, that gold decided which pairs were kept; FALSE takes such a note back. */
-VJ_API gboolean vj_notes_put_gold (VjStore *store, guint iteration, gboolean used, GError **error);
-/* The same of a training with replay; NULL: without. */
+/* Notes what a training with replay was shown; NULL: it is one without. */
 VJ_API gboolean vj_notes_put_course (VjStore *store, guint iteration, const VjNotesCourse *course, GError **error);
 
 /* Adds a paragraph to the summary for what was noted about the iterations of `stages` (VjStage *); nothing: no change. */

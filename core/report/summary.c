@@ -83,7 +83,7 @@ append_drops (GString *out, const GPtrArray *drops, const VjStage *stage)
       continue;
     }
     g_string_append_printf (out, "%32" G_GINT64_FORMAT "  ", drop->count);
-    vj_cells_inert (out, drop->reason, 62);
+    vj_cells_wrapped (out, drop->reason, 62);
     g_string_append_c (out, '\n');
   }
   if (rest > 0)
@@ -100,7 +100,7 @@ append_funnel (GString *out, const GPtrArray *stages, const GPtrArray *drops)
     if (stage->iteration == 0 && g_str_has_prefix (stage->name, "evaluate:"))
       continue;
     if (stage->iteration != iteration) {
-      g_autofree char *head = g_strdup_printf ("%s %u", strcmp (stage->name, "course") == 0 ? "course" : "iteration", stage->iteration);
+      g_autofree char *head = g_strdup_printf ("%s %u", strcmp (stage->name, VJ_STORE_STAGE_COURSE) == 0 ? "course" : "iteration", stage->iteration);
       g_string_append_printf (out, "%s%s\n", out->len > 0 ? "\n" : "", held_out ? "held out for the gate" : head);
       iteration = stage->iteration;
     }
@@ -230,12 +230,14 @@ append_scores (GString *out, VjStore *store, const GPtrArray *scores, GError **e
 static gboolean
 append_ablation (GString *out, VjStore *store, GError **error)
 {
-  g_autofree char *ablation = NULL;
-  if (!vj_store_meta_get (store, VJ_SUMMARY_ABLATION, &ablation, error))
+  json_t *marks = NULL;
+  if (!vj_store_ablation_get (store, &marks, error))
     return FALSE;
-  if (ablation != NULL)
+  const char *labels = json_string_value (json_object_get (marks, "labels"));
+  if (labels != NULL)
     g_string_append_printf (out, "ABLATION: iteration.labels is %s. Which verdict counts as right was a coin;\n"
-                            "this run is a control, and no figure below shows what the method can do.\n", ablation);
+                            "this run is a control, and no figure below shows what the method can do.\n", labels);
+  json_decref (marks);
   return TRUE;
 }
 
@@ -322,19 +324,22 @@ char *
 vj_summary_json (VjStore *store, GError **error)
 {
   g_autoptr (GPtrArray) stages = NULL, drops = NULL, scores = NULL;
-  g_autofree char *ablation = NULL;
-  json_t *gates;
+  json_t *gates, *marks = NULL;
 
   if (!vj_store_stages (store, &stages, error) || !vj_store_drops (store, VJ_ANY, &drops, error)
-      || !vj_store_scores (store, NULL, &scores, error) || !vj_store_meta_get (store, VJ_SUMMARY_ABLATION, &ablation, error)
-      || (gates = vj_gate_records (store, error)) == NULL)
+      || !vj_store_scores (store, NULL, &scores, error) || (gates = vj_gate_records (store, error)) == NULL)
     return NULL;
+  if (!vj_store_ablation_get (store, &marks, error)) {
+    json_decref (gates);
+    return NULL;
+  }
   json_t *rows = json_array (), *tests = json_array (), *audits = json_array ();
-  json_t *all = json_pack ("{s:s?, s:o, s:o, s:o, s:o, s:o}", "ablation", ablation, "funnel", funnel_json (stages, drops), "audits",
+  json_t *all = json_pack ("{s:O?, s:o, s:o, s:o, s:o, s:o}", "ablation", json_object_get (marks, "labels"), "funnel", funnel_json (stages, drops), "audits",
                            audits, "gates", gates, "scores", rows, "tests", tests);
   gboolean good = vj_notes_json (store, stages, all, error) && vj_audits_json (store, audits, error)
                   && scores_json (store, scores, rows, tests, error);
-  char *text = good ? vj_json_canonical (all) : NULL;
+  char *text = good ? vj_json_readable (all) : NULL;
   json_decref (all);
+  json_decref (marks);
   return text;
 }

@@ -8,9 +8,6 @@
 
 G_BEGIN_DECLS
 
-/* The store's meta key of the control a run is, if it is one: "shuffled-pairs" (iteration.labels). */
-#define VJ_SUMMARY_ABLATION "ablation"
-
 /* Funnel, gates and accuracies; lines of at most 100 columns, foreign text inert. NULL on error. Caller frees. */
 VJ_API char *vj_summary_text (VjStore *store, GError **error);
 

@@ -93,7 +93,7 @@ write_manifest (const char *dir, GError **error)
 
   if (good) {
     text = vj_json_canonical (whole);
-    good = vj_file_write (path, text, strlen (text), 0600, error);
+    good = vj_file_write (path, text, strlen (text), 0666, error);
   }
   json_decref (whole);
   return good;

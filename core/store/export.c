@@ -390,12 +390,33 @@ write_audits (Exporting *e, GError **error)
   return out_close (&out, good, error);
 }
 
+/* Of a control, and of no other run: its files go where no summary goes with them. */
+static gboolean
+write_ablation (Exporting *e, GError **error)
+{
+  json_t *marks = NULL;
+  Out out;
+
+  if (!vj_store_ablation_get (e->store, &marks, error))
+    return FALSE;
+  e->counts.ablation = marks != NULL;
+  if (marks == NULL)
+    return TRUE;
+  json_object_set_new (marks, "note", json_string ("an ablation: labels drawn by a coin, or pairs chosen by gold, made this data; it "
+                                                   "does not show what the method does without labels"));
+  if (!out_open (e, VJ_EXPORT_ABLATION, FALSE, &out, error)) {
+    json_decref (marks);
+    return FALSE;
+  }
+  return out_close (&out, out_json (&out, marks, error), error);
+}
+
 static gboolean
 write_all (Exporting *e, GError **error)
 {
   g_autofree char *images = g_build_filename (e->dir, "images", NULL);
 
-  if (!vj_dir_make (images, error))
+  if (!vj_dir_make (images, error) || !write_ablation (e, error))
     return FALSE;
   for (guint i = 0; i < G_N_ELEMENTS (files); i++)
     if (files[i].layout == e->layout && !write_file (e, &files[i], error))
@@ -404,12 +425,40 @@ write_all (Exporting *e, GError **error)
                                       : e->layout != VJ_EXPORT_LLAMAFACTORY || write_info (e, error);
 }
 
+/* An empty export of an iteration that is not there would look like a result, and take the place of one. */
+static gboolean
+check_iteration (VjStore *store, int iteration, GError **error)
+{
+  g_autoptr (GPtrArray) stages = NULL;
+  guint last = 0;
+
+  if (iteration == VJ_ANY)
+    return TRUE;
+  if (!vj_store_stages (store, &stages, error))
+    return FALSE;
+  for (guint i = 0; i < stages->len; i++) {
+    const VjStage *stage = stages->pdata[i];
+    if (strcmp (stage->name, VJ_STORE_STAGE_COURSE) == 0)
+      return vj_fail (error, VJ_EXIT_USAGE, "%s: iteration %d: the run pretrains and has no iterations, so there is nothing to "
+                      "export of one", vj_store_dir (store), iteration);
+    last = stage->iteration;
+  }
+  if (iteration > 0 && (guint) iteration <= last)
+    return TRUE;
+  return last == 0 ? vj_fail (error, VJ_EXIT_USAGE, "%s: iteration %d: the run has begun no iteration yet; go on with it first",
+                              vj_store_dir (store), iteration)
+                   : vj_fail (error, VJ_EXIT_USAGE, "%s: iteration %d: the run has none of this number; choose one from 1 to %u, or "
+                              "leave --iteration out for all", vj_store_dir (store), iteration, last);
+}
+
 gboolean
 vj_export (VjStore *store, VjExport layout, int iteration, const char *out, VjExportCounts *ret_counts, GError **error)
 {
   Exporting e = {.store = store, .layout = layout, .iteration = iteration};
   gboolean good;
 
+  if (!check_iteration (store, iteration, error))
+    return FALSE;
   e.dir = vj_checkpoint_begin (out, error);
   if (e.dir == NULL)
     return FALSE;

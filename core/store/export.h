@@ -20,15 +20,20 @@ typedef enum {
   VJ_N_EXPORTS
 } VjExport;
 
+/* Beside them, whatever the layout, in the export of an ablation alone: vj_store_ablation_get, and a note for who finds it. */
+#define VJ_EXPORT_ABLATION "ABLATION.json"
+
 VJ_API const char *vj_export_name (VjExport layout);
 VJ_API gboolean vj_export_from_name (const char *name, VjExport *ret_layout);
 
 typedef struct {
   gint64 traces, pairs, images, quarantined; /* written */
+  gboolean ablation;                         /* and it says that it is one */
 } VjExportCounts;
 
 /* Writes the records of `iteration` (VJ_ANY: all) to the directory `out`, images below out/images. An `out` that an
- * earlier export made is replaced; anything else in its place is VJ_EXIT_STORE. ret_counts may be NULL. */
+ * earlier export made is replaced; anything else in its place is VJ_EXIT_STORE. An iteration that the run does not have is
+ * VJ_EXIT_USAGE, and replaces nothing; 0, before the first, is none. ret_counts may be NULL. */
 VJ_API gboolean vj_export (VjStore *store, VjExport layout, int iteration, const char *out, VjExportCounts *ret_counts,
                            GError **error);
 

@@ -16,6 +16,7 @@ struct VjStore {
   VjStoreMode mode;
   int lock;              /* descriptor of the lock file; -1: none               */
   gboolean in_group;
+  guint last;            /* iteration of the run; G_MAXUINT: as many as there are */
   GError *failed;        /* the write that failed; nothing is tried after it    */
   GHashTable *statements; /* SQL text (static) -> sqlite3_stmt *                */
 };
@@ -51,6 +52,10 @@ void vj_sql_done (sqlite3_stmt *statement);
 gboolean vj_sql_write (VjStore *store, GError **error, const char *what, const char *sql, const char *types, ...);
 /* Runs plain SQL text without arguments. */
 gboolean vj_sql_exec (VjStore *store, const char *sql, const char *what, GError **error);
+
+/* The condition that a row is of the iteration bound to ?n; and what to bind: VJ_ANY takes all that the run has. */
+#define VJ_SQL_ITERATION(n) "(iteration = ?" #n " OR iteration < -?" #n ")"
+gint64 vj_sql_iteration (const VjStore *store, int iteration);
 
 /* A column's text, duplicated; NULL for SQL null. */
 char *vj_sql_text (sqlite3_stmt *statement, int column);

@@ -59,7 +59,7 @@ gboolean
 vj_store_quarantine_count (VjStore *store, gint64 *ret_count, GError **error)
 {
   sqlite3_stmt *statement = vj_sql_start (store, error, "SELECT count(*) FROM quarantine JOIN records ON id = record"
-                                          " WHERE fate = ?", "i", (gint64) VJ_FATE_DROPPED);
+                                          " WHERE fate = ? AND iteration <= ?", "ii", (gint64) VJ_FATE_DROPPED, (gint64) store->last);
   gboolean row;
 
   if (statement == NULL || !vj_sql_row (store, statement, &row, "counting quarantined records", error))

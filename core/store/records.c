@@ -188,7 +188,7 @@ struct VjStoreCursor {
 /* The conditions are always bound, and switched off by their own value, so one text serves each shape of query; only
  * the index differs. ?1 iteration, ?2 kind, ?3 fate, ?4 stage, ?5 parent */
 #define CONDITIONS                                                                                             \
-  "(?1 < 0 OR iteration = ?1) AND (?2 < 0 OR kind = ?2) AND (?3 < 0 OR fate = ?3) AND (?4 IS NULL OR stage = ?4)"
+  VJ_SQL_ITERATION (1) " AND (?2 < 0 OR kind = ?2) AND (?3 < 0 OR fate = ?3) AND (?4 IS NULL OR stage = ?4)"
 #define BY_ID " FROM records WHERE " CONDITIONS
 #define BY_PLACE " FROM records WHERE iteration = ?1 AND kind = ?2 AND (?3 < 0 OR fate = ?3) AND (?4 IS NULL OR stage = ?4)"
 #define BY_PARENT " FROM parents JOIN records ON id = child WHERE parent = ?5 AND " CONDITIONS
@@ -233,8 +233,8 @@ read_page (VjStoreCursor *cursor, GError **error)
   const VjStoreQuery *q = &cursor->query;
   const char *sql = choose_sql (q, "SELECT " COLUMNS BY_ID NEXT, "SELECT " COLUMNS BY_PLACE NEXT,
                                 "SELECT " COLUMNS BY_PARENT NEXT);
-  sqlite3_stmt *statement = vj_sql_start (cursor->store, error, sql, "iiisssi", (gint64) q->iteration, (gint64) q->kind,
-                                          (gint64) q->fate, q->stage, q->parent, cursor->after, (gint64) PAGE);
+  sqlite3_stmt *statement = vj_sql_start (cursor->store, error, sql, "iiisssi", vj_sql_iteration (cursor->store, q->iteration),
+                                          (gint64) q->kind, (gint64) q->fate, q->stage, q->parent, cursor->after, (gint64) PAGE);
   gboolean row = TRUE;
 
   if (statement == NULL)
@@ -276,8 +276,8 @@ vj_store_count (VjStore *store, const VjStoreQuery *q, gint64 *ret_count, GError
 {
   const char *sql = choose_sql (q, "SELECT count(*)" BY_ID, "SELECT count(*)" BY_PLACE, "SELECT count(*)" BY_PARENT);
   /* Only the third names ?5; binding an argument that a statement lacks is an error. */
-  sqlite3_stmt *statement = vj_sql_start (store, error, sql, q->parent != NULL ? "iiiss" : "iiis", (gint64) q->iteration,
-                                          (gint64) q->kind, (gint64) q->fate, q->stage, q->parent);
+  sqlite3_stmt *statement = vj_sql_start (store, error, sql, q->parent != NULL ? "iiiss" : "iiis",
+                                          vj_sql_iteration (store, q->iteration), (gint64) q->kind, (gint64) q->fate, q->stage, q->parent);
   gboolean row;
 
   if (statement == NULL || !vj_sql_row (store, statement, &row, "counting records", error))

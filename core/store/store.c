@@ -168,6 +168,22 @@ open_database (VjStore *store, GError **error)
   return empty ? vj_schema_make (store, error) && vj_file_sync (store->dir, error) : vj_schema_check (store, error);
 }
 
+#define META_LAST "iterations"
+
+static gboolean
+read_last (VjStore *store, GError **error)
+{
+  g_autofree char *text = NULL;
+  guint64 last = G_MAXUINT;
+
+  if (!vj_store_meta_get (store, META_LAST, &text, error))
+    return FALSE;
+  if (text != NULL && !g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT, &last, NULL))
+    return vj_sql_damaged (store, META_LAST, error);
+  store->last = (guint) last;
+  return TRUE;
+}
+
 static void
 finalize (gpointer statement)
 {
@@ -182,7 +198,7 @@ vj_store_open (const char *dir, VjStoreMode mode, GError **error)
   store->mode = mode;
   store->lock = -1;
   store->statements = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, finalize);
-  if (!prepare_dir (store, dir, error) || !open_database (store, error))
+  if (!prepare_dir (store, dir, error) || !open_database (store, error) || !read_last (store, error))
     return NULL;
   return g_steal_pointer (&store);
 }
@@ -238,6 +254,28 @@ gboolean
 vj_store_meta_get (VjStore *store, const char *key, char **ret_value, GError **error)
 {
   return get_text (store, "SELECT value FROM meta WHERE key = ?", key, ret_value, error);
+}
+
+gboolean
+vj_store_last_set (VjStore *store, guint last, GError **error)
+{
+  g_autofree char *text = g_strdup_printf ("%u", last);
+  if (!vj_store_meta_set (store, META_LAST, text, error))
+    return FALSE;
+  store->last = last;
+  return TRUE;
+}
+
+guint
+vj_store_last (const VjStore *store)
+{
+  return store->last;
+}
+
+gint64
+vj_sql_iteration (const VjStore *store, int iteration)
+{
+  return iteration != VJ_ANY ? iteration : -1 - (gint64) store->last;
 }
 
 gboolean

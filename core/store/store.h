@@ -41,10 +41,18 @@ VJ_API gboolean vj_store_meta_set (VjStore *store, const char *key, const char *
 VJ_API gboolean vj_store_meta_get (VjStore *store, const char *key, char **ret_value, GError **error); /* NULL if absent */
 
 /* Names that the pipeline gives and an export knows: stages, and the meta key of a gate's record (its iteration). */
+#define VJ_STORE_STAGE_COURSE "course"  /* trains in pretraining                             */
 #define VJ_STORE_STAGE_GATE "gate"      /* compares a candidate with the judge               */
 #define VJ_STORE_STAGE_GATE_SET "gate:" /* prefix: makes the gate's held-out pairs           */
 #define VJ_STORE_STAGE_REUSE "reuse"    /* copies the first iteration's pairs to judge again */
 #define VJ_STORE_META_GATE "gate %u"
+
+/* -- iterations ------------------------------------------------------------------- */
+
+/* The last iteration (of pretraining: course) that the run has. What an earlier recipe did beyond it stays in the store, but
+ * is no part of the run: what asks for all iterations (VJ_ANY, stages, scores, counts of faults) does not see it. */
+VJ_API gboolean vj_store_last_set (VjStore *store, guint last, GError **error);
+VJ_API guint vj_store_last (const VjStore *store); /* G_MAXUINT: none was set */
 
 /* -- stages ----------------------------------------------------------------------- */
 
@@ -61,8 +69,10 @@ typedef struct {
 VJ_API gboolean vj_store_stage_put (VjStore *store, const VjStage *stage, GError **error); /* replaces */
 /* *ret_stage is NULL when there is none. Free with vj_stage_free. */
 VJ_API gboolean vj_store_stage_get (VjStore *store, guint iteration, const char *name, VjStage **ret_stage, GError **error);
-/* All, VjStage *, by iteration, then in the order first put. */
+/* All of the run, VjStage *, by iteration, then in the order first put. */
 VJ_API gboolean vj_store_stages (VjStore *store, GPtrArray **ret_stages, GError **error);
+/* Those of later iterations than this, also beyond the run's last. */
+VJ_API gboolean vj_store_stages_beyond (VjStore *store, guint iteration, GPtrArray **ret_stages, GError **error);
 /* Undoes a stage: its row, the records it made (their children must be forgotten first or be of the same stage: whatever
  * descends from a removed record goes too), their gold, the fates it decided, an evaluation's scores and a training's steps.
  * Replies and images stay. */
@@ -203,6 +213,15 @@ VJ_API gboolean vj_store_image_get (VjStore *store, const char *digest, VjImage 
 VJ_API gboolean vj_store_audit_put (VjStore *store, guint iteration, const char *stage, const char *figures, GError **error);
 /* char *, in the order of their stages; of stages that are not there any more none. `iteration` VJ_ANY: of all. */
 VJ_API gboolean vj_store_audits (VjStore *store, int iteration, GPtrArray **ret_figures, GError **error);
+
+/* -- ablations: a run that is a control must be known as one wherever its data and models go -------------- */
+
+/* Notes that a coin decides which verdict counts as right (the name of iteration.labels); NULL: the construction does. */
+VJ_API gboolean vj_store_ablation_labels (VjStore *store, const char *labels, GError **error);
+/* Notes, for this iteration, that gold decided which pairs were kept; FALSE takes such a note back. */
+VJ_API gboolean vj_store_ablation_gold (VjStore *store, guint iteration, gboolean used, GError **error);
+/* {"labels": "shuffled-pairs", "gold": "filter"}, each where it is so. New reference; NULL in *ret_marks: no ablation. */
+VJ_API gboolean vj_store_ablation_get (VjStore *store, json_t **ret_marks, GError **error);
 
 /* -- scores and training steps ---------------------------------------------------------------------- */
 

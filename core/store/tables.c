@@ -77,7 +77,18 @@ gboolean
 vj_store_stages (VjStore *store, GPtrArray **ret_stages, GError **error)
 {
   sqlite3_stmt *statement = vj_sql_start (
-    store, error, "SELECT iteration, name, digest, state, n_in, n_kept FROM stages ORDER BY iteration, rowid", "");
+    store, error, "SELECT iteration, name, digest, state, n_in, n_kept FROM stages WHERE iteration <= ? ORDER BY iteration, rowid", "i",
+    (gint64) store->last);
+  return read_rows (store, statement, (gpointer (*) (sqlite3_stmt *)) read_stage, (GDestroyNotify) vj_stage_free, ret_stages,
+                    error);
+}
+
+gboolean
+vj_store_stages_beyond (VjStore *store, guint iteration, GPtrArray **ret_stages, GError **error)
+{
+  sqlite3_stmt *statement = vj_sql_start (
+    store, error, "SELECT iteration, name, digest, state, n_in, n_kept FROM stages WHERE iteration > ? ORDER BY iteration, rowid", "i",
+    (gint64) iteration);
   return read_rows (store, statement, (gpointer (*) (sqlite3_stmt *)) read_stage, (GDestroyNotify) vj_stage_free, ret_stages,
                     error);
 }
@@ -110,10 +121,10 @@ vj_store_drops (VjStore *store, int iteration, GPtrArray **ret_drops, GError **e
 {
   sqlite3_stmt *statement
     = vj_sql_start (store, error,
-                    "SELECT iteration, fate_stage, kind, reason, count(*) FROM records WHERE fate = ?1 AND"
-                    " (?2 < 0 OR iteration = ?2) GROUP BY iteration, fate_stage, kind, reason"
+                    "SELECT iteration, fate_stage, kind, reason, count(*) FROM records WHERE fate = ?1 AND "
+                    VJ_SQL_ITERATION (2) " GROUP BY iteration, fate_stage, kind, reason"
                     " ORDER BY iteration, fate_stage, kind, count(*) DESC, reason",
-                    "ii", (gint64) VJ_FATE_DROPPED, (gint64) iteration);
+                    "ii", (gint64) VJ_FATE_DROPPED, vj_sql_iteration (store, iteration));
   return read_rows (store, statement, read_drop, (GDestroyNotify) vj_drop_free, ret_drops, error);
 }
 
@@ -178,7 +189,10 @@ vj_store_scores (VjStore *store, const char *label, GPtrArray **ret_scores, GErr
 {
   sqlite3_stmt *statement = vj_sql_start (
     store, error,
-    "SELECT label, evaluator, metric, correct, total FROM scores WHERE ?1 IS NULL OR label = ?1 ORDER BY rowid", "s", label);
+    "SELECT label, evaluator, metric, correct, total FROM scores WHERE (?1 IS NULL OR label = ?1) AND"
+    /* They carry no number but in their label (vj_step_label); of no other label is the number more than 0. */
+    " CAST(substr(label, length('iteration ') + 1) AS INTEGER) <= ?2 ORDER BY rowid",
+    "si", label, (gint64) store->last);
   return read_rows (store, statement, read_score, (GDestroyNotify) vj_stored_score_free, ret_scores, error);
 }
 

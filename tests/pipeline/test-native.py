@@ -2,6 +2,7 @@
 """recipes/quickstart.yaml with small counts, on the real engine and the embedded model: no stub anywhere. Prints TAP."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -27,18 +28,26 @@ def test_run(tap, top):
 
 def test_adapter(tap, top):
     """The same with LoRA, its factors kept alone: a small directory beside its base, which evaluation and `vjrun judge` open."""
-    run_dir = os.path.join(top, "adapter")
-    result = harness.run(RECIPE, run_dir, *SMALL, "--set", "iteration.questions.0.count=40", "--set", "iteration.train.lora_rank=4", "--set",
-                         "iteration.train.lora_dropout=0.1", "--set", "iteration.train.save=adapter", "--set", "iteration.train.checkpointing=layers")
+    run_dir, base = os.path.join(top, "adapter"), os.path.join(top, "base")
+    shutil.copytree(os.path.join(harness.SOURCE, "models", "vj-tiny"), base)
+    more = (*SMALL, "--set", "iteration.questions.0.count=40", "--set", "iteration.train.lora_rank=4", "--set", "iteration.train.lora_dropout=0.1",
+            "--set", "iteration.train.save=adapter", "--set", "iteration.train.checkpointing=layers", "--set", f"models.judge.path={base}")
+    result = harness.run(RECIPE, run_dir, *more)
     tap.check(result.returncode == 0 and "iteration 1" in result.stdout, "with LoRA it runs", result.stderr)
     model = os.path.join(run_dir, "models", "iteration-1")
     names = sorted(os.listdir(model))
     tap.check(names == ["adapter_config.json", "adapter_model.safetensors", "vj-lineage.json"], "and leaves the adapter alone", names)
     with open(os.path.join(model, "adapter_config.json"), encoding="utf-8") as file:
         config = json.load(file)
-    tap.check(os.path.samefile(config["base_model_name_or_path"], os.path.join(harness.SOURCE, "models", "vj-tiny")) and config["r"] == 4,
+    tap.check(os.path.samefile(config["base_model_name_or_path"], base) and config["r"] == 4,
               "which names its base", config)
     test_judge(tap, run_dir)
+    with open(os.path.join(base, "model.safetensors"), "r+b") as file:
+        file.seek(-8, os.SEEK_END)
+        file.write(bytes(8))
+    changed = harness.run(RECIPE, run_dir, *more, "--set", "repeat.iterations=2", "--set", "repeat.pairs=reuse")
+    tap.check(changed.returncode == 4 and f"'{model}': it is not the model this run began with: its files are those that were made, but what they adapt" in changed.stderr,
+              "and is refused on another base", changed.stderr)
 
 
 def test_judge(tap, run_dir):

@@ -34,6 +34,26 @@ def unknown_commands():
             yield f"README.md: vjrun {word} is no command"
 
 
+def words_of(yaml):
+    """Keys and values in their order, whatever the layout, but for comments and prompts."""
+    text = "\n".join(re.sub(r"(^| )#.*", "", line) for line in yaml.splitlines())
+    text = re.sub(r"\b(instruction|prompt): \"[^\"]*\"", "", text)
+    return [word for word in re.split(r"[\s{}\[\],]+|- ", text) if word]
+
+
+def other_excerpt():
+    """What README.md shows of the quickstart's recipe is what that says."""
+    shown = [block for block in re.findall(r"```yaml\n(.*?)```", read("README.md"), re.S) if block.startswith("iteration:")]
+    recipe = read("recipes/quickstart.yaml")
+    if len(shown) != 1:
+        yield f"README.md: {len(shown)} excerpts begin with 'iteration:', expected the quickstart's alone"
+        return
+    ours, theirs = words_of(shown[0]), words_of(recipe[recipe.index("\niteration:"):])
+    at = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b), min(len(ours), len(theirs)))
+    if ours != theirs:
+        yield f"README.md: the quickstart's excerpt says '{' '.join(ours[at:at + 5])}' where the recipe says '{' '.join(theirs[at:at + 5])}'"
+
+
 def stand_ins(folder):
     """What recipes/paper.yaml asks of its user: a model, prompts, images."""
     prompts = os.path.join(folder, "prompts.json")
@@ -62,7 +82,8 @@ def refused_recipes(environment):
 
 def main():
     bad = False
-    checks = [("links lead somewhere", dead_links), ("commands exist", unknown_commands), ("recipes are valid", bad_recipes)]
+    checks = [("links lead somewhere", dead_links), ("commands exist", unknown_commands), ("recipes are valid", bad_recipes),
+              ("the excerpt is the quickstart's", other_excerpt)]
     print(f"1..{len(checks)}")
     for number, (name, check) in enumerate(checks, 1):
         faults = list(check())

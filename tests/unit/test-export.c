@@ -44,6 +44,7 @@ fill (VjStore *store)
   assert_ok (vj_store_begin (store, &error_));
   assert_ok (vj_store_image_put (store, a, &error_));
   assert_ok (vj_store_image_put (store, b, &error_));
+  assert_ok (vj_store_stage_put (store, &(VjStage){1, (char *) "source", (char *) "d", VJ_STAGE_DONE, 2, 1}, &error_));
   assert_ok (vj_store_record_put (store, "source", q, &error_));
   assert_ok (vj_store_gold_put (store, "q1", "GOLDEN", &error_));
   assert_ok (vj_store_record_put (store, "inject", pair, &error_));
@@ -96,6 +97,25 @@ test_layouts (Place *place, gconstpointer unused G_GNUC_UNUSED)
     again = vj_checkpoint_digest (out, NULL);
     g_assert_cmpstr (manifest, ==, again);
   }
+}
+
+/* An iteration that is not there, or no longer, replaces nothing. */
+static void
+test_iterations (Place *place, gconstpointer unused G_GNUC_UNUSED)
+{
+  g_autoptr (VjStore) store = open_store (place->dir, VJ_STORE_WRITE);
+  g_autofree char *out = at (place->dir, "out"), *before = NULL, *after = NULL;
+
+  assert_fails (VJ_EXIT_USAGE, "begun no iteration", vj_export (store, VJ_EXPORT_JSONL, 1, out, NULL, &error_));
+  fill (store);
+  assert_ok (vj_export (store, VJ_EXPORT_JSONL, 1, out, NULL, &error_));
+  before = vj_checkpoint_digest (out, NULL);
+  assert_fails (VJ_EXIT_USAGE, "from 1 to 1", vj_export (store, VJ_EXPORT_JSONL, 2, out, NULL, &error_));
+  assert_fails (VJ_EXIT_USAGE, "from 1 to 1", vj_export (store, VJ_EXPORT_JSONL, 0, out, NULL, &error_));
+  assert_ok (vj_store_last_set (store, 0, &error_));
+  assert_fails (VJ_EXIT_USAGE, "begun no iteration", vj_export (store, VJ_EXPORT_JSONL, 1, out, NULL, &error_));
+  after = vj_checkpoint_digest (out, NULL);
+  g_assert_cmpstr (before, ==, after);
 }
 
 /* Every exported line is a record that the check takes; the training layouts hold what their loaders look for. */
@@ -243,6 +263,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
 #define ADD(path, function) g_test_add (path, Place, NULL, place_init, function, place_done)
   ADD ("/export/layouts", test_layouts);
+  ADD ("/export/iterations", test_iterations);
   ADD ("/export/content", test_content);
   ADD ("/export/target-in-use", test_target_in_use);
   ADD ("/checkpoint/life", test_checkpoint);

@@ -221,6 +221,36 @@ test_names (void)
   g_assert_cmpstr (vj_speaker_name (VJ_SPEAKER_SYSTEM), ==, "system");
 }
 
+/* The shortest digits are held against strtod, and against canonical JSON, which has them all. */
+static void
+test_readable (void)
+{
+  static const struct {
+    double value;
+    const char *text;
+  } rows[] = {{0.05, "0.05"}, {1.0, "1.0"}, {0.0, "0.0"}, {-0.1, "-0.1"}, {1e-5, "1e-05"}, {1e300, "1e+300"}, {100000, "100000.0"}, {30, "30.0"},
+              {0.00012, "0.00012"}, {12345.678, "12345.678"}, {1e15, "1000000000000000.0"}, {1e16, "1e+16"}, {9007199254740993, "9007199254740992.0"}, {1.0 / 3.0, "0.3333333333333333"}, {0.1 + 0.2, "0.30000000000000004"}, {5e-324, "5e-324"}, {1.7976931348623157e308, "1.7976931348623157e+308"}};
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    json_t *json = json_real (rows[i].value);
+    g_autofree char *text = vj_json_readable (json);
+    json_t *again = json_loads (text, JSON_DECODE_ANY, NULL);
+    g_assert_cmpstr (text, ==, rows[i].text);
+    g_assert_true (json_equal (json, again)); /* a real still, and the same */
+    json_decref (json);
+    json_decref (again);
+  }
+
+  static const char *const texts[] = {"{\"a\":[],\"b\":{},\"c\":[1,\"\\\"x\\n\",null,true,-7],\"é\":{\"y\":[[0.5]],\"z\":0.25}}", "[]", "{}", "\"one\"", "12"};
+  for (guint i = 0; i < G_N_ELEMENTS (texts); i++) {
+    json_t *json = json_loads (texts[i], JSON_DECODE_ANY, NULL);
+    g_autofree char *text = vj_json_readable (json), *canonical = vj_json_canonical (json);
+    g_assert_cmpstr (text, ==, texts[i]);
+    g_assert_cmpstr (text, ==, canonical);
+    json_decref (json);
+  }
+  g_assert_null (vj_json_readable (NULL));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -234,5 +264,6 @@ main (int argc, char **argv)
   g_test_add_func ("/record/request/usual-sampling-keeps-its-key", test_usual_sampling_keeps_its_key);
   g_test_add_func ("/record/request/faults", test_request_faults);
   g_test_add_func ("/record/names", test_names);
+  g_test_add_func ("/json/readable", test_readable);
   return g_test_run ();
 }

@@ -334,6 +334,73 @@ test_rollback (Place *place, gconstpointer unused G_GNUC_UNUSED)
   g_assert_null (value);
 }
 
+static void
+count_all (VjStore *store, guint ret_counts[6])
+{
+  g_autoptr (GPtrArray) stages = NULL, drops = NULL, scores = NULL;
+  g_autoptr (VjStoreCursor) cursor = vj_store_walk (store, &VJ_STORE_QUERY_ALL);
+  gint64 records, failed;
+  guint walked = 0;
+
+  assert_ok (vj_store_stages (store, &stages, &error_));
+  assert_ok (vj_store_drops (store, VJ_ANY, &drops, &error_));
+  assert_ok (vj_store_scores (store, NULL, &scores, &error_));
+  assert_ok (vj_store_count (store, &VJ_STORE_QUERY_ALL, &records, &error_));
+  assert_ok (vj_store_quarantine_count (store, &failed, &error_));
+  for (;; walked++) {
+    g_autoptr (VjStored) stored = NULL;
+    assert_ok (vj_store_walk_next (cursor, &stored, &error_));
+    if (stored == NULL)
+      break;
+  }
+  guint counts[6] = {stages->len, drops->len, scores->len, (guint) records, (guint) failed, walked};
+  memcpy (ret_counts, counts, sizeof counts);
+}
+
+/* What lies beyond the run's last iteration is stored, and no part of it; one number at a time it can be had. */
+static void
+test_last_iteration (Place *place, gconstpointer unused G_GNUC_UNUSED)
+{
+  static const char *const labels[] = {"before", "iteration 1", "iteration 2", "iteration 10"};
+  static const struct {
+    guint last, scores, rest;
+  } rows[] = {{0, 1, 0}, {1, 2, 1}, {2, 3, 2}, {9, 3, 2}, {10, 4, 3}, {G_MAXUINT, 4, 3}};
+  VjStore *store = open_store (place->dir, VJ_STORE_WRITE);
+  VjStoreQuery tenth = {10, VJ_RECORD_QUESTION, VJ_ANY, NULL, NULL};
+  g_autoptr (GPtrArray) beyond = NULL;
+  gint64 n;
+
+  g_assert_cmpuint (vj_store_last (store), ==, G_MAXUINT);
+  for (guint i = 0; i < G_N_ELEMENTS (labels); i++) {
+    guint iteration = i == 3 ? 10 : i;
+    g_autofree char *id = g_strdup_printf ("q%u", iteration);
+    g_autoptr (VjRecord) record = make_question (id, "?");
+    assert_ok (vj_store_score_put (store, &(VjStoredScore){(char *) labels[i], (char *) "e", (char *) "m", 1, 2}, &error_));
+    if (i == 0)
+      continue;
+    record->iteration = iteration;
+    assert_ok (vj_store_stage_put (store, &(VjStage){iteration, (char *) "questions", (char *) "d", VJ_STAGE_DONE, 1, 0}, &error_));
+    assert_ok (vj_store_record_put (store, "questions", record, &error_));
+    assert_ok (vj_store_quarantine (store, id, "questions", "broken", NULL, NULL, &error_));
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (rows); i++) {
+    guint counts[6];
+    assert_ok (vj_store_last_set (store, rows[i].last, &error_));
+    count_all (store, counts);
+    for (guint k = 0; k < G_N_ELEMENTS (counts); k++)
+      g_assert_cmpuint (counts[k], ==, k == 2 ? rows[i].scores : rows[i].rest);
+  }
+  assert_ok (vj_store_last_set (store, 1, &error_));
+  assert_ok (vj_store_count (store, &tenth, &n, &error_));
+  g_assert_cmpint (n, ==, 1);
+  assert_ok (vj_store_stages_beyond (store, 1, &beyond, &error_));
+  g_assert_cmpuint (beyond->len, ==, 2);
+  vj_store_close (store);
+  store = open_store (place->dir, VJ_STORE_READ);
+  g_assert_cmpuint (vj_store_last (store), ==, 1);
+  vj_store_close (store);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -352,5 +419,6 @@ main (int argc, char **argv)
   ADD ("images", test_images);
   ADD ("scores-and-steps", test_scores_and_steps);
   ADD ("rollback", test_rollback);
+  ADD ("last-iteration", test_last_iteration);
   return g_test_run ();
 }
