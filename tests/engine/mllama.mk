@@ -1,8 +1,8 @@
 # tests of the model itself
 check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
-	tests/engine/test-lora tests/engine/test-full-size
+	tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
 TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
-	tests/engine/test-lora tests/engine/test-full-size
+	tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
 tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
@@ -15,7 +15,10 @@ tests_engine_test_lora_SOURCES = tests/engine/test-lora.c tests/engine/mllama-ca
 tests_engine_test_lora_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_lora_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_lora_LDADD = $(CORE_LDADD)
-EXTRA_DIST += tests/peers/make_lora_vectors.py tests/vectors/lora
+tests_engine_test_adapter_targets_SOURCES = tests/engine/test-adapter-targets.c
+tests_engine_test_adapter_targets_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_adapter_targets_LDADD = $(CORE_LDADD)
+EXTRA_DIST += tests/peers/make_lora_vectors.py tests/peers/make_target_vectors.py tests/vectors/lora
 EXTRA_DIST += tests/peers/make_mllama_vectors.py \
 	tests/vectors/mllama/one-tile/config.json tests/vectors/mllama/one-tile/model.safetensors tests/vectors/mllama/one-tile/expected.safetensors \
 	tests/vectors/mllama/four-tiles/config.json tests/vectors/mllama/four-tiles/model.safetensors tests/vectors/mllama/four-tiles/expected.safetensors \

@@ -234,7 +234,7 @@ def test_not_made(tap, top):
 
 def test_uses(tap, top):
     recipe, run_dir = harness.loop_copy(os.path.join(top, "uses"), ["good", "same"]), os.path.join(top, "uses-run")
-    result = harness.run(recipe, run_dir, *setting("repeat.iterations", 2), *setting("repeat.traces", "all"), *setting("iteration.audit", "{ images: { sample: 5 } }"))
+    result = harness.run(recipe, run_dir, *setting("repeat.iterations", 2), *setting("repeat.traces", "all"), *setting("iteration.audit", "{ images: { sample: 6 } }"))
 
     def life(condition, where=run_dir):
         with sqlite3.connect(os.path.join(where, "ledger.sqlite")) as ledger:

@@ -2,6 +2,7 @@
 #include "engine/mllama/adapter.h"
 #include "base/file.h"
 #include "engine/json.h"
+#include "engine/mllama/adapter-targets.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 struct VjMllamaAdapter {
   char *dir, *base;
   VjSafetensors *file;
+  VjAdapterTargets *targets;
   guint rank;
   double alpha;
   float scale;
@@ -101,7 +103,8 @@ read_config (VjMllamaAdapter *adapter, const char *file, GError **error)
   gsize length;
   g_autofree char *bytes = vj_json_bytes (file, CONFIG_LIMIT, &length, error);
   json_t *root = bytes == NULL ? NULL : vj_json_object (file, bytes, length, error);
-  gboolean ok = root != NULL && read_settings (adapter, file, root, error) && find_base (adapter, file, root, error);
+  gboolean ok = root != NULL && read_settings (adapter, file, root, error) && find_base (adapter, file, root, error) &&
+                (adapter->targets = vj_adapter_targets_new (file, root, error)) != NULL;
   json_decref (root);
   return ok;
 }
@@ -137,6 +140,7 @@ vj_mllama_adapter_free (VjMllamaAdapter *adapter)
   }
   g_free (adapter->factors);
   vj_safetensors_free (adapter->file);
+  vj_adapter_targets_free (adapter->targets);
   g_free (adapter->dir);
   g_free (adapter->base);
   g_free (adapter);
@@ -230,12 +234,25 @@ add_fault (GString *text, guint *n, const char *name, const char *fault)
     g_string_append_printf (text, "%s%s %s", text->len > 0 ? "; " : "", shown, fault);
 }
 
+/* PEFT leaves out what its config does not name, so that here and there two models would come of one directory. */
+static void
+check_target (VjMllamaAdapter *adapter, const VjMllamaPlan *plan, guint i, const VjTensor *tensor, GString *faults, guint *n_faults)
+{
+  g_autofree char *newer = vj_mllama_module (plan, i), *older = without_suffix (g_strdup (vj_mllama_plan_at (plan, i)->key));
+  gboolean named = vj_adapter_targets_have (adapter->targets, newer) || vj_adapter_targets_have (adapter->targets, older);
+  if (tensor != NULL && !named)
+    add_fault (faults, n_faults, tensor->name, "is of no module that target_modules names");
+  else if (tensor == NULL && named && vj_adapter_targets_complete (adapter->targets))
+    add_fault (faults, n_faults, newer, "is named by target_modules, but has no factors");
+}
+
 static void
 read_weight (VjMllamaAdapter *adapter, const VjMllamaPlan *plan, guint i, GHashTable *known, GString *faults, guint *n_faults)
 {
   const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
   const VjTensor *a = find_factor (adapter, plan, i, "lora_A"), *b = find_factor (adapter, plan, i, "lora_B");
   gsize n = weight->dims[0], k = weight->n_elements / n;
+  check_target (adapter, plan, i, a != NULL ? a : b, faults, n_faults);
   if (a == NULL && b == NULL)
     return;
   g_hash_table_add (known, (gpointer) a);
@@ -266,7 +283,7 @@ vj_mllama_adapter_load (VjMllamaAdapter *adapter, const VjMllamaPlan *plan, GErr
   gboolean ok = n_faults == 0 && n > 0;
   if (ok)
     g_clear_pointer (&adapter->file, vj_safetensors_free); /* all is copied: what is cut short later does no harm */
-  return ok || vj_fail (error, VJ_EXIT_DATA, "%s: '" VJ_ADAPTER_MODEL "': %u tensors do not fit the base '%s' and r %u: %s%s; use the base it was trained on, or make it again",
+  return ok || vj_fail (error, VJ_EXIT_DATA, "%s: '" VJ_ADAPTER_MODEL "': %u tensors or modules do not fit the base '%s' and " VJ_ADAPTER_CONFIG " (r %u): %s%s; use the base and the config it was trained with, or make it again",
                   adapter->dir, n_faults, adapter->base, adapter->rank, n == 0 ? "there is none" : faults->str, n_faults > MAX_LISTED ? "; and more" : "");
 }
 

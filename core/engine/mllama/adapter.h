@@ -31,7 +31,7 @@ VJ_API guint vj_mllama_adapter_rank (const VjMllamaAdapter *adapter);
 VJ_API float vj_mllama_adapter_scale (const VjMllamaAdapter *adapter);
 
 /* Reads the factors of every weight; once, before the rest. What is no factor of a weight of `plan`, lacks its partner, is
- * misshapen or not finite is VJ_EXIT_DATA, up to ten named. */
+ * misshapen or not finite, and modules whose factors and target_modules disagree, are VJ_EXIT_DATA, up to ten named. */
 VJ_API gboolean vj_mllama_adapter_load (VjMllamaAdapter *adapter, const VjMllamaPlan *plan, GError **error);
 
 /* Of weight i, borrowed; NULL: it has none. */
