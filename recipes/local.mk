@@ -1,3 +1,9 @@
-# Recipes name the embedded model as ../models/vj-tiny: installed, the two folders lie side by side as here.
+# Recipes name the embedded model as ../models/vj-tiny: installed, the folders lie side by side as here.
 recipesdir = $(vjdatadir)/recipes
-dist_recipes_DATA = recipes/quickstart.yaml recipes/nlvr.yaml recipes/vj-tiny.yaml recipes/vj-tiny-measure.yaml recipes/paper.yaml
+dist_recipes_DATA = recipes/quickstart.yaml recipes/self-improvement.yaml recipes/nlvr.yaml recipes/vj-tiny.yaml recipes/vj-tiny-measure.yaml \
+	recipes/paper.yaml
+ablationsdir = $(recipesdir)/ablations
+dist_ablations_DATA = recipes/ablations/README.md recipes/ablations/control.yaml recipes/ablations/shuffled-pairs.yaml recipes/ablations/matched.yaml \
+	recipes/ablations/harmful.yaml recipes/ablations/gold-filter.yaml recipes/ablations/one-order.yaml recipes/ablations/from-base.yaml \
+	recipes/ablations/rewrite-only.yaml recipes/ablations/swap-only.yaml
+dist_ablations_SCRIPTS = recipes/ablations/study.py

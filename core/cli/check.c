@@ -55,6 +55,29 @@ print_entries (const char *label, const VjRecipePlugin *entries, gsize n)
   }
 }
 
+static const char *
+on_finding (int64_t what)
+{
+  return what == VJ_ON_FINDING_FAIL ? "the run ends" : "a warning";
+}
+
+static void
+print_audits (const VjRecipeAudit *audit)
+{
+  const char *label = "audit";
+  if (audit->shortcut_digest != NULL) {
+    const VjRecipeAuditShortcut *s = &audit->shortcut;
+    g_autofree char *text = g_strdup_printf ("at most %" G_GINT64_FORMAT " pairs in %" G_GINT64_FORMAT " folds; where the text alone has an AUC above %g: %s",
+                                             s->sample, s->folds, s->max_auc, on_finding (s->on_leak));
+    print_row (&label, "shortcut", text);
+  }
+  if (audit->images_digest != NULL) {
+    g_autofree char *text = g_strdup_printf ("at most %" G_GINT64_FORMAT " pairs with their own, a blank and another image; where they need none: %s",
+                                             audit->images.sample, on_finding (audit->images.on_blind));
+    print_row (&label, "images", text);
+  }
+}
+
 static void
 print_iteration (const VjRecipe *recipe)
 {
@@ -67,6 +90,11 @@ print_iteration (const VjRecipe *recipe)
   }
   print_entries ("inject", recipe->injectors, recipe->n_injectors);
   print_entries ("sample", &recipe->sampler, 1);
+  if (recipe->gold_filter) {
+    print_head ("gold");
+    g_print ("filter: an ABLATION, gold answers decide which pairs of closed questions are kept\n");
+  }
+  print_audits (&recipe->audit);
   print_entries ("judge", &recipe->judge, 1);
   if (recipe->labels != VJ_LABELS_CONSTRUCTION) {
     print_head ("labels");
@@ -84,6 +112,31 @@ print_option (gpointer data, const char *name, const char *value)
     g_print (", %s: %s", name, value);
 }
 
+/* What a candidate must show, on which pairs, and what follows when it does not. */
+static void
+print_gate (const VjRecipeGate *gate)
+{
+  print_head ("gate");
+  g_print ("a candidate becomes the judge %s by an exact test at %g\n",
+           gate->promote == VJ_PROMOTE_BETTER ? "if it is better" : "unless it is worse", gate->alpha);
+  print_head ("");
+  g_print ("compared: %s, %s answers", gate->metric == VJ_GATE_METRIC_STRICT ? "pairs right in both orders" : "orders right of each pair",
+           gate->answers == VJ_GATE_ANSWERS_SAMPLED ? "sampled" : "greedy");
+  if (gate->min_consistency > 0)
+    g_print (", consistency at least %g", gate->min_consistency);
+  if (gate->min_parsed > 0)
+    g_print (", parsed at least %g", gate->min_parsed);
+  g_print ("\n");
+  print_head ("");
+  if (gate->patience > 0)
+    g_print ("the run stops after %" G_GINT64_FORMAT " refusal%s in a row\n", gate->patience, gate->patience == 1 ? "" : "s");
+  else
+    g_print ("refusals never stop the run\n");
+  print_head ("");
+  g_print ("pairs of at most %" G_GINT64_FORMAT " questions of each source%s, held out of training\n", gate->count,
+           gate->n_questions > 0 ? " below" : " of the iteration");
+}
+
 static void
 print_repeat (const VjRecipe *recipe)
 {
@@ -95,10 +148,7 @@ print_repeat (const VjRecipe *recipe)
   g_print ("\n");
   if (!gate->present)
     return;
-  print_head ("gate");
-  g_print ("held-out pairs of at most %" G_GINT64_FORMAT " questions of each source choose", gate->count);
-  vj_recipe_repeat_options (recipe, TRUE, print_option, NULL);
-  g_print ("\n");
+  print_gate (gate);
   print_entries ("", gate->questions, gate->n_questions);
 }
 

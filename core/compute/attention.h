@@ -6,10 +6,13 @@
 #include "compute/vector.h"
 
 #define ROW_BLOCK 64 /* query rows that meet a block of keys together */
+#define KEY_BLOCK 256
 
 typedef struct {
   VjCpu *cpu;
   const VjAttention *a;
+  gboolean whole; /* forward: no segment is cut, so that an item is one's key/value head */
+  gboolean store; /* forward: an item begins by storing what is new */
 } Call;
 
 static inline gsize

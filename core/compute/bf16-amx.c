@@ -39,17 +39,12 @@ usable (void)
 TARGET static void
 set_tiles (gsize rows)
 {
-  struct {
-    guint8 palette, start_row, reserved[14];
-    guint16 bytes[16];
-    guint8 rows[16];
-  } __attribute__ ((aligned (64))) tiles = { .palette = 1 };
-  for (guint i = 0; i < 8; i++) {
-    gboolean below = i == 2 || i == 3 || i == 5;
-    gsize have = i >= 6 ? 16 : below ? MAX (rows, 16) - 16 : MIN (rows, 16);
-    tiles.bytes[i] = have > 0 ? 64 : 0;
-    tiles.rows[i] = (guint8) have;
-  }
+  gint64 above = (gint64) MIN (rows, 16), below = (gint64) MAX (rows, 16) - 16;
+  gint64 line = 64, second = below > 0 ? 64 : 0; /* bytes of a row; a tile of no rows has none */
+  /* Palette 1; sixteen lengths of 16 bits from byte 16 on; sixteen numbers of rows from byte 48 on. Stored at once: the
+   * instruction would wait for pieces. */
+  __m512i tiles = _mm512_set_epi64 (0, above * 0x100000101 + below * 0x10001010000 + 0x1010000000000000, 0, 0,
+                                    line | second << 16 | line << 32 | line << 48, line | line << 16 | second << 32 | second << 48, 0, 1);
   _tile_loadconfig (&tiles);
 }
 
@@ -284,6 +279,6 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     pack_columns (from, step_l, n, k, depth, panels);
 }
 
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = pack, .pack_halves = pack_halves,
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .pairs = TRUE, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = pack, .pack_halves = pack_halves,
                                    .multiply = multiply };
 #endif

@@ -162,6 +162,6 @@ attend_backward (void *data, gsize item, guint worker)
 void
 vj_bf16_attention_backward (VjCpu *cpu, const VjAttention *attention)
 {
-  Call call = { cpu, attention };
+  Call call = { .cpu = cpu, .a = attention };
   vj_pool_run (cpu->pool, attention->n_segments * attention->kv_heads, attend_backward, &call);
 }

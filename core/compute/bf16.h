@@ -14,6 +14,7 @@
 typedef struct VjBf16Kernel {
   const char *name;
   gboolean (*usable) (void); /* whether this processor and kernel run it */
+  gboolean pairs;            /* a panel is [l / 2][16 columns][2]; else [16 columns][depth] */
   gsize block;               /* how much of l is best done in one call of multiply; the next one adds to c */
 
   /* Panels of n columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. A panel has room for
@@ -53,8 +54,8 @@ vj_bf16_apart (gsize k)
   return ((k + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT | 1) * VJ_BF16_UNIT;
 }
 
-/* As vj_cpu_linear, vj_cpu_gemm and vj_cpu_attention_backward, for bf16 numbers. */
-void vj_bf16_linear (VjCpu *cpu, gsize rows, const float *x, const VjMatrix *const *w, gsize n_w, const float *bias, float *y, gsize ldy);
+/* As vj_cpu_product, vj_cpu_gemm and vj_cpu_attention_backward, for bf16 numbers. */
+void vj_bf16_product (VjCpu *cpu, const VjProduct *product);
 void vj_bf16_gemm (VjCpu *cpu, const VjGemm *gemm);
 void vj_bf16_attention_backward (VjCpu *cpu, const VjAttention *attention);
 

@@ -99,7 +99,7 @@ attend_backward (void *data, gsize item, guint worker)
 void
 vj_cpu_attention_backward (void *device, const VjAttention *attention)
 {
-  Call call = { device, attention };
+  Call call = { .cpu = device, .a = attention };
   if (attention->numbers == VJ_NUMBERS_BF16) {
     vj_bf16_attention_backward (call.cpu, attention);
     return;

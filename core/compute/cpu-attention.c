@@ -6,7 +6,6 @@
 #include "compute/bf16.h"
 
 #define ROW_CHUNK 256 /* query rows of one item of work */
-#define KEY_BLOCK 256
 
 /* Query rows that read the same key/value head: consecutive queries of one head, or all heads of one query. */
 typedef struct {
@@ -35,6 +34,7 @@ typedef struct {
   const VjBf16Kernel *kernel; /* NULL: f32 */
   guint16 *key_halves, *value_halves, *weights;
   gsize depth;             /* of keys: dim up to VJ_BF16_UNIT */
+  gsize value_depth;       /* of values: the keys there is room for */
 } Block;
 
 /* Scores of n rows against the first `end` keys of the block. */
@@ -59,7 +59,7 @@ add_values (const Block *block, const Rows *rows, gsize from, gsize n, gsize dim
   if (block->kernel != NULL) {
     gsize k = (end + VJ_BF16_UNIT - 1) / VJ_BF16_UNIT * VJ_BF16_UNIT;
     block->kernel->rows (block->scores, KEY_BLOCK, 1, n, k, block->weights, KEY_BLOCK);
-    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * KEY_BLOCK, out, rows->out_step, out, rows->out_step);
+    block->kernel->multiply (n, dim, k, block->weights, KEY_BLOCK, block->value_halves, VJ_BF16_PANEL * block->value_depth, out, rows->out_step, out, rows->out_step);
     return;
   }
   for (gsize p = 0; p < panels_of (dim); p++)
@@ -185,26 +185,42 @@ typedef struct {
   gsize g, row, n;
 } Item;
 
-static Item
-find_item (const VjAttention *a, gsize item)
+static gsize
+chunks_of (const VjAttentionSegment *s)
 {
+  return (s->q_count + ROW_CHUNK - 1) / ROW_CHUNK;
+}
+
+static Item
+find_item (const Call *call, gsize item)
+{
+  const VjAttention *a = call->a;
   const VjAttentionSegment *s = a->segments;
-  gsize chunks = (s->q_count + ROW_CHUNK - 1) / ROW_CHUNK;
-  for (; item >= chunks * a->kv_heads; s++, chunks = (s->q_count + ROW_CHUNK - 1) / ROW_CHUNK)
+  if (call->whole)
+    return (Item) { s + item / a->kv_heads, item % a->kv_heads, s[item / a->kv_heads].q_row, s[item / a->kv_heads].q_count };
+  gsize chunks = chunks_of (s);
+  for (; item >= chunks * a->kv_heads; s++, chunks = chunks_of (s))
     item -= chunks * a->kv_heads;
   gsize first = item % chunks * ROW_CHUNK;
   return (Item) { s, item / chunks, s->q_row + first, MIN (ROW_CHUNK, s->q_count - first) };
 }
 
-/* Packs the keys and values of the block's range. */
+/* Packs the keys and values of the block's range, or finds them packed. */
 static void
 pack_block (const VjAttention *a, const VjAttentionSegment *s, gsize g, Block *block)
 {
   gsize n = block->last - block->first, dim = a->head_dim;
+  if (s->cache != NULL) {
+    const VjCpuCacheBlock cached = vj_cpu_cache_block (s->cache, s->cache_tokens, dim, g, block->first);
+    block->key_halves = cached.keys;
+    block->value_halves = cached.values;
+    block->value_depth = cached.tokens;
+    return;
+  }
   const float *k = CF (s->k) + block->first * a->ld_kv + g * dim, *v = CF (s->v) + block->first * a->ld_kv + g * dim;
   if (block->kernel != NULL) {
     block->kernel->pack (k, a->ld_kv, 1, n, dim, block->depth, block->key_halves);
-    block->kernel->pack (v, 1, a->ld_kv, dim, n, KEY_BLOCK, block->value_halves);
+    block->kernel->pack (v, 1, a->ld_kv, dim, n, block->value_depth, block->value_halves);
     return;
   }
   pack_transposed (k, a->ld_kv, n, dim, block->keys);
@@ -231,7 +247,7 @@ lay_out (const Call *call, gsize rows, gsize sets, float *at, Block *block, floa
   if (at == NULL)
     return scores + keys + values + weights + q + 2 * sets * rows;
   float *values_at = at + scores + keys, *weights_at = values_at + values, *q_at = weights_at + weights;
-  *block = (Block) { .scores = at, .kernel = kernel, .depth = depth, .keys = at + scores, .packed_values = values_at,
+  *block = (Block) { .scores = at, .kernel = kernel, .depth = depth, .value_depth = KEY_BLOCK, .keys = at + scores, .packed_values = values_at,
                      .key_halves = (guint16 *) (void *) (at + scores), .value_halves = (guint16 *) (void *) values_at,
                      .weights = (guint16 *) (void *) weights_at };
   *ret_q = kernel == NULL ? NULL : (guint16 *) (void *) q_at;
@@ -239,17 +255,35 @@ lay_out (const Call *call, gsize rows, gsize sets, float *at, Block *block, floa
   return 0;
 }
 
+/* A segment's new keys and values of head g go to its cache. */
+static void
+store_new (const VjCpu *cpu, const VjAttention *a, const VjAttentionSegment *s, gsize g)
+{
+  gsize from = s->q_row * a->ld_new + g * a->head_dim;
+  vj_cpu_cache_store (cpu, s->cache, s->cache_tokens, a->head_dim, g, s->kv_count - s->q_count, s->q_count, CF (a->new_k) + from, CF (a->new_v) + from,
+                      a->ld_new);
+}
+
+static void
+store_item (void *data, gsize item, G_GNUC_UNUSED guint worker)
+{
+  const Call *call = data;
+  store_new (call->cpu, call->a, &call->a->segments[item / call->a->kv_heads], item % call->a->kv_heads);
+}
+
 static void
 attend (void *data, gsize number, guint worker)
 {
   const Call *call = data;
   const VjAttention *a = call->a;
-  const Item item = find_item (a, number);
+  const Item item = find_item (call, number);
   const VjAttentionSegment *s = item.s;
   gsize group = a->heads / a->kv_heads, sets = item.n == 1 ? 1 : group, n = item.n == 1 ? group : item.n, begin = s->kv_count, end = 0, first, last;
   Block block;
   float *states;
   guint16 *q;
+  if (call->store)
+    store_new (call->cpu, a, s, item.g);
   lay_out (call, n, sets, vj_cpu_scratch (call->cpu, worker, lay_out (call, n, sets, NULL, NULL, NULL, NULL)), &block, &states, &q);
   for (gsize r = 0; r < item.n; r++) {
     key_range (a, s, item.row + r, &first, &last);
@@ -276,12 +310,18 @@ attend (void *data, gsize number, guint worker)
 void
 vj_cpu_attention (void *device, const VjAttention *attention)
 {
-  Call call = { device, attention };
+  const VjAttentionSegment *s = attention->segments;
+  Call call = { .cpu = device, .a = attention, .whole = TRUE };
   gsize items = 0, group = attention->heads / attention->kv_heads, most = group;
   for (gsize i = 0; i < attention->n_segments; i++) {
-    items += (attention->segments[i].q_count + ROW_CHUNK - 1) / ROW_CHUNK * attention->kv_heads;
-    most = MAX (most, group * MIN (attention->segments[i].q_count, ROW_CHUNK));
+    items += chunks_of (&s[i]) * attention->kv_heads;
+    most = MAX (most, group * MIN (s[i].q_count, ROW_CHUNK));
+    call.whole = call.whole && chunks_of (&s[i]) == 1;
   }
   vj_cpu_set_aside (call.cpu, lay_out (&call, most, 1, NULL, NULL, NULL, NULL));
+  /* Who attends stores first, unless others need the same keys. */
+  call.store = attention->new_k != NULL && call.whole;
+  if (attention->new_k != NULL && !call.whole)
+    vj_pool_run (call.cpu->pool, attention->n_segments * attention->kv_heads, store_item, &call);
   vj_pool_run (call.cpu->pool, items, attend, &call);
 }

@@ -147,7 +147,7 @@ vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *
     return;
   }
   if (rows > 0 && w[0]->numbers == VJ_NUMBERS_BF16) {
-    vj_bf16_linear (cpu, rows, CF (x), w, n_w, CF (bias), F (y), ldy);
+    vj_bf16_product (cpu, &(VjProduct) { .rows = rows, .input = { .x = x }, .w = w, .n_w = n_w, .bias = bias, .y = y, .ldy = ldy });
     return;
   }
   for (gsize i = 0, at = 0; rows > 0 && i < n_w; at += w[i++]->n) {

@@ -38,46 +38,58 @@ row_sums (const float *x, gsize cols, float shift, float *ret_sum, float *ret_sq
   *ret_square = q;
 }
 
-VJ_CLONES static void
-layer_norm_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+VJ_CLONES void
+vj_cpu_layer_norm_part (const VjCpuNorm *t, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy, float *stats)
 {
-  const Norm *t = data;
-  for (gsize r = first; r < first + n; r++) {
-    const float *x = t->x + r * t->cols;
-    float *y = t->y + r * t->cols, sum, square;
+  for (gsize r = 0; r < n; r++, x += t->cols, y += ldy) {
+    float sum, square;
     row_sums (x, t->cols, 0, &sum, &square);
     float mean = sum / (float) t->cols;
     row_sums (x, t->cols, mean, &sum, &square);
     float rstd = 1 / sqrtf (square / (float) t->cols + t->eps);
-    gsize c = 0;
-    for (; c + LANES <= t->cols; c += LANES)
-      v_store (y + c, (v_load (x + c) - mean) * rstd * v_load (t->w + c) + v_load (t->b + c));
-    for (; c < t->cols; c++)
-      y[c] = (x[c] - mean) * rstd * t->w[c] + t->b[c];
-    if (t->stats != NULL) {
-      t->stats[2 * r] = mean;
-      t->stats[2 * r + 1] = rstd;
+    gsize c = first, end = first + count;
+    for (; c + LANES <= end; c += LANES)
+      v_store (y + c - first, (v_load (x + c) - mean) * rstd * v_load (t->w + c) + v_load (t->b + c));
+    for (; c < end; c++)
+      y[c - first] = (x[c] - mean) * rstd * t->w[c] + t->b[c];
+    if (stats != NULL) {
+      stats[2 * r] = mean;
+      stats[2 * r + 1] = rstd;
     }
   }
 }
 
-VJ_CLONES static void
+VJ_CLONES void
+vj_cpu_rms_norm_part (const VjCpuNorm *t, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy, float *stats)
+{
+  for (gsize r = 0; r < n; r++, x += t->cols, y += ldy) {
+    float sum, square;
+    row_sums (x, t->cols, 0, &sum, &square);
+    float rstd = 1 / sqrtf (square / (float) t->cols + t->eps);
+    gsize c = first, end = first + count;
+    for (; c + LANES <= end; c += LANES)
+      v_store (y + c - first, v_load (x + c) * rstd * v_load (t->w + c));
+    for (; c < end; c++)
+      y[c - first] = x[c] * rstd * t->w[c];
+    if (stats != NULL)
+      stats[r] = rstd;
+  }
+}
+
+static void
+layer_norm_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  const Norm *t = data;
+  const VjCpuNorm norm = { t->cols, t->eps, t->w, t->b };
+  vj_cpu_layer_norm_part (&norm, t->x + first * t->cols, n, 0, t->cols, t->y + first * t->cols, t->cols, t->stats == NULL ? NULL : t->stats + 2 * first);
+}
+
+static void
 rms_norm_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
 {
   const Norm *t = data;
-  for (gsize r = first; r < first + n; r++) {
-    const float *x = t->x + r * t->cols;
-    float *y = t->y + r * t->cols, sum, square;
-    row_sums (x, t->cols, 0, &sum, &square);
-    float rstd = 1 / sqrtf (square / (float) t->cols + t->eps);
-    gsize c = 0;
-    for (; c + LANES <= t->cols; c += LANES)
-      v_store (y + c, v_load (x + c) * rstd * v_load (t->w + c));
-    for (; c < t->cols; c++)
-      y[c] = x[c] * rstd * t->w[c];
-    if (t->stats != NULL)
-      t->stats[r] = rstd;
-  }
+  const VjCpuNorm norm = { t->cols, t->eps, t->w, NULL };
+  vj_cpu_rms_norm_part (&norm, t->x + first * t->cols, n, 0, t->cols, t->y + first * t->cols, t->cols, t->stats == NULL ? NULL : t->stats + first);
 }
 
 /* One row backward; mean is 0 and e_mean unused for the rms norm. dw, db: sums of this chunk, or NULL. */

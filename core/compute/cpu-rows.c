@@ -77,15 +77,24 @@ act_vector (VjAct act, V x, gboolean slope)
   return slope ? s + b * x * s * (1.0f - s) : x * s;
 }
 
-VJ_CLONES static void
+VJ_CLONES void
+vj_cpu_act_part (VjAct act, gsize cols, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy)
+{
+  for (gsize r = 0; r < n; r++, y += ldy) {
+    const float *row = x + r * cols + first;
+    gsize i = 0;
+    for (; i + LANES <= count; i += LANES)
+      v_store (y + i, act_vector (act, v_load (row + i), FALSE));
+    if (i < count)
+      v_store_part (y + i, act_vector (act, v_load_part (row + i, count - i), FALSE), count - i);
+  }
+}
+
+static void
 act_part (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
 {
   const Act *t = data;
-  gsize i = first, end = first + n;
-  for (; i + LANES <= end; i += LANES)
-    v_store (t->y + i, act_vector (t->act, v_load (t->x + i), FALSE));
-  if (i < end)
-    v_store_part (t->y + i, act_vector (t->act, v_load_part (t->x + i, end - i), FALSE), end - i);
+  vj_cpu_act_part (t->act, n, t->x + first, 1, 0, n, t->y + first, n);
 }
 
 VJ_CLONES static void
@@ -121,23 +130,28 @@ typedef struct {
   float *y, *dx;
 } Glu;
 
-VJ_CLONES static void
-swiglu_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+VJ_CLONES void
+vj_cpu_swiglu_part (gsize cols, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy)
 {
-  const Glu *t = data;
-  for (gsize r = first; r < first + n; r++) {
-    const float *gate = t->x + 2 * r * t->cols, *up = gate + t->cols;
-    float *y = t->y + r * t->cols;
+  for (gsize r = 0; r < n; r++, y += ldy) {
+    const float *gate = x + 2 * r * cols + first, *up = gate + cols;
     gsize c = 0;
-    for (; c + LANES <= t->cols; c += LANES) {
+    for (; c + LANES <= count; c += LANES) {
       V g = v_load (gate + c);
       v_store (y + c, g * v_sigmoid (g) * v_load (up + c));
     }
-    if (c < t->cols) {
-      V g = v_load_part (gate + c, t->cols - c);
-      v_store_part (y + c, g * v_sigmoid (g) * v_load_part (up + c, t->cols - c), t->cols - c);
+    if (c < count) {
+      V g = v_load_part (gate + c, count - c);
+      v_store_part (y + c, g * v_sigmoid (g) * v_load_part (up + c, count - c), count - c);
     }
   }
+}
+
+static void
+swiglu_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
+{
+  const Glu *t = data;
+  vj_cpu_swiglu_part (t->cols, t->x + 2 * first * t->cols, n, 0, t->cols, t->y + first * t->cols, t->cols);
 }
 
 VJ_INLINE void
@@ -206,6 +220,26 @@ add_scaled (float *y, const float *x, gsize n, float scale)
     y[c] += x[c] * scale;
 }
 
+VJ_CLONES void
+vj_cpu_join_part (const VjCpuJoin *t, gsize row, gsize n, gsize first, gsize count)
+{
+  for (gsize r = row; r < row + n; r++) {
+    float *y = t->y + r * t->ldy + first;
+    const float *x = t->add == NULL ? NULL : t->add + r * t->ldy + first;
+    gsize c = 0;
+    if (t->bias != NULL)
+      add_scaled (y, t->bias + first, count, 1);
+    if (x != NULL && t->only != NULL && t->only[r] < 0) {
+      memcpy (y, x, count * sizeof (float));
+      continue;
+    }
+    for (; x != NULL && c + LANES <= count; c += LANES)
+      v_store (y + c, v_load (x + c) + v_load (y + c) * t->scale);
+    for (; x != NULL && c < count; c++)
+      y[c] = x[c] + y[c] * t->scale;
+  }
+}
+
 VJ_CLONES static void
 add_rows_part (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
 {
@@ -252,8 +286,8 @@ dot_rows (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
   t->dots[first / t->chunk] = total;
 }
 
-static float
-gate_value (VjGate mode, const VjF32 *gate)
+float
+vj_cpu_gate_value (VjGate mode, const VjF32 *gate)
 {
   return mode == VJ_GATE_NONE ? 1 : mode == VJ_GATE_TANH ? tanhf (*CF (gate)) : 1 - tanhf (*CF (gate));
 }
@@ -269,7 +303,7 @@ void
 vj_cpu_add_rows (void *device, gsize rows, gsize cols, const VjF32 *table, const VjI32 *index, VjGate mode,
                  const VjF32 *gate, VjF32 *y)
 {
-  Add t = { .rows = rows, .cols = cols, .table = CF (table), .index = CI (index), .scale = gate_value (mode, gate), .y = F (y) };
+  Add t = { .rows = rows, .cols = cols, .table = CF (table), .index = CI (index), .scale = vj_cpu_gate_value (mode, gate), .y = F (y) };
   vj_cpu_rows (device, rows, rows_of (cols), add_rows_part, &t);
 }
 
@@ -306,7 +340,7 @@ add_matrix_part (void *data, gsize first, gsize n, G_GNUC_UNUSED guint worker)
 void
 vj_cpu_add_matrix_rows (void *device, gsize rows, const VjMatrix *w, const VjI32 *index, VjGate mode, const VjF32 *gate, VjF32 *y)
 {
-  AddMatrix t = { w, CI (index), gate_value (mode, gate), F (y) };
+  AddMatrix t = { w, CI (index), vj_cpu_gate_value (mode, gate), F (y) };
   vj_cpu_rows (device, rows, rows_of (w->k), add_matrix_part, &t);
 }
 
@@ -315,7 +349,7 @@ vj_cpu_add_rows_backward (void *device, gsize rows, gsize cols, const VjF32 *tab
                           const VjF32 *gate, const VjF32 *dy, VjF32 *dtable, VjF32 *dgate)
 {
   VjCpu *cpu = device;
-  Add t = { .rows = rows, .cols = cols, .table = CF (dy), .dy = CF (dy), .index = CI (index), .scale = gate_value (mode, gate), .y = F (dtable) };
+  Add t = { .rows = rows, .cols = cols, .table = CF (dy), .dy = CF (dy), .index = CI (index), .scale = vj_cpu_gate_value (mode, gate), .y = F (dtable) };
   if (dtable != NULL && index == NULL) {
     vj_cpu_rows (cpu, rows, rows_of (cols), add_rows_part, &t);
   } else if (dtable != NULL) {

@@ -12,6 +12,7 @@ cpu_close (void *device)
   g_free (cpu->scratch);
   g_free (cpu->scratch_size);
   free (cpu->shared);
+  free (cpu->inputs);
   vj_pool_free (cpu->pool);
   g_free (cpu);
 }
@@ -96,6 +97,12 @@ vj_cpu_shared (VjCpu *cpu, gsize n)
   return grow (&cpu->shared, &cpu->shared_size, n);
 }
 
+float *
+vj_cpu_inputs (VjCpu *cpu, gsize n)
+{
+  return grow (&cpu->inputs, &cpu->inputs_size, n);
+}
+
 typedef struct {
   gsize rows, chunk;
   VjCpuRows work;
@@ -173,6 +180,7 @@ const VjComputeOps vj_compute_cpu = {
   .abi = VJ_COMPUTE_ABI,
   .size = sizeof (VjComputeOps),
   .name = "cpu",
+  .caches = &vj_cpu_caches,
   .open = cpu_open,
   .close = cpu_close,
   .alloc = cpu_alloc,
@@ -185,6 +193,7 @@ const VjComputeOps vj_compute_cpu = {
   .matrix_new = vj_cpu_matrix_new,
   .matrix_free = vj_cpu_matrix_free,
   .linear = vj_cpu_linear,
+  .product = vj_cpu_product,
   .layer_norm = vj_cpu_layer_norm,
   .layer_norm_backward = vj_cpu_layer_norm_backward,
   .rms_norm = vj_cpu_rms_norm,

@@ -19,6 +19,8 @@ typedef struct {
   gsize *scratch_size;
   float *shared;
   gsize shared_size;
+  float *inputs;     /* of a product, where they are made before it */
+  gsize inputs_size;
 } VjCpu;
 
 /* Weights of a plugin's form are packed in slices of this many rows, so that there is work for all threads. */
@@ -54,6 +56,7 @@ void vj_cpu_set_aside (VjCpu *cpu, gsize n);
 
 /* Memory shared by the items of one operation: at least n floats, until the next call. */
 float *vj_cpu_shared (VjCpu *cpu, gsize n);
+float *vj_cpu_inputs (VjCpu *cpu, gsize n); /* the same, for another purpose */
 
 /* Splits `rows` into chunks of `chunk` and runs work (data, first row, rows, worker) on each. */
 typedef void (*VjCpuRows) (void *data, gsize first, gsize n, guint worker);
@@ -80,11 +83,44 @@ VjMatrix *vj_cpu_matrix_new (void *device, VjNumbers numbers, gsize n, gsize k, 
 void vj_cpu_matrix_free (void *device, VjMatrix *matrix);
 void vj_cpu_linear (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y, gsize ldy);
 
+void vj_cpu_product (void *device, const VjProduct *product);
+
+/* What a product multiplies: cpu-product.c. Numbers [first, first + count), first a multiple of 16, of rows [row, row + n), where
+ * they lie or made in `scratch` [n, count]; *ret_ld apart. */
+const float *vj_cpu_input (const VjInput *input, gsize k, gsize row, gsize n, gsize first, gsize count, float *scratch, gsize *ret_ld);
+
 /* -- attention: cpu-attention.c, cpu-attention-backward.c -- */
 void vj_cpu_attention (void *device, const VjAttention *attention);
 void vj_cpu_attention_backward (void *device, const VjAttention *attention);
 
+/* -- caches: cpu-cache.c -- */
+extern const VjCaches vj_cpu_caches;
+
+/* A block of a head's keys and values in a cache: panels of the kernel's (bf16.h). */
+typedef struct {
+  guint16 *keys;   /* columns are tokens, `depth` deep         */
+  guint16 *values; /* columns are a head's numbers, `tokens` deep */
+  gsize depth, tokens;
+} VjCpuCacheBlock;
+
+/* That of head g which begins at token `first`, a multiple of KEY_BLOCK. */
+VjCpuCacheBlock vj_cpu_cache_block (VjF32 *cache, gsize tokens, gsize head_dim, gsize g, gsize first);
+
+/* As VjCaches.store, of head g alone, on the calling thread; k and v begin at that head. */
+void vj_cpu_cache_store (const VjCpu *cpu, VjF32 *cache, gsize tokens, gsize head_dim, gsize g, gsize at, gsize count, const float *k, const float *v,
+                         gsize ld);
+
 /* -- norms: cpu-norm.c -- */
+typedef struct {
+  gsize cols;
+  float eps;
+  const float *w, *b;
+} VjCpuNorm;
+
+/* Columns [first, first + count) of the norm of n rows that begin at x; stats as the operation's, or NULL. */
+void vj_cpu_layer_norm_part (const VjCpuNorm *norm, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy, float *stats);
+void vj_cpu_rms_norm_part (const VjCpuNorm *norm, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy, float *stats);
+
 void vj_cpu_layer_norm (void *device, gsize rows, gsize cols, float eps, const VjF32 *x, const VjF32 *w, const VjF32 *b, VjF32 *y, VjF32 *stats);
 void vj_cpu_layer_norm_backward (void *device, gsize rows, gsize cols, const VjF32 *x, const VjF32 *w, const VjF32 *stats,
                                  const VjF32 *dy, VjF32 *dx, VjF32 *dw, VjF32 *db);
@@ -93,6 +129,22 @@ void vj_cpu_rms_norm_backward (void *device, gsize rows, gsize cols, const VjF32
                                const VjF32 *dy, VjF32 *dx, VjF32 *dw);
 
 /* -- elementwise and rows: cpu-rows.c -- */
+float vj_cpu_gate_value (VjGate mode, const VjF32 *gate);
+
+/* Columns [first, first + count) of n rows that begin at x [n, cols], swiglu: [n, 2 cols]. */
+void vj_cpu_swiglu_part (gsize cols, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy);
+void vj_cpu_act_part (VjAct act, gsize cols, const float *x, gsize n, gsize first, gsize count, float *y, gsize ldy);
+
+/* What a product's sums y are joined with: see VjProduct. */
+typedef struct {
+  const float *bias, *add;
+  const gint32 *only;
+  float scale, *y;
+  gsize ldy;
+} VjCpuJoin;
+
+void vj_cpu_join_part (const VjCpuJoin *join, gsize row, gsize n, gsize first, gsize count);
+
 void vj_cpu_rope (void *device, gsize rows, gsize heads, gsize head_dim, VjF32 *x, gsize ldx, const VjI32 *positions,
                   const VjF32 *table, gboolean inverse);
 void vj_cpu_activation (void *device, VjAct act, gsize n, const VjF32 *x, VjF32 *y);

@@ -59,6 +59,12 @@ check_parts (const char *dir, const VjTuner *tuner, GError **error)
   return TRUE;
 }
 
+gboolean
+vj_tuner_check (const VjTunerConfig *config, GError **error)
+{
+  return vj_mllama_trainer_check (config, error);
+}
+
 VjTuner *
 vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config, const guint64 *init_seed, GError **error)
 {

@@ -294,7 +294,11 @@ conclude (Stage *stage, GError **error)
   g_autofree char *figures = vj_image_audit_figures (&stage->audit, stage->step->iteration, &outcome, &finding);
   return vj_audit_end (stage->context, stage->step, stage->ids->len, stage->kept, figures, outcome, finding,
                        stage->context->recipe->audit.images.on_blind == VJ_ON_FINDING_FAIL,
-                       "mend what makes the worse answers, or ask about what only the image shows", error);
+                       "mend what makes the worse answers, or ask about what only the image shows",
+                       (gint64) stage->ids->len < stage->context->recipe->audit.images.sample
+                           ? "ask more questions"
+                           : "raise iteration.audit.images.sample",
+                       error);
 }
 
 gboolean

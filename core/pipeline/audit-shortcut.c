@@ -129,6 +129,7 @@ vj_work_audit_shortcut (VjContext *context, const VjStep *step, GError **error)
   g_autofree char *finding = NULL, *figures = NULL;
   VjAuditOutcome outcome;
   gboolean good = TRUE;
+  const char *more = "ask more questions";
   Set set;
 
   if (!vj_audit_pairs (context, step, options->sample, &ids, error) || !vj_audit_begin (context, step, ids->len, error))
@@ -141,6 +142,8 @@ vj_work_audit_shortcut (VjContext *context, const VjStep *step, GError **error)
     deal (&set, ids, context->recipe->seed, (guint) options->folds);
     g_autoptr (VjShortcut) shortcut =
         vj_shortcut_new ((const VjShortcutPair *) (gpointer) set.pairs->data, set.pairs->len, (guint) options->folds);
+    if (shortcut->groups >= VJ_SHORTCUT_LEAST_GROUPS)
+      more = "lower iteration.audit.shortcut.folds, or ask more questions";
     figures = vj_shortcut_figures (shortcut, step->iteration, options->max_auc, &outcome, &finding);
   }
   set_clear (&set);
@@ -150,5 +153,5 @@ vj_work_audit_shortcut (VjContext *context, const VjStep *step, GError **error)
   return vj_audit_end (
       context, step, ids->len, ids->len, figures, outcome, finding, options->on_leak == VJ_ON_FINDING_FAIL,
       "mend what makes the worse answers, or say in iteration.audit.shortcut what is allowed (max_auc, on_leak)",
-      error);
+      more, error);
 }

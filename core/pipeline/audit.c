@@ -88,7 +88,8 @@ vj_audit_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **er
 
 gboolean
 vj_audit_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, const char *figures,
-              VjAuditOutcome outcome, const char *finding, gboolean fail, const char *remedy, GError **error)
+              VjAuditOutcome outcome, const char *finding, gboolean fail, const char *remedy, const char *more,
+              GError **error)
 {
   if (!vj_store_audit_put (context->store, step->iteration, step->name, figures, error))
     return FALSE;
@@ -96,6 +97,6 @@ vj_audit_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept
     return vj_fail (error, VJ_EXIT_AUDIT, "%s: %s; %s", step->title, finding, remedy);
   if (finding != NULL)
     vj_log_write (context->log, VJ_LOG_WARNING, "audit", "%s: %s; %s", step->title, finding,
-                  outcome == VJ_AUDIT_UNSURE ? "ask more questions" : remedy);
+                  outcome == VJ_AUDIT_UNSURE ? more : remedy);
   return vj_step_end (context, step, n_in, n_kept, error);
 }

@@ -21,9 +21,10 @@ char *vj_audit_kind (const VjRecipe *recipe, const VjRecord *pair);
 gboolean vj_audit_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error);
 
 /* Keeps the figures; then warns, or with `fail` ends the run by VJ_EXIT_AUDIT when the whole set is at fault: the stage
- * stays unfinished, so that the same command comes to the same end. `remedy`: what to do. */
+ * stays unfinished, so that the same command comes to the same end. `remedy`: what to do; `more`: where nothing can be told. */
 gboolean vj_audit_end (VjContext *context, const VjStep *step, gint64 n_in, gint64 n_kept, const char *figures,
-                       VjAuditOutcome outcome, const char *finding, gboolean fail, const char *remedy, GError **error);
+                       VjAuditOutcome outcome, const char *finding, gboolean fail, const char *remedy, const char *more,
+                       GError **error);
 
 G_END_DECLS
 #endif

@@ -50,6 +50,8 @@ gboolean vj_inputs_init (VjInputs *inputs, VjContext *context, const VjStep *ste
 void vj_inputs_clear (VjInputs *inputs);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (VjInputs, vj_inputs_clear)
 
+/* What vj_run_plan tells the plugins that this stage starts. */
+void vj_step_aim (VjContext *context, const VjStep *step);
 /* Says that the stage runs. */
 gboolean vj_step_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error);
 /* Says that it is done, with `n_kept`, and checks the books. Ends the open group, if any. */

@@ -2,11 +2,18 @@
 #include "pipeline/context.h"
 
 #define GROUP 200 /* drafts a commit */
+#define HOLD_LESS "let it hold out less by repeat.gate.count, or give it sources of its own in repeat.gate.questions"
+
+static const char held_out_reason[] = "the gate holds out its image or question";
 
 typedef struct {
   gint64 in, kept;
-  char *fault;          /* the first record's that is not usable                */
-  GHashTable *held_out; /* what no iteration may train on; NULL: nothing is held out */
+  gint64 held, left;        /* drafts held out; kept ones that the gate took and made no pair of */
+  gint64 closed, gold;      /* kept closed questions, and those of them with a gold answer       */
+  gint64 whole;             /* sources that ended before their limit                             */
+  char *fault;              /* the first record's that is not usable                             */
+  GHashTable *held_out;     /* what no iteration may train on; NULL: nothing is held out         */
+  GHashTable *taken;        /* the same of all that the gate took, whether it made a pair or not */
 } Counts;
 
 /* -- what the gate holds out ------------------------------------------------------ */
@@ -34,26 +41,31 @@ holds (GHashTable *held_out, const VjDraft *draft)
   return found || (held_out != NULL && draft->images->len == 0 && g_hash_table_contains (held_out, words));
 }
 
-/* The questions of the gate's pairs. */
+/* The questions that the gate took, and of these the ones of its pairs. */
 static gboolean
-read_held_out (VjContext *context, GHashTable *held_out, GError **error)
+read_held_out (VjContext *context, Counts *counts, GError **error)
 {
-  VjStoreQuery query = VJ_STORE_QUERY_ALL;
+  static const VjRecordKind kinds[] = {VJ_RECORD_QUESTION, VJ_RECORD_PAIR};
 
-  query.iteration = 0;
-  query.kind = VJ_RECORD_PAIR;
-  g_autoptr (VjStoreCursor) cursor = vj_store_walk (context->store, &query);
-  for (;;) {
-    g_autoptr (VjStored) pair = NULL, question = NULL;
-    if (!vj_store_walk_next (cursor, &pair, error))
-      return FALSE;
-    if (pair == NULL)
-      return TRUE;
-    question = vj_load_stored (context->store, pair->record->parents[0], error);
-    if (question == NULL)
-      return FALSE;
-    hold_out (held_out, question->record);
+  counts->held_out = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  counts->taken = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    VjStoreQuery query = VJ_STORE_QUERY_ALL;
+    query.iteration = 0;
+    query.kind = (int) kinds[i];
+    g_autoptr (VjStoreCursor) cursor = vj_store_walk (context->store, &query);
+    for (;;) {
+      g_autoptr (VjStored) found = NULL, question = NULL;
+      if (!vj_store_walk_next (cursor, &found, error))
+        return FALSE;
+      if (found == NULL)
+        break;
+      if (kinds[i] == VJ_RECORD_PAIR && (question = vj_load_stored (context->store, found->record->parents[0], error)) == NULL)
+        return FALSE;
+      hold_out (question != NULL ? counts->held_out : counts->taken, question != NULL ? question->record : found->record);
+    }
   }
+  return TRUE;
 }
 
 /* -- taking --------------------------------------------------------------------------- */
@@ -67,7 +79,7 @@ no_use (const VjRecipe *recipe, const VjDraft *draft, const Counts *counts)
     return "the recipe has no `closed_form`";
   if (!closed && recipe->respond.model == NULL)
     return "the recipe has no `open_ended`";
-  return holds (counts->held_out, draft) ? "the gate holds out its image or question" : NULL;
+  return holds (counts->held_out, draft) ? held_out_reason : NULL;
 }
 
 static gboolean
@@ -87,7 +99,9 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
     *ret_end = TRUE;
     return TRUE;
   }
-  const char *why = flow == VJ_FLOW_OK ? no_use (context->recipe, drafter->draft, counts) : NULL;
+  const VjDraft *draft = drafter->draft;
+  const char *why = flow == VJ_FLOW_OK ? no_use (context->recipe, draft, counts) : NULL;
+  gboolean kept = flow == VJ_FLOW_OK && why == NULL, closed = kept && draft->form == VJ_FORM_CLOSED;
   if (!vj_draft_store (drafter->draft, context, step, VJ_RECORD_QUESTION, id, plugin, flow, error))
     return FALSE;
   /* A question that no stage would take up must not vanish from the books. */
@@ -96,7 +110,11 @@ take_one (VjDrafter *drafter, VjContext *context, const VjStep *step, const char
   if (counts->fault == NULL && (why != NULL || flow != VJ_FLOW_OK))
     counts->fault = why != NULL ? g_strdup (why) : vj_draft_problem (drafter->draft);
   counts->in++;
-  counts->kept += flow == VJ_FLOW_OK && why == NULL;
+  counts->kept += kept;
+  counts->held += why == held_out_reason;
+  counts->left += kept && holds (counts->taken, draft);
+  counts->closed += closed;
+  counts->gold += closed && draft->gold != NULL;
   /* Nothing is kept of sources that yield nothing usable, so that they can be mended. */
   return counts->in % GROUP != 0 || counts->kept == 0 || vj_store_commit (context->store, error);
 }
@@ -142,7 +160,44 @@ drain (VjContext *context, const VjStep *step, gsize source, Counts *counts, GEr
     if (counts->in % 20 == 0)
       vj_context_progress (context, step, VJ_PROGRESS_STEP, "questions", (guint64) counts->in, total, entry->name);
   }
+  counts->whole += drafter.limit < 0 || drafter.index < (guint64) drafter.limit;
   return TRUE;
+}
+
+/* The gate takes the first rows of a data set. What it leaves must be more than rows that made it no pair: most of these make
+ * an iteration none either. */
+static gboolean
+check_split (VjContext *context, const VjStep *step, const Counts *counts, gsize n_sources, GError **error)
+{
+  if (step->held_out && context->recipe->gate.n_questions == 0 && counts->whole > 0) {
+    if (counts->whole == (gint64) n_sources)
+      return vj_fail (error, VJ_EXIT_DATA, "%s: the gate takes all %" G_GINT64_FORMAT " records that the sources have, and leaves none to "
+                      "train on; " HOLD_LESS, step->title, counts->in);
+    vj_log_write (context->log, VJ_LOG_WARNING, "gate", "%s: of the sources %" G_GINT64_FORMAT " have no more records than the gate takes "
+                  "of each (%" G_GINT64_FORMAT "), so no iteration trains on these; " HOLD_LESS, step->title, counts->whole,
+                  context->recipe->gate.count);
+  }
+  if (counts->held == 0)
+    return TRUE;
+  if (counts->left == counts->kept)
+    return vj_fail (error, VJ_EXIT_DATA, "%s: the gate holds out %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " records, and the %"
+                    G_GINT64_FORMAT " left are those it could make no pair of; " HOLD_LESS, step->title, counts->held, counts->in,
+                    counts->left);
+  if (counts->held > counts->kept)
+    vj_log_write (context->log, VJ_LOG_WARNING, "gate", "%s: the gate holds out %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " records, more "
+                  "than the %" G_GINT64_FORMAT " left to train on; " HOLD_LESS, step->title, counts->held, counts->in, counts->kept);
+  return TRUE;
+}
+
+/* With the gold filter a closed question without gold is asked in vain. */
+static gboolean
+check_gold (VjContext *context, const VjStep *step, const Counts *counts, GError **error)
+{
+  if (!context->recipe->gold_filter || step->held_out || counts->closed == 0 || counts->gold > 0)
+    return TRUE;
+  return vj_fail (error, VJ_EXIT_DATA, "%s: iteration.closed_form.gold: filter drops pairs whose question has no gold answer, and none of "
+                  "the %" G_GINT64_FORMAT " closed questions has one; name the field that holds it, or remove gold: filter", step->title,
+                  counts->closed);
 }
 
 static gboolean
@@ -154,11 +209,11 @@ drain_all (VjContext *context, const VjStep *step, Counts *counts, GError **erro
   for (gsize i = 0; i < n; i++)
     if (!drain (context, step, i, counts, error))
       return FALSE;
-  return counts->kept > 0
-         || vj_fail (error, VJ_EXIT_DATA, "%s: the sources yielded %" G_GINT64_FORMAT " records, none of them usable%s%s; mend the data "
-                     "or the sources' options%s", step->title, counts->in, counts->fault ? "; the first: " : "",
-                     counts->fault ? counts->fault : "",
-                     counts->held_out != NULL ? ", or let the gate hold out less by repeat.gate.count or sources of its own" : "");
+  if (counts->kept == 0)
+    return vj_fail (error, VJ_EXIT_DATA, "%s: the sources yielded %" G_GINT64_FORMAT " records, none of them usable%s%s; mend the data "
+                    "or the sources' options%s", step->title, counts->in, counts->fault ? "; the first: " : "",
+                    counts->fault ? counts->fault : "", counts->held > 0 ? "; or " HOLD_LESS : "");
+  return check_split (context, step, counts, n, error) && check_gold (context, step, counts, error);
 }
 
 gboolean
@@ -169,11 +224,10 @@ vj_work_questions (VjContext *context, const VjStep *step, GError **error)
   if (!vj_step_begin (context, step, 0, error))
     return FALSE;
   vj_context_progress (context, step, VJ_PROGRESS_BEGIN, "questions", 0, 0, NULL);
-  if (context->recipe->gate.present && !step->held_out)
-    counts.held_out = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  gboolean good = (counts.held_out == NULL || read_held_out (context, counts.held_out, error))
-                  && drain_all (context, step, &counts, error);
+  gboolean splits = context->recipe->gate.present && !step->held_out;
+  gboolean good = (!splits || read_held_out (context, &counts, error)) && drain_all (context, step, &counts, error);
   g_clear_pointer (&counts.held_out, g_hash_table_unref);
+  g_clear_pointer (&counts.taken, g_hash_table_unref);
   g_free (counts.fault);
   if (!good)
     return FALSE;

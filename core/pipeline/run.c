@@ -216,6 +216,7 @@ run_step (VjContext *context, const VjStep *step, gboolean *ret_done_before, GEr
       || !vj_store_stage_get (context->store, step->iteration, step->name, &known, error))
     return FALSE;
   *ret_done_before = known != NULL && known->state == VJ_STAGE_DONE;
+  vj_step_aim (context, step);
   if (!*ret_done_before && !vj_store_meta_set (context->store, VJ_RUN_EXPORTED, NULL, error))
     return FALSE;
   if (!*ret_done_before && !step->work (context, step, error)) {

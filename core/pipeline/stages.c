@@ -13,6 +13,18 @@ put (VjContext *context, const VjStep *step, VjStageState state, gint64 n_in, gi
          && vj_store_meta_set (context->store, key, step->parts, error);
 }
 
+void
+vj_step_aim (VjContext *context, const VjStep *step)
+{
+  const VjRecipe *recipe = context->recipe;
+  gboolean judged = recipe->iterates && recipe->judge.plugin != NULL, own = step->held_out && recipe->gate.n_questions > 0;
+  VjRunPlan plan = {.orders = !judged ? 0 : recipe->judge.orders == VJ_ORDERS_BOTH ? 2 : 1,
+                    .samples = judged ? (guint) recipe->judge.samples : 0,
+                    .gold_needed = recipe->gold_filter && recipe->n_questions == 1 && !own, /* the gate is made without gold */
+                    .fresh_weights = step->work == vj_work_course && step->index == 0};
+  vj_run_set_plan (context->run, &plan);
+}
+
 gboolean
 vj_step_begin (VjContext *context, const VjStep *step, gint64 n_in, GError **error)
 {

@@ -1,12 +1,13 @@
 /* What can be told before any work is done: does every plugin of the stages to come start, and is every model there?
  *
- * Backends and trainers are not started: a model may take minutes to load and all the memory there is. Of these their
- * directories are looked for. All other plugins are started and stopped again, which is cheap by contract. */
+ * Backends are not started: a model may take minutes to load and all the memory there is. Of these their directories are
+ * looked for. All other plugins are started and stopped again, which is cheap by contract. */
 #include "pipeline/context.h"
 #include "pipeline/run.h"
 
 #include <string.h>
 #include "recipe/problems.h"
+#include "report/statistics.h"
 
 typedef struct {
   VjContext *context; /* store NULL: nothing is done yet */
@@ -123,6 +124,7 @@ try_trainer (Trial *trial)
     problem (trial, VJ_EXIT_RECIPE, entry->node, "model '%s' has no `path`, so it cannot be trained; name one that has",
              entry->model ? entry->model : "(none)");
   need_model (trial, entry->model);
+  try_plugin (trial, entry);
   if (entry->replay > 0)
     try_replay (trial);
 }
@@ -135,6 +137,7 @@ try_course (Trial *trial, const VjStep *step)
 
   for (gsize i = 0; i < course->n_lessons; i++)
     try_plugin (trial, &course->lessons[i]);
+  try_plugin (trial, &course->train);
   if (step->index == 0 && !g_file_test (recipe->pretrain_init, G_FILE_TEST_IS_DIR))
     problem (trial, VJ_EXIT_DATA, vj_node_get (vj_node_get (recipe->root, "pretrain"), "init"), "'%s': there is no such model "
              "directory; mend the path, or put the model there", recipe->pretrain_init);
@@ -157,9 +160,31 @@ need_generator (Trial *trial, const char *name)
   need_model (trial, name != NULL ? vj_recipe_generator (trial->context->recipe, name) : NULL);
 }
 
+/* The held-out set has one pair a question at most. */
+static void
+try_gate_size (Trial *trial)
+{
+  const VjRecipe *recipe = trial->context->recipe;
+  const VjRecipeGate *gate = &recipe->gate;
+  const VjNode *node = vj_node_get (vj_node_get (recipe->root, "repeat"), "gate"), *limit;
+  guint64 least = vj_statistics_mcnemar_least (gate->alpha), most = 0;
+  gboolean floors = gate->min_consistency > 0 || gate->min_parsed > 0, better = gate->promote == VJ_PROMOTE_BETTER;
+
+  for (gsize i = 0; i < gate->n_questions; i++)
+    most += (guint64) (gate->questions[i].count > 0 ? MIN (gate->questions[i].count, gate->count) : gate->count);
+  if (gate->n_questions == 0)
+    most = (guint64) gate->count * recipe->n_questions;
+  limit = vj_node_get (node, gate->n_questions > 0 ? "questions" : "count");
+  if (most < least && (better || !floors) && first_time (trial, "the size of the gate"))
+    problem (trial, VJ_EXIT_RECIPE, limit != NULL ? limit : node, "the gate has at most %" G_GUINT64_FORMAT " pairs, and fewer than %"
+             G_GUINT64_FORMAT " can never be significant at alpha %g, so it could never %s; raise count or alpha", most, least,
+             gate->alpha, better ? "promote a candidate" : "refuse a candidate");
+}
+
 static void
 try_gate (Trial *trial)
 {
+  try_gate_size (trial);
   try_plugin (trial, &trial->context->recipe->judge);
   need_model (trial, trial->context->recipe->trainer.model);
   if (trial->candidate != NULL)
@@ -172,6 +197,7 @@ try_step (Trial *trial, const VjStep *step)
 {
   const VjRecipe *recipe = trial->context->recipe;
 
+  vj_step_aim (trial->context, step);
   if (step->work == vj_work_questions) {
     try_questions (trial, step);
   } else if (step->work == vj_work_respond) {

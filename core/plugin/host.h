@@ -15,6 +15,8 @@ VJ_API VjRun *vj_run_new (uint64_t seed, VjLog *log, const gint *stop);
 VJ_API void vj_run_free (VjRun *run);
 /* Starts the stream named by (seed, stage, record, draw); sets what vj_run_index and vj_run_round say. Strings are copied. */
 VJ_API void vj_run_aim (VjRun *run, const char *stage, const char *record, uint64_t draw, uint64_t index, guint round);
+/* What vj_run_plan says from now on; copied. */
+VJ_API void vj_run_set_plan (VjRun *run, const VjRunPlan *plan);
 
 /* -- VjDraft ------------------------------------------------------------------ */
 

@@ -11,6 +11,7 @@ struct VjRun {
   VjLog *log;
   const gint *stop;
   char *stage, *record;
+  VjRunPlan plan;
 };
 
 VjRun *
@@ -46,6 +47,18 @@ vj_run_aim (VjRun *run, const char *stage, const char *record, uint64_t draw, ui
   run->record = g_strdup (record);
   run->index = index;
   run->round = round;
+}
+
+void
+vj_run_set_plan (VjRun *run, const VjRunPlan *plan)
+{
+  run->plan = *plan;
+}
+
+const VjRunPlan *
+vj_run_plan (const VjRun *run)
+{
+  return &run->plan;
 }
 
 uint32_t

@@ -4,7 +4,7 @@
 static const char *const on_finding[] = {"warn", "fail", NULL};
 
 const VjOption vj_audit_images_options[] = {
-  VJ_OPTION_INT (VjRecipeAuditImages, sample, "200", 1, 1000000, "pairs",
+  VJ_OPTION_INT (VjRecipeAuditImages, sample, "200", 6, 1000000, "pairs", /* of fewer nothing can be told: report/audit.h */
                  "How many pairs are judged again with their own, a blank and another pair's image."),
   VJ_OPTION_CHOICE (VjRecipeAuditImages, on_blind, "warn", on_finding,
                     "What follows when the judge does as well with a blank image: a warning, or the end of the run."),
@@ -17,7 +17,7 @@ const VjOption vj_audit_shortcut_options[] = {
   VJ_OPTION_CHOICE (VjRecipeAuditShortcut, on_leak, "warn", on_finding,
                     "What follows when it reaches more: a warning, or the end of the run."),
   VJ_OPTION_INT (VjRecipeAuditShortcut, folds, "5", 2, 100, "folds", "Parts of the cross-validation."),
-  VJ_OPTION_INT (VjRecipeAuditShortcut, sample, "10000", 1, 1000000, "pairs", "How many pairs are looked at, at most."),
+  VJ_OPTION_INT (VjRecipeAuditShortcut, sample, "10000", 10, 1000000, "pairs", "How many pairs are looked at, at most."),
   VJ_OPTION_END
 };
 
@@ -56,6 +56,9 @@ vj_check_audit (VjChecker *checker, const VjNode *iteration, VjRecipeAudit *ret_
   }
   fill (checker, vj_audit_shortcut_options, shortcut, &ret_audit->shortcut);
   ret_audit->shortcut_digest = digest_of (shortcut);
+  if (shortcut != NULL && ret_audit->shortcut.folds > ret_audit->shortcut.sample)
+    vj_problem_at (&checker->problems, shortcut, "folds (%" G_GINT64_FORMAT ") are parts of the sample (%" G_GINT64_FORMAT " pairs), and "
+                   "none may be empty; lower folds, or raise sample", ret_audit->shortcut.folds, ret_audit->shortcut.sample);
 }
 
 void

@@ -57,6 +57,11 @@ VJ_API VjTree *vj_tree_load (const char *file, GError **error);
 VJ_API void vj_tree_free (VjTree *tree);
 VJ_API VjNode *vj_tree_root (VjTree *tree);
 
+/* Lays the tree over the recipe that its top-level key `extends` names (a path, relative to the file that says it), and so
+ * on, at most eight deep: maps are merged as by vj_tree_deploy, lists and scalars replaced. The key is gone afterwards; each
+ * value keeps its own place and directory. A tree without the key stays as it is; on error it must be freed. */
+VJ_API gboolean vj_tree_extend (VjTree *tree, GError **error);
+
 /* Puts the sections `models` and `compute` of the YAML file `file` over those of `tree`: maps are merged key by
  * key, but an entry that names another plugin (`use`) replaces the whole entry. Any other section is an error. */
 VJ_API gboolean vj_tree_deploy (VjTree *tree, const char *file, GError **error);

@@ -1,4 +1,4 @@
-/* Files into trees, and what is laid over them: a deployment file, then --set. */
+/* Files into trees; a recipe over the one that it extends; and what is laid over both: a deployment file, then --set. */
 #include "base/log.h"
 #include "recipe/node-private.h"
 
@@ -68,7 +68,7 @@ vj_tree_load (const char *file, GError **error)
   return vj_tree_parse (bytes, length, file, directory, error);
 }
 
-/* -- --deploy ------------------------------------------------------------------ */
+/* -- merging -------------------------------------------------------------------- */
 
 static gboolean
 names_another_plugin (const VjNode *base, const VjNode *over)
@@ -92,6 +92,8 @@ merge (VjNode *base, VjNode *over)
 {
   for (guint i = 0; i < over->children->len; i++) {
     VjNode *child = over->children->pdata[i];
+    if (child == NULL) /* taken out */
+      continue;
     VjNode *old = vj_node_get (base, child->key);
     if (old != NULL && old->kind == VJ_NODE_MAP && child->kind == VJ_NODE_MAP && !names_another_plugin (old, child))
       merge (old, child);
@@ -101,6 +103,77 @@ merge (VjNode *base, VjNode *over)
       vj_node_append (base, steal_child (over, i));
   }
 }
+
+/* -- extends -------------------------------------------------------------------- */
+
+#define EXTENDS_DEPTH 8
+
+/* Reads the recipe that `named`, the value of `extends`, names. */
+static VjNode *
+read_base (VjTree *tree, const VjNode *named, GError **error)
+{
+  g_autofree char *where = vj_node_where (named);
+  if (named->kind != VJ_NODE_STRING || *named->text == '\0') {
+    vj_fail (error, VJ_EXIT_RECIPE, "%s: this is %s; expected the path of a recipe, relative to this one", where,
+             named->kind == VJ_NODE_STRING ? "empty" : vj_node_kind_name (named->kind));
+    return NULL;
+  }
+  g_autofree char *file = g_path_is_absolute (named->text) ? g_strdup (named->text)
+                                                           : g_build_filename (named->origin->directory, named->text, NULL);
+  gsize length = 0;
+  g_autofree char *bytes = read_file (file, &length, error);
+  if (bytes == NULL) {
+    g_prefix_error (error, "%s: ", where);
+    return NULL;
+  }
+  g_autofree char *directory = g_path_get_dirname (file);
+  g_autoptr (GError) fault = NULL;
+  VjNode *base = vj_parse_document (bytes, length, vj_tree_origin (tree, file, directory), FALSE, &fault);
+  if (fault != NULL)
+    g_propagate_error (error, g_steal_pointer (&fault));
+  else if (base != NULL && base->kind == VJ_NODE_MAP)
+    return base;
+  else
+    vj_fail (error, VJ_EXIT_RECIPE, "%s: '%s' is %s; expected a recipe", where, file,
+             base != NULL ? vj_node_kind_name (base->kind) : "empty");
+  vj_node_free (base);
+  return NULL;
+}
+
+/* `root` over what it extends, and that over what it extends itself. Takes `root`; NULL on error. */
+static VjNode *
+extend (VjTree *tree, VjNode *root, guint depth, GError **error)
+{
+  VjNode *named = vj_node_get (root, "extends");
+  if (named == NULL)
+    return root;
+  VjNode *base = NULL;
+  if (depth < EXTENDS_DEPTH)
+    base = read_base (tree, named, error);
+  else {
+    g_autofree char *where = vj_node_where (named);
+    vj_fail (error, VJ_EXIT_RECIPE, "%s: more than %d recipes extend one another; is there a circle?", where, EXTENDS_DEPTH);
+  }
+  if (base != NULL)
+    base = extend (tree, base, depth + 1, error);
+  if (base != NULL) {
+    vj_node_free (steal_child (root, named->index));
+    merge (base, root);
+  }
+  vj_node_free (root);
+  return base;
+}
+
+gboolean
+vj_tree_extend (VjTree *tree, GError **error)
+{
+  if (tree->root == NULL || tree->root->kind != VJ_NODE_MAP)
+    return TRUE; /* whoever reads it will say so */
+  tree->root = extend (tree, tree->root, 0, error);
+  return tree->root != NULL;
+}
+
+/* -- --deploy ------------------------------------------------------------------ */
 
 gboolean
 vj_tree_deploy (VjTree *tree, const char *file, GError **error)

@@ -307,6 +307,8 @@ build (VjTree *tree, const VjRecipeSource *source, GError **error)
 static gboolean
 overlay (VjTree *tree, const VjRecipeSource *source, GError **error)
 {
+  if (!vj_tree_extend (tree, error))
+    return FALSE;
   if (source->deploy != NULL && !vj_tree_deploy (tree, source->deploy, error))
     return FALSE;
   for (guint i = 0; source->sets != NULL && source->sets[i] != NULL; i++)

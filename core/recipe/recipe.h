@@ -103,7 +103,7 @@ typedef struct {
   int64_t metric;            /* VjRecipeGateMetric                                       */
   int64_t promote;           /* VjRecipeGatePromote                                      */
   int64_t answers;           /* VjRecipeGateAnswers                                      */
-  double alpha;              /* level of the exact test, in [0, 1]                       */
+  double alpha;              /* level of the exact test, above 0                         */
   double min_consistency;    /* least share of pairs judged alike in both orders         */
   double min_parsed;         /* least share of answers with a verdict                    */
   int64_t patience;          /* iterations in a row without promotion that end the run; 0: none do */

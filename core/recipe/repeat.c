@@ -31,7 +31,7 @@ const VjOption vj_gate_options[] = {
                     "What is compared pair by pair: right in both orders, or the number of orders that are right."),
   VJ_OPTION_CHOICE (VjRecipeGate, promote, "not-worse", promote_choices,
                     "Promote unless the candidate is significantly worse, or only when it is significantly better."),
-  VJ_OPTION_REAL (VjRecipeGate, alpha, "0.05", 0, 1, "", "Level of the exact test; a larger one calls more differences significant."),
+  VJ_OPTION_REAL (VjRecipeGate, alpha, "0.05", 1e-12, 0.5, "", "Level of the exact test; a larger one calls more differences significant."),
   VJ_OPTION_CHOICE (VjRecipeGate, answers, "greedy", answers_choices,
                     "How both judges answer: greedily, or once with the sampling of iteration.judge."),
   VJ_OPTION_REAL (VjRecipeGate, min_consistency, "0", 0, 1, "", "Least share of pairs on which both orders of a candidate agree."),
@@ -102,6 +102,9 @@ vj_check_repeat (VjChecker *checker)
     vj_problem_at (&checker->problems, vj_node_get (node, "generator"), "no entry of respond, inject or sample names a model whose path "
                    "is that of models.%s, so nothing would follow the judge; give them one path, or remove this key",
                    recipe->trainer.model);
+  else if (recipe->repeat.generator == VJ_GENERATOR_JUDGE && recipe->repeat.pairs == VJ_PAIRS_REUSE)
+    vj_problem_at (&checker->problems, vj_node_get (node, "generator"), "with pairs: reuse no pairs are made after the first iteration, "
+                   "so nothing would follow the judge; remove this key, or set pairs: fresh");
 }
 
 /* -- for the pipeline ------------------------------------------------------------- */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define LEVEL 0.05    /* of the test that the real image helps              */
-#define LEAST_PAIRS 6 /* 2 * 0.5^6 is the first below LEVEL                 */
+#define LEAST_HELP 0.1 /* share of pairs: where it may help with more, "not seen" is not "none" */
 #define KIND_LEAST 50 /* pairs: of fewer an area beyond the limit is chance */
 #define NAMED 4       /* n-grams in a finding                               */
 
@@ -123,20 +123,21 @@ image_kind_json (const VjImageKind *row)
                     "against_swapped", test_json (row, VJ_PICTURE_SWAPPED), "solved_blind", solved_blind (row));
 }
 
-/* The sentence of a set that does not need its images. */
+/* The sentence of a set that does not need its images, or (`unsure`) of which that cannot be told. */
 static char *
-say_blind (const VjImageKind *all)
+say_blind (const VjImageKind *all, const VjInterval *help, gboolean unsure)
 {
   const VjPairCounts *real = &all->counts[VJ_PICTURE_REAL], *blank = &all->counts[VJ_PICTURE_BLANK];
   guint64 only_real = all->only_real[VJ_PICTURE_BLANK], only_blank = all->only_other[VJ_PICTURE_BLANK];
-  return g_strdup_printf (
-      "the judge is right as often with a blank image (%.3f) as with the real one (%.3f), by all that can be told: "
-      "of %" G_GUINT64_FORMAT " pairs %" G_GUINT64_FORMAT
-      " are right in both orders with the real image alone, %" G_GUINT64_FORMAT
-      " with the blank one alone, exact McNemar p = %.2g; these pairs do not need their images, "
-      "or this judge does not look at them",
-      vj_pair_counts_accuracy (blank), vj_pair_counts_accuracy (real), real->pairs, only_real, only_blank,
-      vj_statistics_mcnemar (only_real, only_blank));
+  g_autofree char *counts = g_strdup_printf (
+      "of %" G_GUINT64_FORMAT " pairs %" G_GUINT64_FORMAT " are right in both orders with the real image alone, %" G_GUINT64_FORMAT
+      " with the blank one alone, exact McNemar p = %.2g, so the real image adds between %.0f and %.0f %% of right pairs",
+      real->pairs, only_real, only_blank, vj_statistics_mcnemar (only_real, only_blank), 100 * help->low, 100 * help->high);
+  if (unsure)
+    return g_strdup_printf ("too few pairs to tell whether they need their images: %s", counts);
+  return g_strdup_printf ("the judge is right as often with a blank image (%.3f) as with the real one (%.3f), by all that can be "
+                          "told: %s; these pairs do not need their images, or this judge does not look at them",
+                          vj_pair_counts_accuracy (blank), vj_pair_counts_accuracy (real), counts);
 }
 
 /* The sentence that names the kinds which are right without their images more often than chance; NULL: none is. */
@@ -159,20 +160,16 @@ static VjAuditOutcome
 judge_images (const VjImageAudit *audit, char **ret_finding)
 {
   const VjImageKind *all = audit->kinds->pdata[0];
-  guint64 pairs = all->counts[VJ_PICTURE_REAL].pairs, gained = all->only_real[VJ_PICTURE_BLANK],
-          lost = all->only_other[VJ_PICTURE_BLANK];
+  guint64 gained = all->only_real[VJ_PICTURE_BLANK], lost = all->only_other[VJ_PICTURE_BLANK];
+  VjInterval help = vj_statistics_net_gain (gained, lost, all->counts[VJ_PICTURE_REAL].pairs, VJ_Z95);
   g_autofree char *blind = NULL, *kinds = say_kinds (audit);
 
   *ret_finding = NULL;
-  if (pairs < LEAST_PAIRS) {
-    *ret_finding =
-        g_strdup_printf ("%" G_GUINT64_FORMAT " pairs are too few to tell whether they need their images", pairs);
-    return VJ_AUDIT_UNSURE;
-  }
   if (gained <= lost || vj_statistics_mcnemar (gained, lost) >= LEVEL) {
-    blind = say_blind (all);
+    gboolean unsure = help.high > LEAST_HELP;
+    blind = say_blind (all, &help, unsure);
     *ret_finding = g_strconcat (blind, kinds != NULL ? "; " : NULL, kinds, NULL);
-    return VJ_AUDIT_FOUND;
+    return unsure ? VJ_AUDIT_UNSURE : VJ_AUDIT_FOUND;
   }
   *ret_finding = g_steal_pointer (&kinds);
   return *ret_finding != NULL ? VJ_AUDIT_PARTLY : VJ_AUDIT_CLEAN;
@@ -249,10 +246,12 @@ judge_text (const VjShortcut *shortcut, double max_auc, char **ret_finding)
 
   *ret_finding = NULL;
   if (!shortcut->enough) {
+    gboolean folds = shortcut->groups >= VJ_SHORTCUT_LEAST_GROUPS;
+    g_autofree char *parts = folds ? g_strdup_printf (" in %u folds", shortcut->folds) : g_strdup ("");
     *ret_finding = g_strdup_printf (
-        "%zu pairs of %zu different questions or images are too few to tell whether their text gives the "
+        "%zu pairs of %zu different questions or images are too few to tell%s whether their text gives the "
         "better answer away",
-        shortcut->pairs, shortcut->groups);
+        shortcut->pairs, shortcut->groups, parts);
     return VJ_AUDIT_UNSURE;
   }
   for (guint i = 0; i < shortcut->kinds->len; i++) {

@@ -33,15 +33,16 @@ VJ_API void vj_image_audit_add (VjImageAudit *audit, const char *kind, const VjA
 /* How an audit ends. */
 typedef enum {
   VJ_AUDIT_CLEAN,
-  VJ_AUDIT_UNSURE, /* too few pairs to tell; what there is to say is said                            */
+  VJ_AUDIT_UNSURE, /* too few pairs to tell, which is no finding; what there is to say is said       */
   VJ_AUDIT_PARTLY, /* single kinds are at fault; a finding says which                                */
   VJ_AUDIT_FOUND   /* the set is at fault                                                            */
 } VjAuditOutcome;
 
 /* The figures as one line of JSON; kinds are sorted by name. *ret_finding (owned) says in one sentence what is wrong,
- * NULL: nothing is. FOUND: with the real image the judge is not better than with a blank one: right in both orders no
- * more often, or by the exact McNemar test not at 5 %. PARTLY: a kind's accuracy with the blank image lies above a half
- * by its whole Wilson interval. Fewer than six pairs cannot reach 5 %: UNSURE. */
+ * NULL: nothing is. CLEAN, PARTLY: with the real image the judge is right in both orders more often than with a blank one,
+ * by the exact McNemar test at 5 %. FOUND: it is not, and by the 95 % interval the image helps with no more than a tenth of
+ * the pairs. UNSURE: neither can be told. PARTLY: a kind's accuracy with the blank image lies above a half by its whole
+ * Wilson interval. */
 VJ_API char *vj_image_audit_figures (VjImageAudit *audit, guint iteration, VjAuditOutcome *ret_outcome,
                                      char **ret_finding);
 

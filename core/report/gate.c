@@ -87,8 +87,13 @@ weigh (const VjGateRule *rule, const VjGateFigures *figures, double p, GString *
   gboolean worse = significant && figures->lost > figures->gained, better = significant && figures->gained > figures->lost;
   const char *verdict = better ? "significantly better" : worse ? "significantly worse" : "neither significantly better nor worse";
 
-  g_string_append_printf (rule->better ? (better ? for_it : against) : (worse ? against : for_it), "%s at alpha %g", verdict,
-                          rule->alpha);
+  GString *out = rule->better ? (better ? for_it : against) : (worse ? against : for_it);
+  guint64 apart = figures->gained + figures->lost, least = vj_statistics_mcnemar_least (rule->alpha);
+
+  g_string_append_printf (out, "%s at alpha %g", verdict, rule->alpha);
+  if (apart < least) /* so the test had no say */
+    g_string_append_printf (out, "; the judges differ on %" G_GUINT64_FORMAT " pair%s, and fewer than %" G_GUINT64_FORMAT
+                            " can never be significant", apart, apart == 1 ? "" : "s", least);
   if (figures->first_lost > figures->first_gained
       && vj_statistics_mcnemar (figures->first_lost, figures->first_gained) <= rule->alpha)
     g_string_append_printf (against, "%ssignificantly worse than the first judge", against->len > 0 ? "; " : "");

@@ -16,6 +16,17 @@ vj_statistics_wilson (double right, double total, double z)
   return (VjInterval){right <= 0 ? 0.0 : MAX (0.0, center - half), right >= total ? 1.0 : MIN (1.0, center + half)};
 }
 
+VjInterval
+vj_statistics_net_gain (guint64 gained, guint64 lost, guint64 total, double z)
+{
+  double n = (double) total + 2.0, apart = (double) (gained + lost) + 1.0, net = (double) gained - (double) lost;
+  double half = z * sqrt (apart - net * net / n) / n;
+
+  if (total == 0)
+    return (VjInterval){-1.0, 1.0};
+  return (VjInterval){MAX (-1.0, net / n - half), MIN (1.0, net / n + half)};
+}
+
 double
 vj_statistics_mcnemar (guint64 only_before, guint64 only_after)
 {
@@ -29,6 +40,15 @@ vj_statistics_mcnemar (guint64 only_before, guint64 only_after)
     tail += exp (lgamma_r ((double) n + 1.0, &sign) - lgamma_r ((double) k + 1.0, &sign)
                  - lgamma_r ((double) (n - k) + 1.0, &sign) + log_half_n);
   return MIN (1.0, 2.0 * tail);
+}
+
+guint64
+vj_statistics_mcnemar_least (double level)
+{
+  guint64 n = 1;
+  while (vj_statistics_mcnemar (0, n) > level)
+    n++;
+  return n;
 }
 
 static int

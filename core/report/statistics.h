@@ -20,9 +20,18 @@ typedef struct {
  * [0, 1] when total is 0. 0 <= right <= total; halves are fine: two answers to one item count half each. */
 VJ_API VjInterval vj_statistics_wilson (double right, double total, double z);
 
+/* How much larger the share is of items right after than of those right before, where `gained` of `total` are right only after
+ * and `lost` only before: Wald's interval with half an item added to each of the four cells (Agresti and Min, Statistics in
+ * Medicine 24, 2005), at normal quantile `z`. Within [-1, 1], all of it when total is 0. */
+VJ_API VjInterval vj_statistics_net_gain (guint64 gained, guint64 lost, guint64 total, double z);
+
 /* Exact two-sided McNemar test (McNemar, 1947): the binomial probability, at one half, of a split of the
  * discordant items at least as uneven as (only_before, only_after); in (0, 1], 1 when nothing differs. */
 VJ_API double vj_statistics_mcnemar (guint64 only_before, guint64 only_after);
+
+/* The fewest discordant items with which that test can come to `level`, in (0, 1]: with fewer even all of them on one side
+ * do not. */
+VJ_API guint64 vj_statistics_mcnemar_least (double level);
 
 /* An area under the ROC curve with its 95 % interval, all in [0, 1]. */
 typedef struct {

@@ -20,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_COMPUTE_ABI 3
+#define VJ_COMPUTE_ABI 4
 
 /* Names of computes that need no plugin: the fastest there is; the host's own, with its best kernel of bf16 products or a
  * named one; the plain-C reference. */
@@ -89,6 +89,8 @@ typedef struct {
   gsize kv_count;        /* rows of k and v                                     */
   const VjF32 *k, *v;    /* [kv_count, G D] each, leading dimension ld_kv       */
   VjF32 *dk, *dv;        /* backward only: written, leading dimension ld_dkv    */
+  VjF32 *cache;          /* forward, in place of k and v: of VjCaches; or NULL  */
+  gsize cache_tokens;    /* what it was made for                                */
 } VjAttentionSegment;
 
 /* out[r, h] = sum_j softmax_j (scale q[r, h] . k[j, g]) v[j, g] over keys first[r] <= j < last[r]. */
@@ -101,6 +103,9 @@ typedef struct {
   const VjF32 *q;             /* [R, H D], leading dimension ld_q */
   gsize ld_q, ld_kv;
   const VjI32 *first, *last;  /* [R]; first NULL: 0, last NULL: kv_count. An empty range gives zeros. */
+  const VjF32 *new_k, *new_v; /* [R, G D], leading dimension ld_new: when all segments have caches: a segment's rows are first stored
+                                 as the last q_count of its kv_count keys and values. NULL: nothing is new. */
+  gsize ld_new;
   VjF32 *out;                 /* [R, H D] contiguous */
   VjF32 *lse;                 /* [R, H] log of the softmax's denominator, for backward; NULL: not wanted */
   /* backward: out and lse as forward left them */
@@ -121,6 +126,33 @@ typedef enum {
   VJ_ACT_QUICK_GELU,  /* x / (1 + exp (-1.702 x))     */
   VJ_ACT_SILU         /* x / (1 + exp (-x))           */
 } VjAct;
+
+/* What a product is made of, when it is not x itself. */
+typedef enum { VJ_INPUT_PLAIN, VJ_INPUT_RMS_NORM, VJ_INPUT_LAYER_NORM, VJ_INPUT_SWIGLU, VJ_INPUT_ACTIVATION } VjInputKind;
+
+typedef struct {
+  VjInputKind kind;
+  const VjF32 *x;      /* [R, K] contiguous; swiglu: [R, 2 K] */
+  const VjF32 *w, *b;  /* norms: [K]; b of the layer norm     */
+  float eps;           /* norms                               */
+  VjAct act;           /* activation                          */
+} VjInput;
+
+/* y[R, N of all] = input w^T + bias, as `linear`. With `add` (rows ldy apart, not y): y[r] = add[r] + c(gate) of that, and
+ * add[r] alone where only[r] < 0. */
+typedef struct {
+  gsize rows;
+  VjInput input;
+  const VjMatrix *const *w;
+  gsize n_w;
+  const VjF32 *bias;   /* NULL: none */
+  const VjF32 *add;    /* NULL: none */
+  VjGate mode;
+  const VjF32 *gate;
+  const VjI32 *only;   /* [R]; NULL: all rows */
+  VjF32 *y;
+  gsize ldy;
+} VjProduct;
 
 typedef struct {
   float learning_rate, beta1, beta2, epsilon, weight_decay;
@@ -143,15 +175,29 @@ typedef struct {
   gboolean (*product) (void *packed, const guint16 *x, float *y);
 } VjHalves;
 
+/* Caches: keys and values in the form that the backend's own attention of bf16 numbers reads, so that a key is rounded and
+ * put in place once, not at each of the queries that meet it. What attention gives is the same, to the bit. A cache is device
+ * memory of `alloc`, made for a number of tokens; what was not stored is not to be seen by a query. */
+typedef struct {
+  gsize (*bytes) (void *device, gsize tokens, gsize kv_heads, gsize head_dim); /* a multiple of 64 */
+  /* Filled from 0 on, without gaps: keys and values [at, at + count) from rows of k and v [count, G D], leading dimension ld. */
+  void (*store) (void *device, VjF32 *cache, gsize tokens, gsize kv_heads, gsize head_dim, gsize at, gsize count, const VjF32 *k,
+                 const VjF32 *v, gsize ld);
+  /* Those of one cache to another place of another one. What stood there up to the end of that place, and after it, is lost. */
+  void (*copy) (void *device, gsize kv_heads, gsize head_dim, gsize count, const VjF32 *from, gsize from_tokens, gsize from_at,
+                VjF32 *to, gsize to_tokens, gsize to_at);
+} VjCaches;
+
 /* The table. `device` is what `open` returned. A table with `sgemm` and without `open` is a CPU backend: the
  * host's threads, memory and kernels with that product in them, and it needs no other slot. In any other table
- * no slot is optional but sgemm and halves, which must be NULL. */
+ * no slot is optional but caches and product, and sgemm and halves, which must be NULL. */
 typedef struct {
   guint32 size;      /* sizeof (VjComputeOps) */
   guint32 abi;       /* VJ_COMPUTE_ABI */
   const char *name;
   VjSgemm sgemm;     /* (optional) called from several threads at once */
   const VjHalves *halves; /* (optional, with sgemm) */
+  const VjCaches *caches; /* (optional) NULL: attention reads keys and values as f32 */
   gboolean (*prepare) (GError **error); /* (optional) before each open; VJ_EXIT_PLUGIN: this machine cannot run it */
 
   /* threads: 0 = all processors of the process. VJ_EXIT_PLUGIN when this machine cannot run it. */
@@ -180,6 +226,10 @@ typedef struct {
    * (leading dimension ldy): y[:, N of all before + j] = x w^T. bias [N of all], or NULL, is added to every row. */
   void (*linear) (void *device, gsize rows, const VjF32 *x, const VjMatrix *const *w, gsize n_w, const VjF32 *bias, VjF32 *y,
                   gsize ldy);
+
+  /* (optional) `linear` with the operations before and after it, to the bit as they are one by one. NULL: the engine asks for
+   * them one by one. */
+  void (*product) (void *device, const VjProduct *product);
 
   /* -- norms over the C columns of contiguous rows; eps inside the root -- */
   /* y = (x - mean) rstd w + b; stats [R, 2] = mean, rstd for backward, NULL: not wanted. */

@@ -183,6 +183,9 @@ typedef struct {
   gsize activations; /* of the largest micro-batch                             */
 } VjTunerMemory;
 
+/* What can be told of settings without a model: VJ_EXIT_USAGE where no model could be trained with them. */
+VJ_API gboolean vj_tuner_check (const VjTunerConfig *config, GError **error);
+
 /* Opens `dir` for training. What is trained, its gradients and moments are f32; weights that stay as they are lie in their
  * files where they can. `engine->dtype` says what products multiply. With `init_seed` not NULL the weights are drawn anew
  * from it and the directory needs no *.safetensors. `dir` may hold an adapter in PEFT's layout: with a LoRA of the same

@@ -325,8 +325,8 @@ typedef struct {
   const char *license; /* SPDX                                         */
   uint32_t instance_size;
   const VjOption *options;                                    /* ends with VJ_OPTION_END; NULL: none */
-  /* (optional) after the options are filled. Cheap and without a trace, but for backends and trainers: an instance may be
-   * started and stopped only to see whether it can be (vjrun check, and each run before its first stage). */
+  /* (optional) after the options are filled. Cheap and without a trace, but for backends: an instance may be started and
+   * stopped only to see whether it can be (vjrun check, and each run before its first stage). */
   gboolean (*start) (void *self, VjRun *run, GError **error);
   void (*stop) (void *self);                                  /* (optional) takes half-started instances */
   const void *ops;                                            /* the role's table                     */
@@ -379,6 +379,15 @@ VJ_API uint64_t vj_run_index (const VjRun *run);            /* source, evaluator
 VJ_API guint vj_run_round (const VjRun *run);               /* ask, tell: number of the round, from 0 */
 VJ_API gboolean vj_run_stopping (const VjRun *run);         /* a stop was asked for: return soon */
 VJ_API void vj_run_log (VjRun *run, const char *format, ...) G_GNUC_PRINTF (2, 3); /* a line for the operator */
+
+/* What the rest of the recipe makes of the plugin's records: for a `start` that can tell by it that nothing of its plugin would
+ * ever be of use, and refuse. 0 and FALSE where it is not known. Borrowed. Since 2.1; members may be added at the end. */
+typedef struct {
+  guint orders, samples;  /* in how many orders the judge sees each pair, and its samples of each         */
+  gboolean gold_needed;   /* source: the only one, and pairs of closed questions without gold are dropped */
+  gboolean fresh_weights; /* trainer: it begins from weights that are drawn anew                          */
+} VjRunPlan;
+VJ_API const VjRunPlan *vj_run_plan (const VjRun *run);
 
 /* A small file of the plugin's own, whole and NUL-terminated (g_free). FIFOs, devices and what is longer than `max_bytes`
  * are refused without a wait, which plain reading does not promise. NULL on error. */

@@ -44,7 +44,14 @@ static gboolean
 both_orders_start (void *instance, VjRun *run, GError **error)
 {
   BothOrders *self = instance;
-  (void) run, (void) error;
+  const VjRunPlan *plan = vj_run_plan (run);
+  if (plan->orders == 1)
+    return vj_fail (error, VJ_EXIT_RECIPE, "both-orders: the judge is asked in one order only (orders: one), so no trace would pass; "
+                    "set the judge's orders: both, or leave the filter out");
+  if (plan->samples > 0 && self->at_least > plan->samples)
+    return vj_fail (error, VJ_EXIT_RECIPE, "both-orders: 'at_least': %" G_GINT64_FORMAT " right samples of each order are asked for, but "
+                    "the judge gives %u (samples: %u), so no trace would pass; lower it, or raise the judge's samples", self->at_least,
+                    plan->samples, plan->samples);
   self->pairs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, pair_free);
   return TRUE;
 }

@@ -22,7 +22,8 @@ static const VjOption options[] = {
                     "every match is checked, and one must be there."),
   VJ_OPTION_STRING (Quote, seen, "shows (?<word>\\S+) (?<letter>[AB])",
                     "Regular expression of what the trace saw: group word is the wording, group letter the answer that has it."),
-  VJ_OPTION_BOOL (Quote, all, "true", "Whether the trace must name every difference, not only true ones."),
+  VJ_OPTION_BOOL (Quote, all, "true", "Whether the trace must name every difference, not only true ones; of differing words that touch, "
+                  "it need name only some."),
   VJ_OPTION_END
 };
 
@@ -57,27 +58,88 @@ quote_stop (void *instance)
   g_clear_pointer (&self->seen_regex, g_regex_unref);
 }
 
-/* The words of a named group, as they are compared. */
-static char *
+/* The words of a named group: array of VjWord. */
+static GArray *
 group_words (GMatchInfo *match, const char *name)
 {
   g_autofree char *text = g_match_info_fetch_named (match, name);
-  g_autoptr (GArray) words = vj_words_split (text ? text : "");
-  return vj_words_join (words, 0, words->len);
+  return vj_words_split (text ? text : "");
 }
 
-/* Pairs of wordings "a\nb" in which the answers really differ. */
-static GHashTable *
-real_differences (const char *answer_a, const char *answer_b)
+/* Whether `words` stand in `text` from word `at` on; the caller sees to it that they end inside. */
+static gboolean
+stand_at (const GArray *words, const GArray *text, guint at)
 {
-  GHashTable *found = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  g_autoptr (GArray) a = vj_words_split (answer_a), b = vj_words_split (answer_b);
-  g_autoptr (GArray) hunks = vj_words_diff (a, b);
-  for (guint i = 0; i < hunks->len; i++) {
-    const VjHunk *hunk = &g_array_index (hunks, VjHunk, i);
-    g_autofree char *of_a = vj_words_join (a, hunk->a, hunk->n_a), *of_b = vj_words_join (b, hunk->b, hunk->n_b);
-    g_hash_table_add (found, g_strconcat (of_a, "\n", of_b, NULL));
-  }
+  for (guint i = 0; i < words->len; i++)
+    if (strcmp (g_array_index (words, VjWord, i).key, g_array_index (text, VjWord, at + i).key) != 0)
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+same_words (const GArray *one, const GArray *other)
+{
+  return one->len == other->len && stand_at (one, other, 0);
+}
+
+/* Both answers and where they differ. */
+typedef struct {
+  GArray *a, *b, *hunks; /* of VjWord, VjWord, VjHunk */
+  gboolean *named;       /* [hunks] */
+} Answers;
+
+static void
+answers_init (Answers *answers, const VjTrace *trace)
+{
+  answers->a = vj_words_split (trace->chosen_is_a ? trace->chosen : trace->rejected);
+  answers->b = vj_words_split (trace->chosen_is_a ? trace->rejected : trace->chosen);
+  answers->hunks = vj_words_diff (answers->a, answers->b);
+  answers->named = g_new0 (gboolean, answers->hunks->len + 1);
+}
+
+static void
+answers_clear (Answers *answers)
+{
+  g_array_unref (answers->a);
+  g_array_unref (answers->b);
+  g_array_unref (answers->hunks);
+  g_free (answers->named);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Answers, answers_clear)
+
+/* Whether the words named stand in the hunk, `i` words from its begin in A and `j` in B. */
+static gboolean
+in_place (const Answers *answers, const VjHunk *hunk, const GArray *of_a, guint i, const GArray *of_b, guint j)
+{
+  return stand_at (of_a, answers->a, hunk->a + i) && stand_at (of_b, answers->b, hunk->b + j);
+}
+
+/* Whether words `of_a` of A stand where B has `of_b`. Differing words that touch are one hunk, "one shape" and "two shapes",
+ * of which "one" against "two" is true as well. What stands against what is plain for the whole hunk, for all places of
+ * two sides of equal length, and else for their first and their last words. */
+static gboolean
+hunk_has (const Answers *answers, const VjHunk *hunk, const GArray *of_a, const GArray *of_b)
+{
+  guint n = of_a->len;
+  if (n == hunk->n_a && of_b->len == hunk->n_b)
+    return in_place (answers, hunk, of_a, 0, of_b, 0);
+  if (n == 0 || n != of_b->len || n > MIN (hunk->n_a, hunk->n_b) || same_words (of_a, of_b))
+    return FALSE;
+  guint last_a = hunk->n_a - n, last_b = hunk->n_b - n;
+  for (guint i = 1; last_a == last_b && i < last_a; i++)
+    if (in_place (answers, hunk, of_a, i, of_b, i))
+      return TRUE;
+  return in_place (answers, hunk, of_a, 0, of_b, 0) || in_place (answers, hunk, of_a, last_a, of_b, last_b);
+}
+
+/* Marks the differences that these words name; FALSE when there is none. */
+static gboolean
+mark_named (Answers *answers, const GArray *of_a, const GArray *of_b)
+{
+  gboolean found = FALSE;
+  for (guint i = 0; i < answers->hunks->len; i++)
+    if (hunk_has (answers, &g_array_index (answers->hunks, VjHunk, i), of_a, of_b))
+      found = answers->named[i] = TRUE;
   return found;
 }
 
@@ -85,26 +147,25 @@ real_differences (const char *answer_a, const char *answer_b)
 static const char *
 check (const Quote *self, const VjTrace *trace)
 {
-  const char *answer_a = trace->chosen_is_a ? trace->chosen : trace->rejected;
-  const char *answer_b = trace->chosen_is_a ? trace->rejected : trace->chosen;
-  g_autoptr (GHashTable) real = real_differences (answer_a, answer_b);
-  g_autoptr (GHashTable) named = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_auto (Answers) answers;
   g_autoptr (GMatchInfo) match = NULL, sight = NULL;
+  answers_init (&answers, trace);
   if (!g_regex_match (self->differ_regex, trace->text, 0, &match))
     return "the trace names no difference";
   if (!g_regex_match (self->seen_regex, trace->text, 0, &sight))
     return "the trace does not say what the image shows";
-  g_autofree char *word = group_words (sight, "word"), *letter = g_match_info_fetch_named (sight, "letter");
-  gboolean is_a = strcmp (letter, "A") == 0, fits = FALSE;
+  g_autoptr (GArray) word = group_words (sight, "word");
+  g_autofree char *letter = g_match_info_fetch_named (sight, "letter");
+  gboolean is_a = strcmp (letter, "A") == 0, fits = FALSE, all = TRUE;
   for (; g_match_info_matches (match); g_match_info_next (match, NULL)) {
-    g_autofree char *of_a = group_words (match, "a"), *of_b = group_words (match, "b");
-    g_autofree char *both = g_strconcat (of_a, "\n", of_b, NULL);
-    if (!g_hash_table_contains (real, both))
+    g_autoptr (GArray) of_a = group_words (match, "a"), of_b = group_words (match, "b");
+    if (!mark_named (&answers, of_a, of_b))
       return "the trace names a difference that is none";
-    fits = fits || strcmp (word, is_a ? of_a : of_b) == 0;
-    g_hash_table_add (named, g_steal_pointer (&both));
+    fits = fits || same_words (word, is_a ? of_a : of_b);
   }
-  if (self->all && g_hash_table_size (named) < g_hash_table_size (real))
+  for (guint i = 0; i < answers.hunks->len; i++)
+    all = all && answers.named[i];
+  if (self->all && !all)
     return "the trace misses a difference";
   if (!fits)
     return "the trace gives the wrong answer what it saw";
@@ -123,6 +184,6 @@ quote_keep (void *self, VjRun *run, const VjTrace *trace, char **ret_reason, GEr
 }
 
 VJ_DEFINE_FILTER (Quote, quote_keep, NULL,
-                  .name = "quote", .version = "1.0", .license = "Apache-2.0",
+                  .name = "quote", .version = "1.1", .license = "Apache-2.0",
                   .summary = "Keeps traces whose reasons fit the answers and the verdict.",
                   .options = options, .start = quote_start, .stop = quote_stop)

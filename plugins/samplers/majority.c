@@ -49,6 +49,9 @@ majority_start (void *instance, VjRun *run, GError **error)
   if (self->threshold > self->n || (!self->at_least && self->threshold == self->n))
     return vj_fail (error, VJ_EXIT_RECIPE, "majority: 'threshold': %" G_GINT64_FORMAT " votes cannot be reached with n = %" G_GINT64_FORMAT
                     " draws; lower it or raise n", self->threshold, self->n);
+  if (self->sampling.temperature == 0 || self->sampling.top_k == 1)
+    return vj_fail (error, VJ_EXIT_RECIPE, "majority: '%s': all draws would be alike, so none could be outvoted and no pair come of it; "
+                    "raise it", self->sampling.temperature == 0 ? "temperature" : "top_k");
   if (self->extract && !(self->pattern = g_regex_new (self->extract, G_REGEX_MULTILINE, 0, &cause)))
     return vj_fail (error, VJ_EXIT_RECIPE, "majority: 'extract': not a regular expression: %s; mend it", cause->message);
   return TRUE;

@@ -36,12 +36,14 @@ static gboolean
 jsonl_start (void *instance, VjRun *run, GError **error)
 {
   Jsonl *self = instance;
-  (void) run;
   if (!self->prompt == !self->prompt_field)
     return vj_fail (error, VJ_EXIT_RECIPE, "jsonl: 'prompt_field': %s; give either prompt_field or a `prompt` template",
                     self->prompt ? "a `prompt` template is given too" : "nothing says where the question is");
   if (self->category && self->category_field)
     return vj_fail (error, VJ_EXIT_RECIPE, "jsonl: 'category_field': `category` is given too; give one of them");
+  if (vj_run_plan (run)->gold_needed && self->form == VJ_FORM_CLOSED && !self->gold_field)
+    return vj_fail (error, VJ_EXIT_RECIPE, "jsonl: 'gold_field': it is not given, but closed_form.gold: filter drops every pair whose "
+                    "question has no gold answer; name the field that holds it, or remove gold: filter");
   self->root = vj_json_root (self->image_root, self->path);
   self->ids = vj_json_ids_new ();
   self->json = vj_json_open (self->path, VJ_JSON_LINES, (gsize) self->max_bytes, error);

@@ -255,22 +255,58 @@ bits_of (char **names)
   return bits;
 }
 
+static VjTunerConfig
+config_of (const Sft *self)
+{
+  return (VjTunerConfig){.beta1 = self->beta1, .beta2 = self->beta2, .epsilon = self->epsilon,
+                         .weight_decay = self->weight_decay, .max_grad_norm = self->max_grad_norm,
+                         .freeze = bits_of (self->freeze), .recompute = self->checkpointing == 1,
+                         .lora = {.rank = (guint) self->lora_rank, .alpha = self->lora_alpha, .dropout = self->lora_dropout,
+                                  .targets = (const char *const *) self->lora_targets, .parts = bits_of (self->lora_parts),
+                                  .adapter = self->save == SAVE_ADAPTER}};
+}
+
+/* What the engine calls wrong settings is the recipe's fault here. */
+static void
+blame_recipe (GError *error)
+{
+  if (vj_error_exit (error) == VJ_EXIT_USAGE)
+    error->code = VJ_EXIT_RECIPE;
+}
+
 static VjTuner *
 open_tuner (const Sft *self, VjRun *run, VjCourse *course, GError **error)
 {
   VjEngineConfig engine = {.compute = self->compute, .dtype = precisions[self->precision], .threads = (guint) self->threads};
-  VjTunerConfig config = {.beta1 = self->beta1, .beta2 = self->beta2, .epsilon = self->epsilon,
-                          .weight_decay = self->weight_decay, .max_grad_norm = self->max_grad_norm,
-                          .freeze = bits_of (self->freeze), .recompute = self->checkpointing == 1};
+  VjTunerConfig config = config_of (self);
   uint64_t seed = 0;
   gboolean fresh = vj_course_fresh (course, &seed);
   guint64 init_seed = seed;
-  config.lora = (VjLoraConfig){.rank = (guint) self->lora_rank, .alpha = self->lora_alpha, .dropout = self->lora_dropout,
-                               .targets = (const char *const *) self->lora_targets, .parts = bits_of (self->lora_parts),
-                               .adapter = self->save == SAVE_ADAPTER};
+  GError *cause = NULL;
   if (self->lora_rank > 0) /* drawn before the orders, and only then: a course without LoRA keeps its orders */
     config.lora.seed = vj_run_random (run, G_MAXUINT32);
-  return vj_tuner_open (vj_course_model (course), &engine, &config, fresh ? &init_seed : NULL, error);
+  VjTuner *tuner = vj_tuner_open (vj_course_model (course), &engine, &config, fresh ? &init_seed : NULL, &cause);
+  if (tuner == NULL) {
+    blame_recipe (cause);
+    g_propagate_error (error, cause);
+  }
+  return tuner;
+}
+
+/* Settings with which no model can be trained are told before anything is made to train on. */
+static gboolean
+sft_start (void *instance, VjRun *run, GError **error)
+{
+  const Sft *self = instance;
+  VjTunerConfig config = config_of (self);
+  GError *cause = NULL;
+  if (!vj_tuner_check (&config, &cause)) {
+    blame_recipe (cause);
+    g_propagate_error (error, cause);
+    return FALSE;
+  }
+  return self->save != SAVE_ADAPTER || !vj_run_plan (run)->fresh_weights
+         || vj_fail (error, VJ_EXIT_RECIPE, "sft: 'save': an adapter alone would have no base: the weights are drawn anew; set save: merged");
 }
 
 /* A checkpoint to go back to. One that a stop put before it goes first: from there training comes here again. */
@@ -369,6 +405,32 @@ go_back (Training *t, GError **error)
   return TRUE;
 }
 
+/* What may help against steps that are not finite, beyond what is set already. */
+static const char *
+advice (const Sft *self)
+{
+  if (self->non_finite == NON_FINITE_STOP)
+    return "lower learning_rate, or set non_finite: skip or rollback";
+  if (self->non_finite == NON_FINITE_SKIP)
+    return "lower learning_rate, set non_finite: rollback, or raise max_skips";
+  return "lower learning_rate or rollback_rate, or raise max_skips";
+}
+
+/* Ends the run: why no further step is tried. */
+static gboolean
+give_up (const Training *t, const VjTunerStep *step, GError **error)
+{
+  const Sft *self = t->opt;
+  g_autofree char *count = NULL;
+  if (self->non_finite != NON_FINITE_STOP)
+    count = t->skips_in_a_row >= self->max_skips
+              ? g_strdup_printf (", the last of %" G_GINT64_FORMAT " in a row (max_skips)", t->skips_in_a_row)
+              : g_strdup_printf (", after %u returns to a checkpoint (max_skips)", t->journal.returned->len);
+  return vj_fail (error, VJ_EXIT_NONFINITE, "sft: step %" G_GUINT64_FORMAT ": loss %g, gradient norm %g: not finite%s; the step was not "
+                  "applied; %s%s", t->next + 1, step->loss, step->grad_norm, count ? count : "", advice (self),
+                  self->max_grad_norm == 0 ? ", or clip gradients by max_grad_norm" : "");
+}
+
 /* A step that was not applied: ends the run, leads back, or is written down and left out. */
 static gboolean
 not_applied (Training *t, const VjTunerStep *step, gboolean *ret_back, GError **error)
@@ -377,8 +439,7 @@ not_applied (Training *t, const VjTunerStep *step, gboolean *ret_back, GError **
   *ret_back = can_return (t);
   if (t->opt->non_finite == NON_FINITE_STOP || ++t->skips_in_a_row >= t->opt->max_skips
       || (*ret_back && t->journal.returned->len >= t->opt->max_skips))
-    return vj_fail (error, VJ_EXIT_NONFINITE, "sft: step %" G_GUINT64_FORMAT ": loss %g, gradient norm %g: not finite; the step was not "
-                    "applied; lower learning_rate or max_grad_norm, or set non_finite: skip or rollback", t->next + 1, step->loss, step->grad_norm);
+    return give_up (t, step, error);
   if (*ret_back)
     return go_back (t, error);
   vj_run_log (t->run, "sft: step %" G_GUINT64_FORMAT ": not finite, left out", t->next + 1);
@@ -503,4 +564,4 @@ sft_train (void *instance, VjRun *run, VjCourse *course, GError **error)
 VJ_DEFINE_TRAINER (Sft, sft_train,
                    .name = "sft", .version = "1.0", .license = "Apache-2.0",
                    .summary = "Fine-tunes a model on the kept traces with the native engine.",
-                   .options = options)
+                   .options = options, .start = sft_start)

@@ -1,7 +1,7 @@
 # tests of the model itself
-check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train \
+check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
 	tests/engine/test-trainer tests/engine/test-lora tests/engine/test-full-size
-TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-mllama tests/engine/test-mllama-train \
+TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
 	tests/engine/test-trainer tests/engine/test-lora tests/engine/test-full-size
 tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
@@ -26,6 +26,10 @@ EXTRA_DIST += tests/peers/make_mllama_vectors.py \
 	tests/vectors/mllama/one-tile/config.json tests/vectors/mllama/one-tile/model.safetensors tests/vectors/mllama/one-tile/expected.safetensors \
 	tests/vectors/mllama/four-tiles/config.json tests/vectors/mllama/four-tiles/model.safetensors tests/vectors/mllama/four-tiles/expected.safetensors \
 	tests/vectors/mllama/tied/config.json tests/vectors/mllama/tied/model.safetensors tests/vectors/mllama/tied/expected.safetensors
+tests_engine_test_fused_SOURCES = tests/engine/test-fused.c tests/engine/plugins.h
+tests_engine_test_fused_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_fused_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_fused_LDADD = $(CORE_LDADD)
 tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/plugins.h
 tests_engine_test_compute_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_compute_LDFLAGS = $(WHOLE_LINK_FLAGS)

@@ -468,6 +468,33 @@ test_refusals (void)
   bench_close (&b);
 }
 
+/* What is told without a model is what a model shows: a target in a part is refused where no layer of any model has it there. */
+static void
+test_settings_without_a_model (void)
+{
+  static const char *const targets[] = { VJ_LORA_TARGETS };
+  Bench b;
+  bench_open (&loras[1], &b);
+  VjTunerConfig sound = config_of (&b, 0);
+  g_autoptr (VjMllamaTrainer) trainer = open_with (b.model.dir, "ref", 1, "f32", &sound);
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  for (guint t = 0; t < G_N_ELEMENTS (targets); t++)
+    for (guint part = 0; part < 3; part++) {
+      const char *const list[] = { targets[t], NULL };
+      g_autoptr (GError) error = NULL;
+      VjTunerConfig config = config_of (&b, 0);
+      gboolean found = FALSE;
+      for (guint i = 0; i < plan->weights->len; i++)
+        found |= vj_mllama_plan_at (plan, i)->part == part && vj_mllama_is_target (plan, i, list);
+      config.lora.targets = list;
+      config.lora.parts = 1u << part;
+      g_assert_cmpint (vj_tuner_check (&config, &error), ==, found);
+      if (!found)
+        g_assert_error (error, VJ_ERROR, VJ_EXIT_USAGE);
+    }
+  bench_close (&b);
+}
+
 /* Settings that would train nothing, or save what cannot be used, are refused before any work. */
 static void
 test_settings (void)
@@ -584,6 +611,7 @@ main (int argc, char **argv)
   g_test_add_func ("/lora/memory", all_memory);
   g_test_add_func ("/lora/refusals", test_refusals);
   g_test_add_func ("/lora/settings", test_settings);
+  g_test_add_func ("/lora/settings-without-a-model", test_settings_without_a_model);
   g_test_add_func ("/lora/cut", test_cut);
   g_test_add_func ("/lora/other-checkpoint", test_other_checkpoint);
   return g_test_run ();

@@ -11,7 +11,8 @@ import harness  # noqa: E402
 
 RECIPE = os.path.join(harness.SOURCE, "recipes", "quickstart.yaml")
 SMALL = ("--set", "iteration.questions.0.count=60", "--set", "evaluate.0.count=20", "--set", "iteration.train.epochs=1",
-         "--set", "iteration.audit.images.sample=5", "--set", "repeat.iterations=1", "--set", "repeat.gate.count=30", "--set", "repeat.gate.alpha=0")
+         "--set", "iteration.audit.images.sample=6", "--set", "repeat.iterations=1", "--set", "repeat.gate.count=30", "--set", "repeat.gate.alpha=1.0e-12",
+         "--set", "repeat.gate.min_parsed=0.01")
 
 
 def test_run(tap, top):

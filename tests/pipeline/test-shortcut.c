@@ -275,6 +275,16 @@ test_too_few (void)
   g_assert_false (shortcut->enough);
   figures = vj_shortcut_figures (shortcut, 1, 0.7, &outcome, &finding);
   g_assert_cmpint (outcome, ==, VJ_AUDIT_UNSURE);
+  g_assert_nonnull (strstr (finding, "of 9 different questions or images are too few to tell whether"));
+  g_clear_pointer (&finding, g_free);
+  g_clear_pointer (&figures, g_free);
+
+  for (guint i = 0; i < pairs->len; i++)
+    g_array_index (pairs, VjShortcutPair, i).group = i % 12;
+  g_autoptr (VjShortcut) folded = vj_shortcut_new ((const VjShortcutPair *) (gpointer) pairs->data, pairs->len, 13);
+  figures = vj_shortcut_figures (folded, 1, 0.7, &outcome, &finding);
+  g_assert_cmpint (outcome, ==, VJ_AUDIT_UNSURE);
+  g_assert_nonnull (strstr (finding, "of 12 different questions or images are too few to tell in 13 folds whether"));
   g_autoptr (VjShortcut) none = vj_shortcut_new (NULL, 0, 5);
   g_assert_false (none->enough);
 }
@@ -322,10 +332,30 @@ test_images (void)
   g_clear_pointer (&finding, g_free);
 
   vj_image_audit_init (&images);
-  add_images (&images, "rewrite / count", 5, TRUE, FALSE); /* p = 0.0625 */
+  add_images (&images, "rewrite / count", 5, TRUE, FALSE); /* p = 0.0625: not seen, but far from ruled out */
   add_images (&images, "rewrite / count", 5, TRUE, TRUE);
-  g_assert_cmpint (conclude (&images, &finding), ==, VJ_AUDIT_FOUND);
+  g_assert_cmpint (conclude (&images, &finding), ==, VJ_AUDIT_UNSURE);
+  g_assert_nonnull (strstr (finding, "too few pairs to tell"));
+  g_assert_null (strstr (finding, "do not need"));
   g_clear_pointer (&finding, g_free);
+
+  /* No pair depends on its image: of few pairs that is chance, of more it is not. */
+  for (guint n = 16; n <= 18; n += 2) {
+    vj_image_audit_init (&images);
+    add_images (&images, "rewrite / count", n, FALSE, FALSE);
+    g_assert_cmpint (conclude (&images, &finding), ==, n == 16 ? VJ_AUDIT_UNSURE : VJ_AUDIT_FOUND);
+    g_clear_pointer (&finding, g_free);
+  }
+
+  /* As many are lost as gained: it may still help with a tenth of 40 pairs, but not of 400. */
+  for (guint n = 1; n <= 10; n += 9) {
+    vj_image_audit_init (&images);
+    add_images (&images, "rewrite / count", 5 * n, TRUE, FALSE);
+    add_images (&images, "rewrite / count", 5 * n, FALSE, TRUE);
+    add_images (&images, "rewrite / count", 30 * n, FALSE, FALSE);
+    g_assert_cmpint (conclude (&images, &finding), ==, n == 1 ? VJ_AUDIT_UNSURE : VJ_AUDIT_FOUND);
+    g_clear_pointer (&finding, g_free);
+  }
 
   vj_image_audit_init (&images);
   add_images (&images, "rewrite / count", 6, TRUE, FALSE); /* p = 0.03125 */

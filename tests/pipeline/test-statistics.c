@@ -180,6 +180,55 @@ test_gate_drift (void)
   g_assert_cmpstr (refused.reason, ==, "significantly worse than the first judge");
 }
 
+/* The test has no say where the judges differ on too few pairs, and the reason tells it. */
+static void
+test_gate_without_a_say (void)
+{
+  VjGateRule rule = {.alpha = 0.05}, loose = {.alpha = 0.5};
+  for (guint lost = 5; lost <= 6; lost++) {
+    g_auto (VjGateFigures) figures = {.candidate.model = g_strdup ("models/iteration-1")};
+    g_auto (VjGateDecision) decision = {0}, other = {0};
+    add_pairs (&figures, &rule, lost, R, R, W, R);
+    add_pairs (&figures, &rule, 50, R, R, R, R);
+    vj_gate_decide (&rule, &figures, 0, &decision);
+    g_assert_cmpint (decision.outcome, ==, lost < 6 ? VJ_GATE_PROMOTED : VJ_GATE_ROLLED_BACK);
+    gboolean told = strstr (decision.reason, "; the judges differ on 5 pairs, and fewer than 6 can never be significant") != NULL;
+    g_assert_cmpint (told, ==, lost < 6);
+    vj_gate_decide (&loose, &figures, 0, &other);
+    g_assert_null (strstr (other.reason, "can never"));
+  }
+  g_assert_cmpuint (vj_statistics_mcnemar_least (0.05), ==, 6);
+  g_assert_cmpuint (vj_statistics_mcnemar_least (0.5), ==, 2);
+  g_assert_cmpuint (vj_statistics_mcnemar_least (1), ==, 1);
+  g_assert_cmpuint (vj_statistics_mcnemar_least (1e-12), ==, 41);
+}
+
+/* An interval of 95 % holds the truth about as often: over all outcomes of 40 pairs, weighed by their chances. */
+static void
+test_net_gain (void)
+{
+  static const double shares[][2] = {{0.3, 0.1}, {0.2, 0.2}, {0.05, 0.05}, {0.5, 0.05}, {0.02, 0.3}};
+  VjInterval by_hand = vj_statistics_net_gain (9, 3, 38, VJ_Z95), none = vj_statistics_net_gain (0, 0, 0, VJ_Z95);
+  double half = VJ_Z95 * sqrt (9.5 + 3.5 - 36.0 / 40) / 40;
+
+  g_assert_cmpfloat_with_epsilon (by_hand.low, 6.0 / 40 - half, 1e-12);
+  g_assert_cmpfloat_with_epsilon (by_hand.high, 6.0 / 40 + half, 1e-12);
+  g_assert_cmpfloat (none.low, ==, -1);
+  g_assert_cmpfloat (none.high, ==, 1);
+  for (guint i = 0; i < G_N_ELEMENTS (shares); i++) {
+    double gain = shares[i][0], loss = shares[i][1], held = 0;
+    for (guint g = 0; g <= 40; g++)
+      for (guint l = 0; g + l <= 40; l++) {
+        VjInterval interval = vj_statistics_net_gain (g, l, 40, VJ_Z95);
+        double chance = exp (lgamma (41) - lgamma (g + 1.0) - lgamma (l + 1.0) - lgamma (41.0 - g - l)) * pow (gain, g) * pow (loss, l)
+                        * pow (1 - gain - loss, 40.0 - g - l);
+        held += interval.low <= gain - loss && gain - loss <= interval.high ? chance : 0;
+      }
+    g_test_message ("gain %g, loss %g: the interval holds it with probability %.4f", gain, loss, held);
+    g_assert_cmpfloat (held, >=, 0.94);
+  }
+}
+
 static void
 test_bar (void)
 {
@@ -207,6 +256,8 @@ main (int argc, char **argv)
   g_test_add_func ("/gate/decision", test_gate);
   g_test_add_func ("/gate/pairs", test_gate_pairs);
   g_test_add_func ("/gate/drift", test_gate_drift);
+  g_test_add_func ("/gate/without-a-say", test_gate_without_a_say);
+  g_test_add_func ("/statistics/net-gain", test_net_gain);
   g_test_add_func ("/report/bar", test_bar);
   return g_test_run ();
 }

@@ -148,7 +148,7 @@ def test_reused(tap, top):
         recipe = harness.loop_copy(folder, ["good", "bad"], change=lambda text: text.replace(
             "becomes: becomes }", "becomes: becomes" + replay + " }").replace(
             "repeat: { iterations: 3, gate: { count: 40 } }",
-            "repeat: { iterations: 2, pairs: reuse, generator: judge, train_from: base }"))
+            "repeat: { iterations: 2, pairs: reuse, train_from: base }").replace("respond: { model: base", "respond: { model: judge"))
         result = harness.run(recipe, os.path.join(folder, "run"), "--set", f"models.base.log={log}", "--set", f"models.judge.log={log}")
         tap.check(result.returncode == 0, f"a run that reuses pairs ends well: '{replay}'", result.stderr)
         counts.append(asked(log))
@@ -172,6 +172,18 @@ def closed_recipe(folder, gold, filtering):
                 file.write(json.dumps({"id": f"n{i}", "q": f"how many things are in case {i}", "g": gold(i)}) + "\n")
     return recipe_with(folder, ("- { use: scenes, count: 40 }", JSONL), ("repeat: { iterations: 2 }", ""),
                        ("closed_form:\n", f"closed_form:\n    gold: {filtering}\n" if filtering else "closed_form:\n"))
+
+
+def test_no_gold(tap, top):
+    """The gold filter of questions that have none: the run ends before it asks anything."""
+    folder = os.path.join(top, "nogold")
+    recipe = closed_recipe(folder, str, "filter")
+    log = os.path.join(folder, "asked")
+    sets = ("--set", f"models.base.log={log}", "--set", f"iteration.questions.0={{ use: jsonl, path: {folder}/without.jsonl, prompt_field: q, form: closed }}",
+            "--set", "evaluate=[]")
+    result = harness.run(recipe, os.path.join(folder, "run"), *sets)
+    tap.check(result.returncode == 4 and "none of the 16 closed questions has one; name the field that holds it, or remove gold: filter"
+              in result.stderr and not os.path.exists(log), "gold that no question has is refused before anything is asked", result.stderr)
 
 
 def pairs_of(run_dir):
@@ -245,6 +257,7 @@ def main():
     test_changes(tap, top, *replayed)
     test_reused(tap, top)
     test_gold(tap, top)
+    test_no_gold(tap, top)
     test_agreement(tap, top)
     keep.cleanup()
     tap.done()

@@ -25,6 +25,12 @@ static struct {
   gint stop, stop_after; /* stop_after: calls until a stop is asked for; 0: never */
 } notes;
 
+gboolean
+vj_tuner_check (const VjTunerConfig *config, GError **error)
+{
+  return config->lora.rank != 77 || vj_fail (error, VJ_EXIT_USAGE, "train: 'lora_rank': 77 is refused here");
+}
+
 VjTuner *
 vj_tuner_open (const char *dir, const VjEngineConfig *engine, const VjTunerConfig *config, const guint64 *init_seed, GError **error)
 {
@@ -316,6 +322,8 @@ test_rollback_ends (void)
   notes.bad_from = 2, notes.bad_to = G_MAXUINT64;
   g_autofree char *third = train (bench, file, "abcdefgh", NULL, NULL);
   g_assert_true (g_str_has_prefix (third, "error 9: sft: step "));
+  g_assert_nonnull (strstr (third, "(max_skips); the step was not applied; lower learning_rate or rollback_rate"));
+  g_assert_null (strstr (third, "set non_finite"));
   bench_done_with (file);
 }
 
@@ -346,17 +354,35 @@ test_lora_options (void)
   bench_done_with (file);
 }
 
+/* What the engine refuses without a model, the recipe is told when the plugin starts; so is an adapter without a base. */
+static void
+test_refused_settings (void)
+{
+  bench_refuse (VJ_ROLE_TRAINER, "sft", VJ_EXIT_RECIPE, "'lora_rank': 77 is refused here", "lora_rank", "77", NULL);
+  bench_refuse_in (&(VjRunPlan){.fresh_weights = TRUE}, VJ_ROLE_TRAINER, "sft", VJ_EXIT_RECIPE, "set save: merged", "lora_rank", "8",
+                   "save", "adapter", NULL);
+  g_autoptr (Bench) fine = bench_new (VJ_ROLE_TRAINER, "sft", "lora_rank", "8", "save", "adapter", NULL);
+}
+
 static void
 test_not_finite (void)
 {
   g_autofree char *file = bench_file ("x", "", -1);
   g_autoptr (Bench) stop = bench_new (VJ_ROLE_TRAINER, "sft", "batch_size", "1", NULL);
-  g_autoptr (Bench) skip = bench_new (VJ_ROLE_TRAINER, "sft", "batch_size", "1", "non_finite", "skip", "max_skips", "3", NULL);
+  g_autoptr (Bench) skip = bench_new (VJ_ROLE_TRAINER, "sft", "batch_size", "1", "non_finite", "skip", "max_skips", "3",
+                                      "max_grad_norm", "0", NULL);
   set_up ();
   notes.bad_from = 1, notes.bad_to = G_MAXUINT64;
   g_autofree char *first = train (stop, file, "abc", NULL, NULL), *second = train (skip, file, "abc", NULL, NULL);
   g_assert_true (g_str_has_prefix (first, "error 9: sft: step 2: "));
   g_assert_true (g_str_has_prefix (second, "error 9: sft: step 4: "));
+  /* What is advised is not set already. */
+  g_assert_nonnull (strstr (first, "set non_finite: skip or rollback"));
+  g_assert_null (strstr (first, "max_grad_norm"));
+  g_assert_nonnull (strstr (second, "the last of 3 in a row (max_skips)"));
+  g_assert_nonnull (strstr (second, "set non_finite: rollback, or raise max_skips"));
+  g_assert_null (strstr (second, "skip or rollback"));
+  g_assert_nonnull (strstr (second, "or clip gradients by max_grad_norm"));
   g_autofree char *none = train (stop, file, "", NULL, NULL);
   g_assert_true (g_str_has_prefix (none, "error 4: "));
   bench_done_with (file);
@@ -420,6 +446,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/plugins/sft/order-and-schedule", test_order_and_schedule);
   g_test_add_func ("/plugins/sft/resume-is-exact", test_resume_is_exact);
+  g_test_add_func ("/plugins/sft/refused-settings", test_refused_settings);
   g_test_add_func ("/plugins/sft/not-finite", test_not_finite);
   g_test_add_func ("/plugins/sft/rollback", test_rollback);
   g_test_add_func ("/plugins/sft/rollback-ends", test_rollback_ends);

@@ -38,7 +38,7 @@ rest (va_list list)
 /* -- making and freeing ------------------------------------------------------------ */
 
 static Bench *
-bench_try (VjRole role, const char *name, const char *const *options, GError **error)
+bench_try (const VjRunPlan *plan, VjRole role, const char *name, const char *const *options, GError **error)
 {
   Private *self = g_new0 (Private, 1);
   Bench *bench = &self->bench;
@@ -56,6 +56,8 @@ bench_try (VjRole role, const char *name, const char *const *options, GError **e
   g_assert_no_error (fault);
   bench->run = vj_run_new (17, NULL, NULL);
   vj_run_aim (bench->run, "start", "", 0, 0, 0);
+  if (plan != NULL)
+    vj_run_set_plan (bench->run, plan);
   bench->instance = vj_instance_new (bench->plugin, NULL, options, bench->run, error);
   if (bench->instance)
     return bench;
@@ -71,7 +73,7 @@ bench_new (VjRole role, const char *name, ...)
   va_start (list, name);
   g_auto (GStrv) options = rest (list);
   va_end (list);
-  Bench *bench = bench_try (role, name, (const char *const *) options, &error);
+  Bench *bench = bench_try (NULL, role, name, (const char *const *) options, &error);
   g_assert_no_error (error);
   return bench;
 }
@@ -92,20 +94,36 @@ bench_free (Bench *bench)
   g_free (self);
 }
 
-void
-bench_refuse (VjRole role, const char *name, VjExit exit, const char *words, ...)
+static void
+refuse (const VjRunPlan *plan, VjRole role, const char *name, VjExit exit, const char *words, char **options)
 {
   g_autoptr (GError) error = NULL;
-  va_list list;
-  va_start (list, words);
-  g_auto (GStrv) options = rest (list);
-  va_end (list);
-  g_autoptr (Bench) bench = bench_try (role, name, (const char *const *) options, &error);
+  g_autoptr (Bench) bench = bench_try (plan, role, name, (const char *const *) options, &error);
   g_assert_null (bench);
   g_assert_nonnull (error);
   g_assert_cmpint (vj_error_exit (error), ==, exit);
   if (!strstr (error->message, words))
     g_test_message ("'%s' is not in: %s", words, error->message), g_test_fail ();
+}
+
+void
+bench_refuse (VjRole role, const char *name, VjExit exit, const char *words, ...)
+{
+  va_list list;
+  va_start (list, words);
+  g_auto (GStrv) options = rest (list);
+  va_end (list);
+  refuse (NULL, role, name, exit, words, options);
+}
+
+void
+bench_refuse_in (const VjRunPlan *plan, VjRole role, const char *name, VjExit exit, const char *words, ...)
+{
+  va_list list;
+  va_start (list, words);
+  g_auto (GStrv) options = rest (list);
+  va_end (list);
+  refuse (plan, role, name, exit, words, options);
 }
 
 char *

@@ -37,6 +37,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (Bench, bench_free)
 /* Such a plugin must not start: the error has this exit code and its message holds `words`. */
 void bench_refuse (VjRole role, const char *name, VjExit exit, const char *words, ...) G_GNUC_NULL_TERMINATED;
 
+/* The same in a recipe of which vj_run_plan says this. */
+void bench_refuse_in (const VjRunPlan *plan, VjRole role, const char *name, VjExit exit, const char *words, ...) G_GNUC_NULL_TERMINATED;
+
 /* A file with this content in a folder of its own, owned path; more files beside it; a small picture
  * beside it. `bench_done_with` removes the folder. `length` -1: up to the NUL. */
 char *bench_file (const char *name, const void *content, gssize length);

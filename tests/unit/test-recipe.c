@@ -115,7 +115,13 @@ static const struct {
   {"choice of repeat", RIGHT "repeat: { pairs: reused }\n", "r.yaml:11:18: repeat.pairs: 'reused'", "did you mean 'reuse'?"},
   {"unknown key of the gate", RIGHT "repeat: { gate: { metrics: strict } }\n", "r.yaml:11:19: repeat.gate.metrics", "did you mean 'metric'?"},
   {"metric that no gate knows", RIGHT "repeat: { gate: { metric: loss } }\n", "r.yaml:11:27: repeat.gate.metric: 'loss'", "strict, accuracy"},
-  {"level of the gate", RIGHT "repeat: { gate: { alpha: 5 } }\n", "r.yaml:11:26: repeat.gate.alpha: '5'", "from 0 to 1"},
+  {"level of the gate", RIGHT "repeat: { gate: { alpha: 5 } }\n", "r.yaml:11:26: repeat.gate.alpha: '5'", "to 0.5"},
+  {"level at which nothing is ever significant", RIGHT "repeat: { gate: { alpha: 0 } }\n", "r.yaml:11:26: repeat.gate.alpha: '0'", "from 1e-12"},
+  {"generator of pairs that are reused", HEAD "models: { base: { use: native, path: m }, judge: { use: native, path: m } }\n" QUESTIONS PAIRS
+   "  judge: { use: pairwise, model: judge }\n  train: { use: sft, model: judge }\nrepeat: { pairs: reuse, generator: judge }\n", "r.yaml:10:36: repeat.generator",
+   "set pairs: fresh"},
+  {"audit of fewer pairs than can tell", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  audit: { images: { sample: 5 } }\n", "r.yaml:11:30: iteration.audit.images.sample: '5'", "from 6"},
+  {"more folds than pairs", HEAD MODELS QUESTIONS PAIRS JUDGE TRAIN "  audit: { shortcut: { folds: 20, sample: 19 } }\n", "r.yaml:11:22: iteration.audit.shortcut", "lower folds"},
   {"gate without questions", RIGHT "repeat: { gate: { questions: [] } }\n", "r.yaml:11:30: repeat.gate.questions", "the list is empty"},
   {"gate without an iteration", HEAD MODELS "judge: { use: pairwise, model: base }\nevaluate: [ { use: pairs } ]\nrepeat: { gate: {} }\n", "r.yaml:7:11: repeat.gate",
    "there is no candidate; remove this key"},
@@ -285,7 +291,7 @@ test_repeat_options (void)
 {
   static const char text[] = HEAD "models: { base: { use: native, path: a/../m }, judge: { use: native, path: m }, far: { use: native, path: n } }\n" QUESTIONS
     PAIRS "  judge: { use: pairwise, model: judge }\n  train: { use: sft, model: judge }\n  labels: shuffled-pairs\n"
-    "repeat: { iterations: 1, pairs: reuse, generator: judge, train_from: previous, gate: { alpha: 0.2, patience: 1, min_parsed: 0.30 } }\n";
+    "repeat: { iterations: 1, traces: all, generator: judge, train_from: previous, gate: { alpha: 0.2, patience: 1, min_parsed: 0.30 } }\n";
   g_autoptr (GError) error = NULL;
   g_autoptr (VjRecipe) recipe = parse (text, &error);
   g_autoptr (GString) told = g_string_new (NULL);
@@ -293,7 +299,7 @@ test_repeat_options (void)
   g_assert_no_error (error);
   vj_recipe_repeat_options (recipe, FALSE, note_option, told);
   vj_recipe_repeat_options (recipe, TRUE, note_option, told);
-  g_assert_cmpstr (told->str, ==, "pairs=reuse generator=judge alpha=0.20000000000000001 min_parsed=0.29999999999999999 ");
+  g_assert_cmpstr (told->str, ==, "traces=all generator=judge alpha=0.20000000000000001 min_parsed=0.29999999999999999 ");
   g_assert_cmpstr (vj_recipe_labels_name (recipe->labels), ==, "shuffled-pairs");
   g_assert_cmpstr (vj_recipe_generator (recipe, "base"), ==, "judge"); /* one directory, spelled in two ways */
   g_assert_cmpstr (vj_recipe_generator (recipe, "far"), ==, "far");

@@ -80,7 +80,8 @@ vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted)
   Pass pass = { 0 };
   layout (c, rows, rows, wanted, &text, &pass);
   vj_net_images_layout (c, 1, VJ_KEEP_NONE, &vision, image);
-  vj_arena_take (&vision, image->token_rows * vj_mllama_kv_width (c));
+  for (guint i = 0; i < 3; i++)
+    vj_arena_take (&vision, image->token_rows * vj_mllama_kv_width (c));
   return 4 * MAX (text.used, vision.used);
 }
 
@@ -103,7 +104,7 @@ vj_mllama_forget (VjMllama *model)
 
 /* What an item's sequence sees of its images; NULL: no image. Neighbours that see the same share one stretch of
  * cross-attention, so that draws of one prompt, or of several about one image, read it once. */
-static const VjF32 *
+static VjF32 *
 shown_to (const Item *item)
 {
   const VjMllamaPrompt *prompt = item->stretch->sequence->prompt;
@@ -153,7 +154,7 @@ fill_rows (VjMllama *model, const Item *items, gsize n, Pass *pass)
     model->compute->ops->upload (model->compute->device, parts[i].to, parts[i].from, parts[i].n * 4);
 }
 
-/* New keys and values go to the caches, and the segments look there. */
+/* The segments look at the sequences' caches. New keys and values go there now, unless attention itself stores them. */
 static void
 append (VjMllama *model, guint self_layer, const Item *items, gsize n, const Pass *pass)
 {
@@ -166,24 +167,23 @@ append (VjMllama *model, guint self_layer, const Item *items, gsize n, const Pas
     gsize count = items[i].stretch->count;
     VjAttentionSegment *segment = &pass->rows.self[i];
     const VjF32 *from = vj_f32_at (pass->t.qkv, segment->q_row * width + H);
-    VjF32 *k = vj_f32_at (s->kv, 2 * self_layer * s->stride * KV), *v = vj_f32_at (k, s->stride * KV);
-    ops->copy_2d (device, count, KV, from, width, 1, vj_f32_at (k, s->length * KV), KV, 1, FALSE);
-    ops->copy_2d (device, count, KV, vj_f32_at (from, KV), width, 1, vj_f32_at (v, s->length * KV), KV, 1, FALSE);
-    segment->k = k;
-    segment->v = v;
+    vj_mllama_cache_show (model, vj_mllama_cache_at (model, s->kv, s->stride, self_layer), s->stride, segment);
+    if (segment->cache != NULL)
+      continue;
+    ops->copy_2d (device, count, KV, from, width, 1, vj_f32_at (segment->k, s->length * KV), KV, 1, FALSE);
+    ops->copy_2d (device, count, KV, vj_f32_at (from, KV), width, 1, vj_f32_at (segment->v, s->length * KV), KV, 1, FALSE);
   }
 }
 
 static void
 look_at_images (VjMllama *model, guint cross_layer, const Item *items, gsize n, const Pass *pass)
 {
-  gsize KV = vj_mllama_kv_width (&model->plan->config), at = 0;
+  gsize at = 0;
   for (gsize i = 0; i < n && shown_to (&items[i]) != NULL; i++) {
     if (shares_view (items, i))
       continue;
     VjAttentionSegment *segment = &pass->rows.cross[at++];
-    segment->k = vj_f32_at (shown_to (&items[i]), 2 * cross_layer * segment->kv_count * KV);
-    segment->v = vj_f32_at (segment->k, segment->kv_count * KV);
+    vj_mllama_cache_show (model, vj_mllama_cache_at (model, shown_to (&items[i]), segment->kv_count, cross_layer), segment->kv_count, segment);
   }
 }
 

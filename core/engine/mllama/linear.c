@@ -75,6 +75,56 @@ vj_net_linear (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guin
     vj_net_lora (net, rows, x, w + i, vj_f32_at (y, at), ldy);
 }
 
+/* -- products with what stands around them ---------------------------------- */
+
+static const VjF32 *
+make_input (const VjMllamaNet *net, const VjMllamaProduct *p, gsize k)
+{
+  const VjComputeOps *ops = net->compute->ops;
+  void *device = net->compute->device;
+  const VjInput *x = &p->input;
+  switch (x->kind) {
+  case VJ_INPUT_RMS_NORM: ops->rms_norm (device, p->rows, k, x->eps, x->x, x->w, p->made, p->stats); break;
+  case VJ_INPUT_LAYER_NORM: ops->layer_norm (device, p->rows, k, x->eps, x->x, x->w, x->b, p->made, p->stats); break;
+  case VJ_INPUT_SWIGLU: ops->swiglu (device, p->rows, k, x->x, p->made); break;
+  case VJ_INPUT_ACTIVATION: ops->activation (device, x->act, p->rows * k, x->x, p->made); break;
+  default: return x->x;
+  }
+  return p->made;
+}
+
+/* One by one. */
+static void
+product_apart (const VjMllamaNet *net, const VjMllamaProduct *p, gsize n)
+{
+  const VjComputeOps *ops = net->compute->ops;
+  void *device = net->compute->device;
+  gboolean plain = p->mode == VJ_GATE_NONE && p->only == NULL;
+  const VjF32 *x = make_input (net, p, depth_of (vj_mllama_plan_at (net->plan, p->w)));
+  vj_net_linear (net, p->rows, x, p->w, p->joined, p->bias, plain ? p->y : p->branch, n);
+  if (p->add == NULL)
+    return;
+  if (!plain)
+    ops->copy_2d (device, p->rows, n, p->add, n, 1, p->y, n, 1, FALSE);
+  ops->add_rows (device, p->rows, n, plain ? p->add : p->branch, p->only, p->mode, p->gate, p->y);
+}
+
+void
+vj_net_product (const VjMllamaNet *net, const VjMllamaProduct *p)
+{
+  const VjComputeOps *ops = net->compute->ops;
+  gsize n = 0;
+  for (guint i = 0; i < p->joined; i++)
+    n += vj_mllama_plan_at (net->plan, p->w + i)->dims[0];
+  if (ops->product == NULL || net->training || reading_of (net, p->w, p->joined) != AS_MATRICES) {
+    product_apart (net, p, n);
+    return;
+  }
+  VjProduct product = { .rows = p->rows, .input = p->input, .w = (const VjMatrix *const *) net->matrix + p->w, .n_w = p->joined,
+                        .bias = p->bias < 0 ? NULL : net->value[p->bias], .add = p->add, .mode = p->mode, .gate = p->gate, .only = p->only, .y = p->y, .ldy = n };
+  ops->product (net->compute->device, &product);
+}
+
 void
 vj_net_add_table (const VjMllamaNet *net, gsize rows, gsize cols, guint w, const VjI32 *index, VjGate mode, gssize gate, VjF32 *y)
 {

@@ -336,7 +336,7 @@ gsize
 vj_mllama_vision_bytes (const VjMllama *model)
 {
   const VjMllamaConfig *c = &model->plan->config;
-  return 8 * (gsize) c->n_cross * c->max_num_tiles * c->n_patches * c->num_key_value_heads * c->head_dim;
+  return c->n_cross * vj_mllama_cache_bytes (model, (gsize) c->max_num_tiles * c->n_patches);
 }
 
 static VjMllamaVision *
@@ -370,22 +370,44 @@ vj_mllama_vision_unref (VjMllamaVision *vision)
     g_atomic_rc_box_release_full (vision, vision_clear);
 }
 
+/* Keys and values of an image's states in every cross layer; raw, k, v: [T N, KV]. */
+static void
+fill_vision (VjMllama *model, const VjMllamaImages *at, VjF32 *raw, VjF32 *k, VjF32 *v, VjMllamaVision *vision)
+{
+  const VjMllamaConfig *c = &model->plan->config;
+  const VjCaches *caches = vj_mllama_caches (model);
+  gsize n = at->token_rows, KV = (gsize) c->num_key_value_heads * c->head_dim;
+  for (guint l = 0, cross = 0; l < c->num_hidden_layers; l++) {
+    if (!c->is_cross[l])
+      continue;
+    VjF32 *cache = vj_mllama_cache_at (model, vision->kv, n, cross++);
+    if (caches == NULL)
+      vj_net_cross_states (&model->net, l, n, at->states, raw, NULL, cache, vj_f32_at (cache, n * KV));
+    else {
+      vj_net_cross_states (&model->net, l, n, at->states, raw, NULL, k, v);
+      caches->store (model->compute->device, cache, n, c->num_key_value_heads, c->head_dim, 0, n, k, v, KV);
+    }
+  }
+}
+
 /* One image: its result must not depend on its neighbours, and a tile is work enough for all threads. */
 static VjMllamaVision *
 encode (VjMllama *model, const VjMllamaImage *image, GError **error)
 {
   const VjMllamaConfig *c = &model->plan->config;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
   g_autofree VjMllamaImages *at = g_new (VjMllamaImages, 1);
   VjArena count = { 0 };
   VjAttentionSegment segment;
+  VjF32 *rows[3];
   vj_net_images_layout (c, 1, VJ_KEEP_NONE, &count, at);
-  gsize raw_size = at->token_rows * KV;
-  vj_arena_take (&count, raw_size);
+  gsize size = at->token_rows * c->num_key_value_heads * c->head_dim;
+  for (guint i = 0; i < 3; i++)
+    vj_arena_take (&count, size);
   if (!vj_mllama_reserve (model, count.used, error))
     return NULL;
   vj_net_images_layout (c, 1, VJ_KEEP_NONE, &model->work, at);
-  VjF32 *raw = vj_arena_take (&model->work, raw_size);
+  for (guint i = 0; i < 3; i++)
+    rows[i] = vj_arena_take (&model->work, size);
   at->segments = &segment;
   if (!vj_net_images_upload (&model->net, &image, at, error))
     return NULL;
@@ -393,11 +415,7 @@ encode (VjMllama *model, const VjMllamaImage *image, GError **error)
   if (vision == NULL)
     return NULL;
   vj_net_vision (&model->net, at);
-  for (guint l = 0, n = 0; l < c->num_hidden_layers; l++)
-    if (c->is_cross[l]) {
-      VjF32 *k = vj_f32_at (vision->kv, 2 * n++ * raw_size);
-      vj_net_cross_states (&model->net, l, at->token_rows, at->states, raw, NULL, k, vj_f32_at (k, raw_size));
-    }
+  fill_vision (model, at, rows[0], rows[1], rows[2], vision);
   return vision;
 }
 

@@ -22,7 +22,7 @@ struct VjMllama {
   char *dir, *products, *digest;
 };
 
-/* kv: for each cross layer in order, keys then values, each [T N, KV]: real tiles first. */
+/* kv: for each cross layer in order the cache of T N states, real tiles first. */
 struct VjMllamaVision {
   VjMllama *model;
   guint32 n_tiles;
@@ -31,6 +31,16 @@ struct VjMllamaVision {
 
 /* Empties the work arena and makes it hold `elements`. */
 gboolean vj_mllama_reserve (VjMllama *model, gsize elements, GError **error);
+
+/* Keys and values of one layer: where the compute has caches (VjCaches) for these numbers, one of them; else f32, keys
+ * [tokens, KV], then values. */
+const VjCaches *vj_mllama_caches (const VjMllama *model); /* NULL: f32 */
+gsize vj_mllama_cache_bytes (const VjMllama *model, gsize tokens);
+/* The n-th layer's of caches that lie one after the other. */
+VjF32 *vj_mllama_cache_at (const VjMllama *model, VjF32 *caches, gsize tokens, gsize n);
+/* Points the segment at a cache. */
+void vj_mllama_cache_show (const VjMllama *model, VjF32 *cache, gsize tokens, VjAttentionSegment *segment);
+void vj_mllama_cache_copy (const VjMllama *model, gsize count, const VjF32 *from, gsize from_tokens, gsize from_at, VjF32 *to, gsize to_tokens, gsize to_at);
 
 /* FALSE: a file was cut short since it was mapped, and reading on would raise SIGBUS. */
 gboolean vj_mllama_check_file (const VjMllama *model, GError **error);

@@ -88,6 +88,24 @@ typedef struct {
 /* y[rows, N] = x w^T (+ bias weight when bias >= 0), N summed over `joined` neighbouring weights from `w`. */
 void vj_net_linear (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, guint joined, gssize bias, VjF32 *y, gsize ldy);
 
+/* A product with the operations before and after it: one operation where the compute has it and nothing need be kept for
+ * backward, else one by one through `made` and `branch`. */
+typedef struct {
+  gsize rows;
+  VjInput input;
+  VjF32 *made, *stats;  /* what input makes, [rows, K], and its norm's stats or NULL; NULL with VJ_INPUT_PLAIN */
+  guint w, joined;      /* as vj_net_linear */
+  gssize bias;
+  const VjF32 *add;     /* as VjProduct; [rows, N] contiguous */
+  VjGate mode;
+  const VjF32 *gate;
+  const VjI32 *only;
+  VjF32 *branch;        /* [rows, N], with a gate or `only` */
+  VjF32 *y;             /* [rows, N] contiguous */
+} VjMllamaProduct;
+
+void vj_net_product (const VjMllamaNet *net, const VjMllamaProduct *product);
+
 /* y[r] += c(gate) table[index[r]], as add_rows, with weight w as a table of rows of `cols`; gate -1: none. */
 void vj_net_add_table (const VjMllamaNet *net, gsize rows, gsize cols, guint w, const VjI32 *index, VjGate mode, gssize gate, VjF32 *y);
 

@@ -31,13 +31,14 @@ gsize
 vj_mllama_sequence_bytes (const VjMllama *model, gsize capacity)
 {
   const VjMllamaConfig *c = &model->plan->config;
-  return 8 * (gsize) (c->num_hidden_layers - c->n_cross) * stride_of (c, capacity) * vj_mllama_kv_width (c);
+  return (c->num_hidden_layers - c->n_cross) * vj_mllama_cache_bytes (model, stride_of (c, capacity));
 }
 
 gsize
 vj_mllama_joined_bytes (const VjMllama *model, gsize n_visions)
 {
-  return n_visions > 1 ? n_visions * vj_mllama_vision_bytes (model) : 0;
+  const VjMllamaConfig *c = &model->plan->config;
+  return n_visions > 1 ? c->n_cross * vj_mllama_cache_bytes (model, n_visions * c->max_num_tiles * c->n_patches) : 0;
 }
 
 static VjF32 *
@@ -108,28 +109,23 @@ prompt_unref (VjMllamaPrompt *prompt)
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (VjMllamaPrompt, prompt_unref)
 
-static void
-copy (VjMllama *model, const VjF32 *from, gsize n, VjF32 *to)
-{
-  if (n > 0)
-    model->compute->ops->copy_2d (model->compute->device, 1, n, from, n, 1, to, n, 1, FALSE);
-}
-
 /* Real tiles of every image first, padding tiles after them. */
 static void
 join_states (VjMllamaPrompt *prompt)
 {
-  const VjMllamaConfig *c = &prompt->model->plan->config;
-  gsize KV = vj_mllama_kv_width (c), all = (gsize) c->max_num_tiles * c->n_patches;
-  VjF32 *to = prompt->joined;
-  for (guint part = 0; part < 2 * c->n_cross; part++)
+  const VjMllama *model = prompt->model;
+  const VjMllamaConfig *c = &model->plan->config;
+  gsize all = (gsize) c->max_num_tiles * c->n_patches;
+  for (guint layer = 0; layer < c->n_cross; layer++) {
+    VjF32 *to = vj_mllama_cache_at (model, prompt->joined, prompt->n_states, layer);
+    gsize at = 0;
     for (guint padding = 0; padding < 2; padding++)
       for (gsize i = 0; i < prompt->n_visions; i++) {
-        const VjF32 *from = vj_f32_at (prompt->visions[i]->kv, part * all * KV);
-        gsize real = (gsize) prompt->visions[i]->n_tiles * c->n_patches, n = (padding ? all - real : real) * KV;
-        copy (prompt->model, vj_f32_at (from, padding ? real * KV : 0), n, to);
-        to = vj_f32_at (to, n);
+        gsize real = (gsize) prompt->visions[i]->n_tiles * c->n_patches, n = padding ? all - real : real;
+        vj_mllama_cache_copy (model, n, vj_mllama_cache_at (model, prompt->visions[i]->kv, all, layer), all, padding ? real : 0, to, prompt->n_states, at);
+        at += n;
       }
+  }
 }
 
 static gboolean
@@ -211,10 +207,11 @@ vj_mllama_sequence_new (VjMllama *model, const guint32 *tokens, gsize n_tokens, 
 static void
 copy_past (const VjMllamaSequence *from, gsize count, VjMllamaSequence *to)
 {
-  const VjMllamaConfig *c = &from->model->plan->config;
-  gsize KV = vj_mllama_kv_width (c);
-  for (guint part = 0; part < 2 * (c->num_hidden_layers - c->n_cross); part++)
-    copy (from->model, vj_f32_at (from->kv, part * from->stride * KV), count * KV, vj_f32_at (to->kv, part * to->stride * KV));
+  const VjMllama *model = from->model;
+  const VjMllamaConfig *c = &model->plan->config;
+  for (guint layer = 0; layer < c->num_hidden_layers - c->n_cross; layer++)
+    vj_mllama_cache_copy (model, count, vj_mllama_cache_at (model, from->kv, from->stride, layer), from->stride, 0,
+                          vj_mllama_cache_at (model, to->kv, to->stride, layer), to->stride, 0);
   to->length = count;
 }
 

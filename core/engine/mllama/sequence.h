@@ -12,7 +12,7 @@ typedef struct {
   gint32 *cross_first, *cross_last, *seen; /* [n]; seen 0 or 1. A later token sees what the last one did. */
   gsize n_visions; /* 0: no image */
   VjMllamaVision **visions;
-  VjF32 *joined;   /* several images: for each cross layer keys then values, real tiles of all images first; else NULL */
+  VjF32 *joined;   /* several images: for each cross layer the cache of all states, real tiles of all images first; else NULL */
   gsize n_states;
 } VjMllamaPrompt;
 
@@ -21,7 +21,7 @@ struct VjMllamaSequence {
   VjMllamaPrompt *prompt; /* NULL: retired */
   gsize capacity, length; /* tokens */
   gsize stride, bytes;    /* of the cache: tokens it has room for, and its size */
-  VjF32 *kv;              /* for each self layer keys then values, [stride, KV] */
+  VjF32 *kv;              /* for each self layer the cache of `stride` tokens   */
 };
 
 gsize vj_mllama_kv_width (const VjMllamaConfig *config); /* KV */

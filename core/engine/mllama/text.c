@@ -18,10 +18,11 @@ norm (const VjMllamaNet *net, gsize rows, gsize cols, const VjF32 *x, guint w, V
   net->compute->ops->rms_norm (net->compute->device, rows, cols, net->plan->config.rms_norm_eps, x, net->value[w], y, rstd);
 }
 
-static void
-add (const VjMllamaNet *net, gsize rows, const VjF32 *x, VjF32 *y)
+/* The rms norm of x by weight w, as a product's input. */
+static VjInput
+normed (const VjMllamaNet *net, const VjF32 *x, guint w)
 {
-  net->compute->ops->add_rows (net->compute->device, rows, net->plan->config.hidden_size, x, NULL, VJ_GATE_NONE, NULL, y);
+  return (VjInput) { .kind = VJ_INPUT_RMS_NORM, .x = x, .w = net->value[w], .eps = net->plan->config.rms_norm_eps };
 }
 
 static VjAttention
@@ -46,8 +47,8 @@ vj_net_self_begin (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
   gsize heads = c->num_attention_heads + c->num_key_value_heads, width = (heads + c->num_key_value_heads) * c->head_dim;
-  norm (net, rows->rows, c->hidden_size, t->x, w->input_norm, t->n1, t->rstd1);
-  vj_net_linear (net, rows->rows, t->n1, w->q, 3, -1, t->qkv, width);
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = normed (net, t->x, w->input_norm), .made = t->n1, .stats = t->rstd1,
+                                            .w = w->q, .joined = 3, .bias = -1, .y = t->qkv });
   net->compute->ops->rope (net->compute->device, rows->rows, heads, c->head_dim, t->qkv, width, rows->positions, net->rope, FALSE);
 }
 
@@ -56,7 +57,7 @@ vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, 
 {
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
-  gsize width = (c->num_attention_heads + 2 * (gsize) c->num_key_value_heads) * c->head_dim, F = c->intermediate_size;
+  gsize width = (c->num_attention_heads + 2 * (gsize) c->num_key_value_heads) * c->head_dim;
   VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
@@ -64,14 +65,17 @@ vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, 
   a.ld_q = width;
   a.ld_kv = net->training ? width : (gsize) c->num_key_value_heads * c->head_dim;
   a.last = rows->self_last;
+  if (rows->self->cache != NULL) {
+    a.new_k = vj_f32_at (t->qkv, c->hidden_size);
+    a.new_v = vj_f32_at (a.new_k, (gsize) c->num_key_value_heads * c->head_dim);
+    a.ld_new = width;
+  }
   net->compute->ops->attention (net->compute->device, &a);
-  vj_net_linear (net, rows->rows, t->att, w->o, 1, -1, t->x2, c->hidden_size);
-  add (net, rows->rows, t->x, t->x2);
-  norm (net, rows->rows, c->hidden_size, t->x2, w->post_norm, t->n2, t->rstd2);
-  vj_net_linear (net, rows->rows, t->n2, w->gate, 2, -1, t->gu, 2 * F);
-  net->compute->ops->swiglu (net->compute->device, rows->rows, F, t->gu, t->act);
-  vj_net_linear (net, rows->rows, t->act, w->down, 1, -1, t->out, c->hidden_size);
-  add (net, rows->rows, t->x2, t->out);
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = { .x = t->att }, .w = w->o, .joined = 1, .bias = -1, .add = t->x, .y = t->x2 });
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = normed (net, t->x2, w->post_norm), .made = t->n2, .stats = t->rstd2,
+                                            .w = w->gate, .joined = 2, .bias = -1, .y = t->gu });
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = { .kind = VJ_INPUT_SWIGLU, .x = t->gu }, .made = t->act, .w = w->down,
+                                            .joined = 1, .bias = -1, .add = t->x2, .y = t->out });
 }
 
 void
@@ -86,41 +90,45 @@ vj_net_cross_states (const VjMllamaNet *net, guint layer, gsize n_states, const 
   vj_net_linear (net, n_states, states, w->v, 1, -1, ret_v, KV);
 }
 
-/* Rows of sequences without images pass through unchanged, as when transformers skips the layer. A row that
- * sees no image still attends, to all states; only its MLP is masked: a quirk the published weights know. */
+/* Rows from n on, of sequences without images, pass through unchanged, as when transformers skips the layer. */
+static void
+pass_through (const VjMllamaNet *net, gsize n, gsize rows, const VjF32 *x, VjF32 *y)
+{
+  gsize H = net->plan->config.hidden_size;
+  if (rows > n)
+    net->compute->ops->copy_2d (net->compute->device, rows - n, H, vj_f32_at (x, n * H), H, 1, vj_f32_at (y, n * H), H, 1, FALSE);
+}
+
+/* A row that sees no image still attends, to all states; only its MLP is masked: a quirk the published weights know. */
 void
 vj_net_cross (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t)
 {
-  const VjComputeOps *ops = net->compute->ops;
-  void *device = net->compute->device;
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaCross *w = &net->plan->layers[layer].cross;
-  gsize H = c->hidden_size, F = c->intermediate_size, n = rows->image_rows;
-  ops->copy_2d (device, rows->rows, H, t->x, H, 1, t->x2, H, 1, FALSE);
-  if (n > 0) {
-    norm (net, n, H, t->x, w->input_norm, t->n1, t->rstd1);
-    vj_net_linear (net, n, t->n1, w->q, 1, -1, t->qkv, H);
-    norm (net, n * c->num_attention_heads, c->head_dim, t->qkv, w->q_norm, t->q, t->q_rstd);
-    VjAttention a = attention (net, t);
-    a.n_segments = rows->n_cross;
-    a.segments = rows->cross;
-    a.q = t->q;
-    a.ld_q = H;
-    a.ld_kv = (gsize) c->num_key_value_heads * c->head_dim;
-    a.first = rows->cross_first;
-    a.last = rows->cross_last;
-    ops->attention (device, &a);
-    vj_net_linear (net, n, t->att, w->o, 1, -1, t->branch, H);
-    ops->add_rows (device, n, H, t->branch, NULL, VJ_GATE_TANH, net->value[w->attn_gate], t->x2);
-  }
-  ops->copy_2d (device, rows->rows, H, t->x2, H, 1, t->out, H, 1, FALSE);
-  if (n > 0) {
-    norm (net, n, H, t->x2, w->post_norm, t->n2, t->rstd2);
-    vj_net_linear (net, n, t->n2, w->gate, 2, -1, t->gu, 2 * F);
-    ops->swiglu (device, n, F, t->gu, t->act);
-    vj_net_linear (net, n, t->act, w->down, 1, -1, t->mlp, H);
-    ops->add_rows (device, n, H, t->mlp, rows->seen, VJ_GATE_TANH, net->value[w->mlp_gate], t->out);
-  }
+  gsize n = rows->image_rows;
+  pass_through (net, n, rows->rows, t->x, t->x2);
+  pass_through (net, n, rows->rows, t->x2, t->out);
+  if (n == 0)
+    return;
+  vj_net_product (net, &(VjMllamaProduct) { .rows = n, .input = normed (net, t->x, w->input_norm), .made = t->n1, .stats = t->rstd1, .w = w->q,
+                                            .joined = 1, .bias = -1, .y = t->qkv });
+  norm (net, n * c->num_attention_heads, c->head_dim, t->qkv, w->q_norm, t->q, t->q_rstd);
+  VjAttention a = attention (net, t);
+  a.n_segments = rows->n_cross;
+  a.segments = rows->cross;
+  a.q = t->q;
+  a.ld_q = c->hidden_size;
+  a.ld_kv = (gsize) c->num_key_value_heads * c->head_dim;
+  a.first = rows->cross_first;
+  a.last = rows->cross_last;
+  net->compute->ops->attention (net->compute->device, &a);
+  vj_net_product (net, &(VjMllamaProduct) { .rows = n, .input = { .x = t->att }, .w = w->o, .joined = 1, .bias = -1, .add = t->x, .mode = VJ_GATE_TANH,
+                                            .gate = net->value[w->attn_gate], .branch = t->branch, .y = t->x2 });
+  vj_net_product (net, &(VjMllamaProduct) { .rows = n, .input = normed (net, t->x2, w->post_norm), .made = t->n2, .stats = t->rstd2, .w = w->gate,
+                                            .joined = 2, .bias = -1, .y = t->gu });
+  vj_net_product (net, &(VjMllamaProduct) { .rows = n, .input = { .kind = VJ_INPUT_SWIGLU, .x = t->gu }, .made = t->act, .w = w->down, .joined = 1,
+                                            .bias = -1, .add = t->x2, .mode = VJ_GATE_TANH, .gate = net->value[w->mlp_gate], .only = rows->seen,
+                                            .branch = t->mlp, .y = t->out });
 }
 
 /* Inverse frequencies in f32, with the llama3 stretching of low ones (transformers, modeling_rope_utils). */

@@ -20,6 +20,9 @@ typedef struct {
   double weight;               /* scales the loss of this example, > 0 */
 } VjMllamaExample;
 
+/* vj_tuner_check. */
+VJ_API gboolean vj_mllama_trainer_check (const VjTunerConfig *config, GError **error);
+
 /* Weights from `dir`, which may be an adapter's (adapter.h), or fresh ones from *seed when it is not NULL; `dtype` as in VjEngineConfig. VJ_EXIT_DATA, VJ_EXIT_LIMIT. */
 VJ_API VjMllamaTrainer *vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, const char *dtype, const VjTunerConfig *config,
                                                 const guint64 *seed, GError **error);

@@ -11,6 +11,18 @@
 #define MICRO_BATCH_ROWS_LARGE 1280
 #define LARGE_ELEMENTS ((gsize) 32 << 20)
 
+#define ALL_PARTS (VJ_FREEZE_VISION | VJ_FREEZE_CROSS | VJ_FREEZE_TEXT)
+
+/* Where layers of these names are. */
+static const struct {
+  const char *name;
+  guint parts;
+} target_parts[] = {
+  { "q_proj", ALL_PARTS }, { "k_proj", ALL_PARTS }, { "v_proj", ALL_PARTS }, { "o_proj", ALL_PARTS },
+  { "gate_proj", VJ_FREEZE_CROSS | VJ_FREEZE_TEXT }, { "up_proj", VJ_FREEZE_CROSS | VJ_FREEZE_TEXT }, { "down_proj", VJ_FREEZE_CROSS | VJ_FREEZE_TEXT },
+  { "fc1", VJ_FREEZE_VISION }, { "fc2", VJ_FREEZE_VISION }, { "multi_modal_projector", VJ_FREEZE_VISION },
+};
+
 static gboolean
 load_rope (VjMllamaTrainer *trainer, GError **error)
 {
@@ -24,21 +36,28 @@ load_rope (VjMllamaTrainer *trainer, GError **error)
   return TRUE;
 }
 
-static gboolean
-check_config (const VjTunerConfig *config, GError **error)
+gboolean
+vj_mllama_trainer_check (const VjTunerConfig *config, GError **error)
 {
   gboolean sound = config->beta1 >= 0 && config->beta1 < 1 && config->beta2 >= 0 && config->beta2 < 1 && config->epsilon > 0 &&
                    config->weight_decay >= 0 && config->max_grad_norm >= 0;
   if (!sound)
     return vj_fail (error, VJ_EXIT_USAGE, "train: 'optimizer': a setting is out of range: beta1, beta2 lie in [0, 1), epsilon is above 0, weight_decay and max_grad_norm are not negative; correct it");
-  if ((config->freeze & 7) == 7)
-    return vj_fail (error, VJ_EXIT_USAGE, "train: 'freeze': everything is frozen: nothing would be trained; leave a part free");
   const VjLoraConfig *lora = &config->lora;
   if (lora->rank > 0 && (lora->alpha <= 0 || lora->dropout < 0 || lora->dropout >= 1 || lora->targets == NULL))
     return vj_fail (error, VJ_EXIT_USAGE, "train: 'lora': a setting is out of range: alpha is above 0, dropout lies in [0, 1), targets are named; correct it");
   if (lora->rank == 0 && lora->adapter)
-    return vj_fail (error, VJ_EXIT_USAGE, "train: 'lora': an adapter is to be saved, but there is none without a rank; set lora_rank, or save: merged");
-  return TRUE;
+    return vj_fail (error, VJ_EXIT_USAGE, "train: 'save': an adapter is to be saved, but there is none without a rank; set lora_rank, or save: merged");
+  if ((config->freeze & ALL_PARTS) == ALL_PARTS)
+    return vj_fail (error, VJ_EXIT_USAGE, "train: 'freeze': everything is frozen: nothing would be trained; leave a part free");
+  if (lora->rank == 0)
+    return TRUE;
+  guint parts = lora->parts & ALL_PARTS & ~config->freeze, held = 0;
+  for (guint i = 0; i < G_N_ELEMENTS (target_parts); i++)
+    held |= g_strv_contains (lora->targets, target_parts[i].name) ? target_parts[i].parts : 0;
+  return (parts & held) != 0 ||
+         vj_fail (error, VJ_EXIT_USAGE, "train: '%s': %s: nothing would be trained; name other targets or parts, or freeze less", parts == 0 ? "lora_parts" : "lora_targets",
+                  parts == 0 ? "no part is named that is not frozen" : "none of these layers is in the parts that are trained");
 }
 
 /* An adapter says what changes in weights that lie on disk. */
@@ -83,7 +102,7 @@ vj_mllama_trainer_open (const char *dir, const char *compute, guint threads, con
   VjNumbers numbers;
   trainer->config = *config;
   trainer->states = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
-  if (!check_config (config, error) || !open_files (trainer, dir, seed == NULL, error) || (trainer->compute = vj_compute_open (compute, threads, error)) == NULL ||
+  if (!vj_mllama_trainer_check (config, error) || !open_files (trainer, dir, seed == NULL, error) || (trainer->compute = vj_compute_open (compute, threads, error)) == NULL ||
       !choose_numbers (trainer, dtype, &numbers, error) || !vj_trainer_place (trainer, error) || !check_base (trainer, seed, error) ||
       !load_rope (trainer, error))
     return NULL;

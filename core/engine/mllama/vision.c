@@ -196,30 +196,28 @@ embed_patches (const VjMllamaNet *net, const VjMllamaImages *at)
   ops->layer_norm (device, at->token_rows, W, LAYER_NORM_EPS, at->embed, value[plan->pre_norm], value[plan->pre_norm_bias], at->pre, at->pre_stats);
 }
 
-/* A branch joins the residual stream through its gate, if it has one. */
+/* What one of a layer's products joins the residual stream by: weights of its bias (-1: none) and gate, if it has one. */
 static void
-join (const VjMllamaNet *net, gsize rows, const VjF32 *x, const VjF32 *branch, const VjF32 *gate, VjF32 *out)
+join (const VjMllamaNet *net, gsize rows, VjInput input, VjF32 *made, guint w, gssize bias, gboolean gated, guint gate, const VjF32 *x, VjF32 *branch,
+      VjF32 *out)
 {
-  const VjComputeOps *ops = net->compute->ops;
-  gsize W = net->plan->config.vision_hidden_size;
-  if (gate != NULL) {
-    ops->copy_2d (net->compute->device, rows, W, x, W, 1, out, W, 1, FALSE);
-    ops->add_rows (net->compute->device, rows, W, branch, NULL, VJ_GATE_TANH, gate, out);
-  } else {
-    ops->add_rows (net->compute->device, rows, W, x, NULL, VJ_GATE_NONE, NULL, out);
-  }
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows, .input = input, .made = made, .w = w, .joined = 1, .bias = bias, .add = x,
+                                            .mode = gated ? VJ_GATE_TANH : VJ_GATE_NONE, .gate = gated ? net->value[gate] : NULL, .branch = branch, .y = out });
+}
+
+static VjInput
+normed (const VjMllamaNet *net, const VjF32 *x, guint w, guint b)
+{
+  return (VjInput) { .kind = VJ_INPUT_LAYER_NORM, .x = x, .w = net->value[w], .b = net->value[b], .eps = net->plan->config.vision_norm_eps };
 }
 
 void
 vj_net_vision_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean gated, const VjMllamaImages *at, const VjMllamaEnc *e)
 {
-  const VjComputeOps *ops = net->compute->ops;
   const VjMllamaConfig *c = &net->plan->config;
-  void *device = net->compute->device;
-  VjF32 *const *value = net->value;
-  gsize W = c->vision_hidden_size, M = c->vision_intermediate_size, rows = at->rows;
-  ops->layer_norm (device, rows, W, c->vision_norm_eps, e->x, value[w->input_norm], value[w->input_norm_bias], e->n1, e->stats1);
-  vj_net_linear (net, rows, e->n1, w->q, 3, -1, e->qkv, 3 * W);
+  gsize W = c->vision_hidden_size, rows = at->rows;
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows, .input = normed (net, e->x, w->input_norm, w->input_norm_bias), .made = e->n1, .stats = e->stats1,
+                                            .w = w->q, .joined = 3, .bias = -1, .y = e->qkv });
   for (gsize i = 0; i < at->n_images; i++) {
     at->segments[i].k = vj_f32_at (e->qkv, at->segments[i].q_row * 3 * W + W);
     at->segments[i].v = vj_f32_at (e->qkv, at->segments[i].q_row * 3 * W + 2 * W);
@@ -227,14 +225,12 @@ vj_net_vision_layer (const VjMllamaNet *net, const VjMllamaEncoder *w, gboolean 
   VjAttention a = { .numbers = net->numbers, .n_segments = at->n_images, .segments = at->segments, .heads = c->vision_heads, .kv_heads = c->vision_heads,
                     .head_dim = W / c->vision_heads, .scale = 1 / sqrtf ((float) W / (float) c->vision_heads), .q = e->qkv, .ld_q = 3 * W,
                     .ld_kv = 3 * W, .last = at->last, .out = e->att, .lse = e->lse };
-  ops->attention (device, &a);
-  vj_net_linear (net, rows, e->att, w->o, 1, -1, gated ? e->branch : e->x2, W);
-  join (net, rows, e->x, e->branch, gated ? value[w->attn_gate] : NULL, e->x2);
-  ops->layer_norm (device, rows, W, c->vision_norm_eps, e->x2, value[w->post_norm], value[w->post_norm_bias], e->n2, e->stats2);
-  vj_net_linear (net, rows, e->n2, w->fc1, 1, w->fc1_bias, e->f1, M);
-  ops->activation (device, (VjAct) c->vision_activation, rows * M, e->f1, e->act);
-  vj_net_linear (net, rows, e->act, w->fc2, 1, w->fc2_bias, gated ? e->mlp : e->out, W);
-  join (net, rows, e->x2, e->mlp, gated ? value[w->ffn_gate] : NULL, e->out);
+  net->compute->ops->attention (net->compute->device, &a);
+  join (net, rows, (VjInput) { .x = e->att }, NULL, w->o, -1, gated, w->attn_gate, e->x, e->branch, e->x2);
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows, .input = normed (net, e->x2, w->post_norm, w->post_norm_bias), .made = e->n2, .stats = e->stats2,
+                                            .w = w->fc1, .joined = 1, .bias = w->fc1_bias, .y = e->f1 });
+  join (net, rows, (VjInput) { .kind = VJ_INPUT_ACTIVATION, .x = e->f1, .act = (VjAct) c->vision_activation }, e->act, w->fc2, w->fc2_bias, gated,
+        w->ffn_gate, e->x2, e->mlp, e->out);
 }
 
 /* [n T N, O]: the final state, then the taken layers' outputs interleaved, element by element, layer fastest. */

@@ -73,6 +73,22 @@ test_exact_share (void)
   g_assert_null (bench_filter (bench, traces, G_N_ELEMENTS (traces))[0]);
 }
 
+/* What the judge's own settings keep from ever passing is refused at once; what can pass is not. */
+static void
+test_fits_the_judge (void)
+{
+  bench_refuse_in (&(VjRunPlan){.orders = 1, .samples = 4}, VJ_ROLE_FILTER, "both-orders", VJ_EXIT_RECIPE, "orders: one", NULL);
+  bench_refuse_in (&(VjRunPlan){.orders = 2, .samples = 4}, VJ_ROLE_FILTER, "both-orders", VJ_EXIT_RECIPE, "the judge gives 4 (samples: 4)",
+                   "at_least", "5", NULL);
+  g_autoptr (Bench) bench = bench_new (VJ_ROLE_FILTER, "both-orders", "at_least", "4", NULL);
+  const char *const options[] = {"at_least", "4", NULL};
+  g_autoptr (GError) error = NULL;
+  vj_run_set_plan (bench->run, &(VjRunPlan){.orders = 2, .samples = 4});
+  g_autoptr (VjInstance) fits = vj_instance_new (bench->plugin, NULL, options, bench->run, &error);
+  g_assert_no_error (error);
+  g_assert_nonnull (fits);
+}
+
 void
 add_both_orders_tests (void)
 {
@@ -81,4 +97,5 @@ add_both_orders_tests (void)
   g_test_add_func ("/plugins/both-orders/at-least", test_at_least);
   g_test_add_func ("/plugins/both-orders/min-agreement", test_min_agreement);
   g_test_add_func ("/plugins/both-orders/exact-share", test_exact_share);
+  g_test_add_func ("/plugins/both-orders/fits-the-judge", test_fits_the_judge);
 }

@@ -88,6 +88,8 @@ test_faults (void)
   bench_refuse (VJ_ROLE_SOURCE, "jsonl", VJ_EXIT_DATA, "cannot open", "path", "/nowhere/x.jsonl", "prompt_field", "q", NULL);
   bench_refuse (VJ_ROLE_SOURCE, "jsonl", VJ_EXIT_DATA, "not a regular file", "path", folder, "prompt_field", "q", NULL);
   bench_refuse (VJ_ROLE_SOURCE, "jsonl", VJ_EXIT_RECIPE, "prompt_field", "path", file, NULL);
+  bench_refuse_in (&(VjRunPlan){.gold_needed = TRUE}, VJ_ROLE_SOURCE, "jsonl", VJ_EXIT_RECIPE, "'gold_field': it is not given", "path", file,
+                   "prompt_field", "q", "form", "closed", NULL);
   bench_refuse (VJ_ROLE_SOURCE, "jsonl", VJ_EXIT_RECIPE, "prompt_field", "path", file, "prompt_field", "q", "prompt", "{q}", NULL);
   bench_done_with (file);
 }

@@ -72,6 +72,8 @@ test_options (void)
   g_assert_cmpstr (bench_sample (last, "?", "answer is 1? no, answer is 2", "answer is 2", "answer is 3", "2", NULL).how, ==, "majority 2 of 3, against 1");
   g_assert_cmpstr (last->asked, ==, "? Say why.");
   bench_refuse (VJ_ROLE_SAMPLER, "majority", VJ_EXIT_RECIPE, "cannot be reached", "n", "4", NULL);
+  bench_refuse (VJ_ROLE_SAMPLER, "majority", VJ_EXIT_RECIPE, "'temperature': all draws would be alike", "temperature", "0", NULL);
+  bench_refuse (VJ_ROLE_SAMPLER, "majority", VJ_EXIT_RECIPE, "'top_k': all draws would be alike", "top_k", "1", NULL);
   bench_refuse (VJ_ROLE_SAMPLER, "majority", VJ_EXIT_RECIPE, "not a regular expression", "extract", "(", NULL);
   bench_refuse (VJ_ROLE_SAMPLER, "majority", VJ_EXIT_RECIPE, "{question}", "prompt", "?", NULL);
 }
