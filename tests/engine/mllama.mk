@@ -1,16 +1,22 @@
 # tests of the model itself
 check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
-	tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
+	tests/engine/test-trainer tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
 TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
-	tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
+	tests/engine/test-trainer tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
 tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_mllama_LDADD = $(CORE_LDADD)
-tests_engine_test_mllama_train_SOURCES = tests/engine/test-mllama-train.c tests/engine/mllama-cases.h tests/engine/plugins.h
+tests_engine_test_mllama_train_SOURCES = tests/engine/test-mllama-train.c tests/engine/trainer-kit.h tests/engine/mllama-cases.h \
+	tests/engine/plugins.h
 tests_engine_test_mllama_train_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_mllama_train_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_mllama_train_LDADD = $(CORE_LDADD)
+tests_engine_test_trainer_SOURCES = tests/engine/test-trainer.c tests/engine/trainer-kit.h tests/engine/mllama-cases.h \
+	tests/engine/plugins.h
+tests_engine_test_trainer_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_trainer_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_trainer_LDADD = $(CORE_LDADD)
 tests_engine_test_lora_SOURCES = tests/engine/test-lora.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_lora_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_lora_LDFLAGS = $(WHOLE_LINK_FLAGS)

@@ -127,13 +127,16 @@ def test_one_iteration(tap, top, run_dir):
 # -- models that were changed ------------------------------------------------------------
 
 def alter(path):
-    """Other bytes of the same length, under the same times as before."""
+    """Other bytes of the same length, as good a rule file, under the same times as before; at once, for a run may be reading them."""
     with open(path, "rb") as file:
         data = file.read()
-    times = os.stat(path)
-    with open(path, "wb") as file:
-        file.write(data[:-2] + b" }")
-    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    times, beside = os.stat(path), os.path.join(os.path.dirname(path), ".beside")
+    changed = data.replace(b'"reply": "', b'"reply" :"', 1)
+    assert changed != data, "no reply to change"
+    with open(beside, "wb") as file:
+        file.write(changed)
+    os.utime(beside, ns=(times.st_atime_ns, times.st_mtime_ns))
+    os.replace(beside, path)
     return data
 
 
@@ -235,6 +238,8 @@ def test_not_made(tap, top):
 def test_uses(tap, top):
     recipe, run_dir = harness.loop_copy(os.path.join(top, "uses"), ["good", "same"]), os.path.join(top, "uses-run")
     result = harness.run(recipe, run_dir, *setting("repeat.iterations", 2), *setting("repeat.traces", "all"), *setting("iteration.audit", "{ images: { sample: 6 } }"))
+    if not tap.check(result.returncode == 0, "a run with a gate and an audit", result.stderr):
+        return
 
     def life(condition, where=run_dir):
         with sqlite3.connect(os.path.join(where, "ledger.sqlite")) as ledger:

@@ -1,0 +1,377 @@
+/* The trainer's own laws: the same bits whatever the threads, the room and the moment it was stopped; what is frozen stays as it
+ * was; saved is what was trained. Its numbers are held against transformers in test-mllama-train.c. */
+#include "tests/engine/trainer-kit.h"
+
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static VjMllamaTrainer *
+steps_taken (const Model *model, const char *compute, const char *dtype, guint threads, guint freeze, guint n, const char *restored)
+{
+  g_autoptr (GError) error = NULL;
+  VjTunerConfig config = plain;
+  VjMllamaExample examples[MAX_CASES];
+  guint64 seed = 3;
+  config.freeze = freeze;
+  VjMllamaTrainer *trainer = vj_mllama_trainer_open (model->dir, compute, threads, dtype, &config, &seed, &error);
+  g_assert_no_error (error);
+  model_examples (model, examples);
+  if (restored != NULL) {
+    g_assert_true (vj_mllama_trainer_restore (trainer, restored, &error));
+    g_assert_no_error (error);
+  }
+  while (vj_mllama_trainer_steps (trainer) < n) { /* another choice of examples in each step */
+    VjTunerStep step;
+    guint64 at = vj_mllama_trainer_steps (trainer);
+    g_assert_true (vj_mllama_trainer_step (trainer, examples + at % 2, model->n - at % 2, 0.01, &step, &error));
+    g_assert_true (step.finite);
+  }
+  return trainer;
+}
+
+static void
+assert_same_state (VjMllamaTrainer *a, VjMllamaTrainer *b)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (a);
+  for (guint i = 0; i < plan->weights->len; i++)
+    for (guint s = 0; s < 4; s++) {
+      gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+      g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+      if (s == VJ_STATE_GRAD)
+        continue;
+      vj_mllama_trainer_get (a, (VjMllamaState) s, i, x);
+      vj_mllama_trainer_get (b, (VjMllamaState) s, i, y);
+      g_assert_cmpmem (x, n * 4, y, n * 4);
+    }
+}
+
+/* Six steps from fresh weights: the same bits on 1, 2 and 3 threads, and when stopped and resumed in the middle. */
+static void
+exact (const char *compute, const char *name, const char *dtype)
+{
+  Model model = { 0 };
+  g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *file = g_build_filename (dir, "checkpoint", NULL);
+  model_load (name, &model);
+  for (guint freeze = 0; freeze < 7; freeze += 3) { /* nothing; vision and cross; cross and text */
+    g_autoptr (VjMllamaTrainer) one = steps_taken (&model, compute, dtype, 1, freeze, 6, NULL), three = steps_taken (&model, compute, dtype, 3, freeze, 6, NULL);
+    assert_same_state (one, three);
+    g_autoptr (VjMllamaTrainer) half = steps_taken (&model, compute, dtype, 2, freeze, 3, NULL);
+    g_assert_true (vj_mllama_trainer_checkpoint (half, file, NULL));
+    g_autoptr (VjMllamaTrainer) resumed = steps_taken (&model, compute, dtype, 2, freeze, 6, file);
+    assert_same_state (one, resumed);
+  }
+  g_unlink (file);
+  g_rmdir (dir);
+  model_done (&model);
+}
+
+static void
+test_exact (const char *compute, const char *name)
+{
+  exact (compute, name, "f32");
+  exact (compute, name, "bf16");
+}
+
+static void
+assert_same_gradient (VjMllamaTrainer *a, VjMllamaTrainer *b)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (a);
+  for (guint i = 0; i < plan->weights->len; i++) {
+    gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+    vj_mllama_trainer_get (a, VJ_STATE_GRAD, i, x);
+    vj_mllama_trainer_get (b, VJ_STATE_GRAD, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+  }
+}
+
+/* A gradient is the same whether layers keep what backward reads or share it, and nothing
+ * of it stays for the next one, which no image may come to. */
+static void
+test_anew (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  gsize n = 0;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjMllamaTrainer) kept = open_trainer (&model, compute, 0), remade = open_trainer (&model, compute, 0), unused = open_trainer (&model, compute, 0);
+  vj_mllama_trainer_set_remake (kept, FALSE);
+  vj_mllama_trainer_set_remake (remade, TRUE);
+  g_assert_true (vj_mllama_trainer_gradient (kept, examples, model.n, &step, NULL));
+  g_assert_true (vj_mllama_trainer_gradient (remade, examples, model.n, &step, NULL));
+  assert_same_gradient (kept, remade);
+  for (guint i = 0; i < model.n; i++)
+    if (examples[i].n_images == 0)
+      examples[n++] = examples[i];
+  g_assert_cmpuint (n, >, 0);
+  g_assert_true (vj_mllama_trainer_gradient (remade, examples, n, &step, NULL));
+  g_assert_true (vj_mllama_trainer_gradient (unused, examples, n, &step, NULL));
+  assert_same_gradient (remade, unused);
+  model_done (&model);
+}
+
+/* What is frozen takes no memory for gradients and moments, lies in its file where that is host memory, and has the same bytes
+ * in the saved model, in whatever dtype it is stored. */
+static void
+test_frozen_bytes (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjSafetensors) file = vj_safetensors_open_dir (model.dir, &error);
+  for (guint freeze = 1; freeze < 7; freeze++) {
+    gsize elements = 0, same = 0;
+    g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *remove = g_strdup_printf ("rm -r '%s'", dir);
+    g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, freeze);
+    const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+    VjDtype dtype = vj_mllama_plan_find (plan, file, plan->embed)->dtype;
+    g_assert_true (vj_mllama_trainer_step (trainer, examples, model.n, 0.01, &step, NULL));
+    g_assert_true (vj_mllama_trainer_save (trainer, saved, dtype, &error));
+    g_autoptr (VjSafetensors) written = vj_safetensors_open_dir (saved, &error);
+    g_assert_no_error (error);
+    for (guint i = 0; i < plan->weights->len; i++) {
+      const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+      const VjTensor *x = vj_mllama_plan_find (plan, file, i), *y = vj_mllama_plan_find (plan, written, i);
+      if (i == plan->head && plan->tied)
+        continue;
+      elements += freeze >> weight->part & 1 ? 0 : (weight->n_elements + 15) / 16 * 16;
+      if (freeze >> weight->part & 1)
+        g_assert_cmpmem (x->data, x->n_elements * vj_dtype_size (dtype), y->data, y->n_elements * vj_dtype_size (dtype));
+      else
+        same += memcmp (x->data, y->data, x->n_elements * vj_dtype_size (dtype)) == 0;
+    }
+    g_assert_cmpuint (same, ==, 0); /* what is trained has changed */
+    g_assert_cmpuint (vj_mllama_trainer_memory (trainer).trained, <=, 16 * elements);
+    if (strcmp (compute, "cpu") == 0)
+      g_assert_cmpuint (vj_mllama_trainer_memory (trainer).mapped, >, 0);
+    g_assert_cmpint (system (remove), ==, 0);
+  }
+  model_done (&model);
+}
+
+/* Activations made again in backward: the same bits in less memory, with the towers trained or not. */
+static void
+test_recompute (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep a, b;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  for (guint freeze = 0; freeze < 4; freeze++) {
+    VjTunerConfig config = plain;
+    config.freeze = freeze;
+    config.recompute = TRUE;
+    g_autoptr (VjMllamaTrainer) all = open_trainer (&model, compute, freeze), less = vj_mllama_trainer_open (model.dir, compute, 2, "f32", &config, NULL, NULL);
+    g_assert_true (vj_mllama_trainer_gradient (all, examples, model.n, &a, NULL));
+    g_assert_true (vj_mllama_trainer_gradient (less, examples, model.n, &b, NULL));
+    g_assert_cmpfloat (a.loss, ==, b.loss);
+    g_assert_cmpfloat (a.grad_norm, ==, b.grad_norm);
+    guint n;
+    const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (all, &n);
+    for (guint t = 0; t < n; t++) {
+      g_autofree float *x = g_new (float, list[t].n_elements), *y = g_new (float, list[t].n_elements);
+      vj_mllama_trainer_get_trained (all, VJ_STATE_GRAD, t, x);
+      vj_mllama_trainer_get_trained (less, VJ_STATE_GRAD, t, y);
+      g_assert_cmpmem (x, list[t].n_elements * 4, y, list[t].n_elements * 4);
+    }
+    gsize kept = vj_mllama_trainer_memory (all).activations, made = vj_mllama_trainer_memory (less).activations;
+    g_test_message ("%s on %s, frozen %u: activations %.0f KiB, made again %.0f KiB", name, compute, freeze, (double) kept / 1024, (double) made / 1024);
+    g_assert_cmpuint (made, <, kept);
+  }
+  model_done (&model);
+}
+
+typedef struct {
+  gsize batches, rows;
+} Packed;
+
+static void
+count_rows (void *data, G_GNUC_UNUSED const VjMllamaNet *net, const VjMllamaRows *rows, G_GNUC_UNUSED const VjMllamaText *layers,
+            G_GNUC_UNUSED const VjF32 *states, G_GNUC_UNUSED gsize n_states, G_GNUC_UNUSED const VjF32 *normed, G_GNUC_UNUSED const VjI32 *normed_rows)
+{
+  Packed *packed = data;
+  packed->batches++;
+  packed->rows += rows->rows;
+}
+
+/* Examples, with images and without, always share rows up to a budget, without a row of padding and without seeing each
+ * other: loss and gradients are those of every example alone, each counted by its targets. */
+static void
+test_packed (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep together, alone;
+  Packed packed = { 0 };
+  guint n;
+  gsize tokens = 0;
+  double worst = 0, loss = 0;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, 0);
+  vj_mllama_trainer_set_probe (trainer, count_rows, &packed);
+  g_assert_true (vj_mllama_trainer_gradient (trainer, examples, model.n, &together, NULL));
+  vj_mllama_trainer_set_probe (trainer, NULL, NULL);
+  const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (trainer, &n);
+  g_autoptr (GPtrArray) whole = g_ptr_array_new_with_free_func (g_free), sums = g_ptr_array_new_with_free_func (g_free);
+  g_autofree double *scale = g_new0 (double, n); /* of what is summed: examples may cancel, their rounding does not */
+  for (guint t = 0; t < n; t++) {
+    g_ptr_array_add (whole, g_new (float, list[t].n_elements));
+    g_ptr_array_add (sums, g_new0 (float, list[t].n_elements));
+    vj_mllama_trainer_get_trained (trainer, VJ_STATE_GRAD, t, whole->pdata[t]);
+  }
+  for (guint i = 0; i < model.n; i++) {
+    g_assert_true (vj_mllama_trainer_gradient (trainer, &examples[i], 1, &alone, NULL));
+    float share = (float) alone.tokens / (float) together.tokens;
+    loss += alone.loss * share;
+    tokens += examples[i].n_tokens;
+    for (guint t = 0; t < n; t++) {
+      g_autofree float *part = g_new (float, list[t].n_elements);
+      vj_mllama_trainer_get_trained (trainer, VJ_STATE_GRAD, t, part);
+      float most = 0;
+      for (gsize e = 0; e < list[t].n_elements; e++) {
+        ((float *) sums->pdata[t])[e] += share * part[e];
+        most = MAX (most, share * fabsf (part[e]));
+      }
+      scale[t] += most;
+    }
+  }
+  for (guint t = 0; t < n; t++)
+    for (gsize e = 0; e < list[t].n_elements; e++) {
+      double d = fabs ((double) ((float *) whole->pdata[t])[e] - ((float *) sums->pdata[t])[e]) / MAX (scale[t], 1e-6);
+      worst = d > worst || isnan (d) ? d : worst;
+    }
+  g_test_message ("%s on %s: %u examples in %u rows: loss %.1e, gradients %.1e from those alone", name, compute, model.n, (guint) packed.rows, fabs (together.loss / loss - 1), worst);
+  g_assert_cmpuint (packed.batches, ==, 1);
+  g_assert_cmpuint (packed.rows, ==, tokens);
+  g_assert_cmpfloat (fabs (together.loss / loss - 1), <=, 1e-6);
+  g_assert_cmpfloat (worst, <=, 1e-5); /* sums of f32 in another order */
+  model_done (&model);
+}
+
+/* A course after a course: what the first one's state holds is taken over in f32, for parts that are frozen now too, and not
+ * from the model it saved in bf16; a part that was frozen then has no moments there, and begins without. */
+static void
+test_courses (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *remove = g_strdup_printf ("rm -r '%s'", dir);
+  g_autofree char *state = g_build_filename (dir, "state", NULL), *next = g_build_filename (dir, "next", NULL);
+  model_load (name, &model);
+  g_autoptr (VjMllamaTrainer) first = steps_taken (&model, compute, "f32", 2, 0, 2, NULL);
+  g_assert_true (vj_mllama_trainer_checkpoint (first, state, &error) && vj_mllama_trainer_save (first, saved, VJ_DTYPE_BF16, &error));
+  VjTunerConfig config = plain;
+  config.freeze = VJ_FREEZE_VISION;
+  g_autoptr (VjMllamaTrainer) second = vj_mllama_trainer_open (saved, compute, 2, "f32", &config, NULL, &error);
+  g_assert_true (vj_mllama_trainer_restore (second, state, &error) && vj_mllama_trainer_checkpoint (second, next, &error));
+  g_autoptr (VjMllamaTrainer) third = vj_mllama_trainer_open (saved, compute, 2, "f32", &plain, NULL, &error);
+  g_assert_true (vj_mllama_trainer_restore (third, next, &error));
+  g_assert_no_error (error);
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (first);
+  for (guint i = 0; i < plan->weights->len; i++) {
+    const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+    gsize n = weight->n_elements;
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n), *none = g_new0 (float, n);
+    vj_mllama_trainer_get (first, VJ_STATE_PARAM, i, x);
+    vj_mllama_trainer_get (second, VJ_STATE_PARAM, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+    vj_mllama_trainer_get (third, VJ_STATE_PARAM, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+    vj_mllama_trainer_get (first, VJ_STATE_V, i, x);
+    vj_mllama_trainer_get (third, VJ_STATE_V, i, y);
+    g_assert_cmpmem (weight->part == VJ_PART_VISION ? none : x, n * 4, y, n * 4);
+  }
+  g_assert_cmpint (system (remove), ==, 0);
+  model_done (&model);
+}
+
+/* Beside a model lie files of other purposes: what is none of its own, or would never end, does not follow. */
+static void
+save_beside (VjMllamaTrainer *opened, const char *from, const char *to)
+{
+  g_autofree char *pipe = g_build_filename (from, "pipe.json", NULL), *large = g_build_filename (from, "other.gguf", NULL);
+  g_autofree char *own = g_build_filename (to, "config.json", NULL), *no_pipe = g_build_filename (to, "pipe.json", NULL);
+  g_autofree char *no_large = g_build_filename (to, "other.gguf", NULL);
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (mkfifo (pipe, 0600), ==, 0);
+  g_assert_true (g_file_set_contents (large, "", 0, NULL));
+  g_assert_cmpint (truncate (large, (off_t) 300 << 20), ==, 0);
+  g_assert_true (vj_mllama_trainer_save (opened, to, VJ_DTYPE_F32, &error));
+  g_assert_no_error (error);
+  g_assert_true (g_file_test (own, G_FILE_TEST_IS_REGULAR));
+  g_assert_false (g_file_test (no_pipe, G_FILE_TEST_EXISTS));
+  g_assert_false (g_file_test (no_large, G_FILE_TEST_EXISTS));
+}
+
+/* A weight that is not finite is noticed and nothing changes; the saved directory opens with equal weights. */
+static void
+test_save (const char *compute, const char *name)
+{
+  g_autoptr (GError) error = NULL;
+  Model model = { 0 };
+  VjMllamaExample examples[MAX_CASES];
+  VjTunerStep step;
+  model_load (name, &model);
+  model_examples (&model, examples);
+  g_autofree char *dir = g_dir_make_tmp ("vj-train-XXXXXX", NULL), *saved = g_build_filename (dir, "saved", NULL), *bf16 = g_build_filename (dir, "bf16", NULL);
+  g_autoptr (VjMllamaTrainer) trainer = steps_taken (&model, compute, "f32", 2, 0, 2, NULL);
+  g_assert_true (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error));
+  g_assert_true (vj_mllama_trainer_save (trainer, bf16, VJ_DTYPE_BF16, &error));
+  g_assert_false (vj_mllama_trainer_save (trainer, saved, VJ_DTYPE_F32, &error)); /* exists */
+  g_assert_error (error, VJ_ERROR, VJ_EXIT_STORE);
+  g_clear_error (&error);
+  g_autoptr (VjMllamaTrainer) opened = vj_mllama_trainer_open (saved, compute, 2, "f32", &plain, NULL, &error);
+  g_assert_no_error (error);
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  g_assert_cmpint (vj_mllama_trainer_peek_plan (opened)->tied, ==, plan->tied);
+  for (guint i = 0; i < plan->weights->len; i++) {
+    gsize n = vj_mllama_plan_at (plan, i)->n_elements;
+    g_autofree float *x = g_new (float, n), *y = g_new (float, n);
+    vj_mllama_trainer_get (trainer, VJ_STATE_PARAM, i, x);
+    vj_mllama_trainer_get (opened, VJ_STATE_PARAM, i, y);
+    g_assert_cmpmem (x, n * 4, y, n * 4);
+  }
+  g_autofree char *again = g_build_filename (dir, "again", NULL);
+  save_beside (opened, saved, again);
+  g_autofree float *bad = g_new0 (float, vj_mllama_plan_at (plan, plan->norm)->n_elements);
+  bad[1] = NAN;
+  vj_mllama_trainer_set (trainer, VJ_STATE_PARAM, plan->norm, bad);
+  g_assert_true (vj_mllama_trainer_step (trainer, examples, model.n, 0.01, &step, &error));
+  g_assert_false (step.finite);
+  g_assert_cmpuint (vj_mllama_trainer_steps (trainer), ==, 2);
+  g_autofree char *remove = g_strdup_printf ("rm -r '%s'", dir);
+  g_assert_cmpint (system (remove), ==, 0);
+  model_done (&model);
+}
+
+static void all_exact (void) { for_all (test_exact, FALSE); }
+static void all_anew (void) { for_all (test_anew, FALSE); }
+static void all_frozen_bytes (void) { for_all (test_frozen_bytes, FALSE); }
+static void all_recompute (void) { for_all (test_recompute, FALSE); }
+static void all_packed (void) { for_all (test_packed, FALSE); }
+static void all_courses (void) { for_all (test_courses, FALSE); }
+static void all_save (void) { for_all (test_save, FALSE); }
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  plugins_offer ();
+  g_test_add_func ("/mllama/train/exact", all_exact);
+  g_test_add_func ("/mllama/train/anew", all_anew);
+  g_test_add_func ("/mllama/train/frozen-bytes", all_frozen_bytes);
+  g_test_add_func ("/mllama/train/recompute", all_recompute);
+  g_test_add_func ("/mllama/train/packed", all_packed);
+  g_test_add_func ("/mllama/train/courses", all_courses);
+  g_test_add_func ("/mllama/train/save", all_save);
+  return g_test_run ();
+}
