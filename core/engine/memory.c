@@ -4,7 +4,7 @@
 #include "engine/engine-private.h"
 
 /* Draws decoded together: small models gain from many rows, large ones pay for them in memory. */
-#define BATCH_SMALL 64u
+#define BATCH_SMALL 128u
 #define BATCH_LARGE 16u
 #define LARGE_PARAMETERS 1000000000u
 /* Tokens of a forward pass: enough to keep the products busy, few enough not to make running draws wait. */
