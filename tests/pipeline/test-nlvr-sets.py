@@ -12,6 +12,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import harness  # noqa: E402
 
+sys.dont_write_bytecode = True  # nothing beside the script, which may be read-only
+
 DATA = os.environ.get("VJ_SHARED_DATA") or os.path.join(os.path.dirname(harness.SOURCE), "shared", "data")
 CORPUS = os.path.join(DATA, "nlvr")
 SCRIPT = os.path.join(harness.SOURCE, "recipes", "nlvr", "make-sets.py")
