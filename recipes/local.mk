@@ -7,3 +7,6 @@ dist_ablations_DATA = recipes/ablations/README.md recipes/ablations/shuffled-pre
 	recipes/ablations/harmful.yaml recipes/ablations/gold-filter.yaml recipes/ablations/one-order.yaml recipes/ablations/from-base.yaml \
 	recipes/ablations/rewrite-only.yaml recipes/ablations/swap-only.yaml
 dist_ablations_SCRIPTS = recipes/ablations/study.py
+nlvrdir = $(recipesdir)/nlvr
+dist_nlvr_DATA = recipes/nlvr/loop.yaml
+dist_nlvr_SCRIPTS = recipes/nlvr/make-sets.py

@@ -8,13 +8,15 @@ crosses the view's border or the lines of its 3 x 3 grid, which is seen in the p
 splits; no view of one has the pixels of a view of another. OUT gets
 
     images/                     the views, 56 to 100 pixels wide, PNG
-    open.jsonl, closed.jsonl    questions about views of the first split, made of chance and file names: no gold, no label
+    open.jsonl                  for each view of the first split "describe the image", a few times
+    places.jsonl, counts.jsonl  questions about them with short answers: about one place; about all of the view
     tune.jsonl, measure.jsonl   answer pairs about views of the second and third, made of gold (structured_rep), for measuring only
 
-in the words that the model knows. These have no black: a black shape is counted and never told of.
+Questions are made of chance and file names, without gold or label. Pairs use the words that the model knows. It knows no black: a
+black shape is counted and never told of. Pairs come in twins: the same question and the same two words, once with this one right,
+once with the other; a choice between short answers that does not look at the picture is right in half of them.
 
-Pairs come in twins: the same question and the same two words, once with this one right, once with the other. Who does not look
-at the picture is right in half of them. Standard library only; equal input gives equal bytes.
+Standard library only; equal input gives equal bytes.
 """
 import argparse
 import hashlib
@@ -29,7 +31,7 @@ SPLITS = (("questions", 50), ("tune", 17), ("measure", 33))  # per cent of the p
 RANK = {"measure": 0, "tune": 1, "questions": 2}             # a view that is in two splits stays in the first of these
 VIEWS = {"questions": 8, "tune": 4, "measure": 4}            # of a box, at most
 PAIRS = {"tune": 400, "measure": 800}                        # wanted; there are fewer where twins run out
-CLOSED_PER_VIEW = 6
+ASKS = {"open": 3, "places": 5, "counts": 4}                 # of a view, at most: what is asked twice counts once
 BOXES = (0, 150, 300)      # where they begin in a row of 400 pixels
 SIDE = 100                 # of a box
 SIDES = range(56, 101, 4)  # of a view; the model scales each to 56
@@ -221,35 +223,36 @@ def cut_views(folder, records, seed):
 
 # -- questions, which see a name and nothing else ----------------------------------------------------------------------
 
-def closed_question(*names):
-    """(category, text): a form and its words, by chance."""
-    def word(values, what):
-        return pick(values, *names, what)
-    form, place = word(("count", "color", "shape", "yes-no", "choice"), "form"), word(PLACES, "place")
-    color, shape = word(ASKED["color"], "color"), word(SHAPES, "shape")
-    if form == "count":
-        what = word((color, word(ASKED["size"], "size"), f"{shape}s", ""), "what")
-        return form, "how many shapes ?" if not what else f"how many {what} ?" if what.endswith("s") else f"how many {what} shapes ?"
-    if form == "yes-no":
-        return form, f"is there any {color} {shape} ?"
+def about_place(*names):
+    """(category, question) about one place, of random words."""
+    form, place = pick(("color", "shape", "choice"), *names, "form"), pick(PLACES, *names, "place")
     if form == "choice":
-        two = word([two for values in ASKED.values() for two in itertools.permutations(values, 2)], "two")
-        return form, f"at {place} {two[0]} or {two[1]} ?"
+        one, other = pick([two for words in ASKED.values() for two in itertools.permutations(words, 2)], *names, "words")
+        return form, f"at {place} {one} or {other} ?"
     return form, f"what {form} is at {place} ?"
 
 
+def about_all(*names):
+    """(category, question) about the whole view, of random words."""
+    color, shape = pick(ASKED["color"], *names, "color"), pick(SHAPES, *names, "shape")
+    if pick(("count", "yes-no"), *names, "form") == "yes-no":
+        return "yes-no", f"is there any {color} {shape} ?"
+    return "count", f"how many {pick(('shapes', f'{shape}s', f'{color} shapes', 'small shapes', 'large shapes'), *names, 'what')} ?"
+
+
 def questions(cuts, seed):
-    """(open, closed): rows without gold, those of one view together."""
-    opened, closed = [], []
+    """file -> rows; those of one view stand together."""
+    makes = {"open": lambda *names: ("describe", "describe the image"), "places": about_place, "counts": about_all}
+    files = {kind: [] for kind in ASKS}
     for name, *_ in cuts:
-        image = f"images/{name}.png"
-        opened.append({"id": f"{name}-d", "image": image, "category": "describe", "question": "describe the image"})
-        asked = {}
-        for i in range(CLOSED_PER_VIEW):
-            category, text = closed_question(seed, "question", name, i)
-            asked.setdefault(text, {"id": f"{name}-{i}", "image": image, "category": category, "question": text})
-        closed.extend(asked.values())
-    return opened, closed
+        for kind, number in ASKS.items():
+            asked = set()
+            for i in range(number):
+                category, question = makes[kind](seed, kind, name, i)
+                if kind == "open" or question not in asked:
+                    asked.add(question)
+                    files[kind].append({"id": f"{name}-{i}", "image": f"images/{name}.png", "category": category, "question": question})
+    return files
 
 
 # -- pairs, made of gold -----------------------------------------------------------------------------------------------
@@ -386,8 +389,7 @@ def main():
     records = load(given.corpus)
     splits = cut_views(given.corpus, records, given.seed)
     gold = [record["structured_rep"] for record in records]
-    opened, closed = questions(splits["questions"], given.seed)
-    sets = {"open": opened, "closed": closed} | {split: pairs(splits[split], gold, split, given.seed) for split in PAIRS}
+    sets = questions(splits["questions"], given.seed) | {split: pairs(splits[split], gold, split, given.seed) for split in PAIRS}
     os.makedirs(os.path.join(given.out, "images"), exist_ok=True)
     for cuts in splits.values():
         for name, rows, *_ in cuts:
