@@ -16,6 +16,7 @@ VjNode *vj_node_new (VjNodeKind kind, const VjNodeOrigin *origin, guint line, gu
 void vj_node_free (VjNode *node);
 void vj_node_append (VjNode *parent, VjNode *child);                 /* takes the child */
 void vj_node_replace (VjNode *parent, guint index, VjNode *child);   /* takes the child, keeps the key's place */
+void vj_node_remove (VjNode *parent, guint index);                   /* frees the child */
 
 /* Gives a scalar its kind by the YAML 1.2 core schema, after replacing variables. `plain`: not quoted.
  * The node's text, origin and place are set. */

@@ -77,6 +77,14 @@ vj_node_replace (VjNode *parent, guint index, VjNode *child)
   vj_node_free (old);
 }
 
+void
+vj_node_remove (VjNode *parent, guint index)
+{
+  g_ptr_array_remove_index (parent->children, index);
+  for (guint i = index; i < parent->children->len; i++)
+    ((VjNode *) parent->children->pdata[i])->index = i;
+}
+
 VjNode *
 vj_tree_root (VjTree *tree)
 {

@@ -58,7 +58,8 @@ VJ_API void vj_tree_free (VjTree *tree);
 VJ_API VjNode *vj_tree_root (VjTree *tree);
 
 /* Lays the tree over the recipe that its top-level key `extends` names (a path, relative to the file that says it), and so
- * on, at most eight deep: maps are merged as by vj_tree_deploy, lists and scalars replaced. The key is gone afterwards; each
+ * on, at most eight deep: maps are merged as by vj_tree_deploy, lists and scalars replaced, and a null takes away what the other
+ * recipe has. The key is gone afterwards; each
  * value keeps its own place and directory. A tree without the key stays as it is; on error it must be freed. */
 VJ_API gboolean vj_tree_extend (VjTree *tree, GError **error);
 

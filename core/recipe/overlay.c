@@ -95,7 +95,9 @@ merge (VjNode *base, VjNode *over)
     if (child == NULL) /* taken out */
       continue;
     VjNode *old = vj_node_get (base, child->key);
-    if (old != NULL && old->kind == VJ_NODE_MAP && child->kind == VJ_NODE_MAP && !names_another_plugin (old, child))
+    if (old != NULL && child->kind == VJ_NODE_NULL)
+      vj_node_remove (base, old->index);
+    else if (old != NULL && old->kind == VJ_NODE_MAP && child->kind == VJ_NODE_MAP && !names_another_plugin (old, child))
       merge (old, child);
     else if (old != NULL)
       vj_node_replace (base, old->index, steal_child (over, i));

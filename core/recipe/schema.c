@@ -279,7 +279,7 @@ sections (void)
   json_object_set_new (all, "name", json_pack ("{s:s, s:s, s:s}", "type", "string", "description", "What the run is called.", "pattern",
                                                "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"));
   json_object_set_new (all, "extends", typed ("string", "Another recipe, by its path from this file: what stands here is laid over it, maps key by key, "
-                                                        "lists as a whole."));
+                                                        "lists as a whole; a null takes a key away."));
   json_object_set_new (all, "seed", bounded ("Seed of every random choice; default 1.", 0, G_MAXINT64));
   json_object_set_new (all, "models", json_pack ("{s:s, s:{s:s}, s:o}", "type", "object", "propertyNames", "pattern", "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$",
                                                  "additionalProperties", ref ("backend")));

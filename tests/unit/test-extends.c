@@ -87,6 +87,21 @@ test_maps_merge_and_lists_are_replaced (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_null_takes_away (Fixture *fixture, gconstpointer data)
+{
+  (void) data;
+  put (fixture, "base.yaml", "repeat: { iterations: 2, gate: { count: 4 }, pairs: fresh }\nseed: 3\n");
+  put (fixture, "arm.yaml", "extends: base.yaml\nrepeat: { gate: null, pairs: reuse }\n");
+  g_autoptr (GError) error = NULL;
+  g_autoptr (VjTree) tree = load (fixture, "arm.yaml", &error);
+  g_assert_no_error (error);
+  g_assert_null (vj_node_get (vj_node_get (vj_tree_root (tree), "repeat"), "gate"));
+  g_assert_cmpstr (text_at (tree, "repeat", "pairs"), ==, "reuse"); /* behind the gap: found and replaced in its place */
+  g_assert_cmpuint (vj_node_length (vj_node_get (vj_tree_root (tree), "repeat")), ==, 2);
+  g_assert_cmpstr (text_at (tree, "repeat", "iterations"), ==, "2");
+}
+
+static void
 test_another_plugin_brings_its_own_options (Fixture *fixture, gconstpointer data)
 {
   (void) data;
@@ -142,6 +157,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
 #define ADD(name, function) g_test_add ("/extends/" name, Fixture, NULL, set_up, function, tear_down)
   ADD ("maps-merge-and-lists-are-replaced", test_maps_merge_and_lists_are_replaced);
+  ADD ("null-takes-away", test_null_takes_away);
   ADD ("another-plugin-brings-its-own-options", test_another_plugin_brings_its_own_options);
   ADD ("a-chain-is-followed", test_a_chain_is_followed);
   ADD ("bad-bases-are-refused", test_bad_bases_are_refused);
