@@ -1,4 +1,5 @@
 /* Intervals and tests against values computed elsewhere; the gate's decision; lines of progress. */
+#include <math.h>
 #include <glib.h>
 #include <string.h>
 
