@@ -17,7 +17,7 @@ tests_pipeline_test_gold_LDADD = libvjcore.a $(CORE_LIBS)
 PIPELINE_RUNS = \
 	tests/pipeline/test-check.py tests/pipeline/test-run.py tests/pipeline/test-rundir.py tests/pipeline/test-loop.py tests/pipeline/test-traces.py \
 	tests/pipeline/test-pairs.py tests/pipeline/test-audits.py \
-	tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-nlvr-sets.py tests/pipeline/test-native.py
+	tests/pipeline/test-resume.py tests/pipeline/test-faults.py tests/pipeline/test-real-data.py tests/pipeline/test-nlvr-sets.py tests/pipeline/test-study.py tests/pipeline/test-native.py
 TESTS += $(PIPELINE_RUNS)
 EXTRA_DIST += $(PIPELINE_RUNS) tests/pipeline/harness.py \
 	tests/pipeline/canned/recipe.yaml tests/pipeline/canned/replies.json tests/pipeline/canned/pretrain.yaml \
