@@ -90,21 +90,48 @@ roll_length (VjRandom *random, guint32 side)
   return least + vj_random_below (random, most - least + 1);
 }
 
+typedef struct {
+  gsize left, top, width, height;
+} Rectangle;
+
+/* The median of one channel along the outermost pixels of a rectangle, the lower of two. */
+static guint8
+rim_median (const Picture *picture, const Rectangle *r, guint channel)
+{
+  gsize count[256] = {0}, n = 0, seen = 0;
+  guint value = 0;
+
+  for (gsize y = 0; y < r->height; y++) {
+    gboolean whole = y == 0 || y == r->height - 1;
+    for (gsize x = 0; x < r->width; x += whole || r->width == 1 ? 1 : r->width - 1, n++)
+      count[picture->rgb[((r->top + y) * picture->width + r->left + x) * 3 + channel]]++;
+  }
+  while ((seen += count[value]) * 2 < n)
+    value++;
+  return (guint8) value;
+}
+
+/* Random rectangles over at least `share` of the pixels: gray, or each in the median color of its rim. */
 static void
-mask (Picture *picture, double share, VjRandom *random)
+cover (Picture *picture, double share, gboolean gray, VjRandom *random)
 {
   gsize n = (gsize) picture->width * picture->height, wanted = (gsize) ceil (share * (double) n), covered = 0;
   g_autofree guint8 *is_covered = g_malloc0 (n);
   for (guint i = 0; i < RECTANGLES_MAX && covered < wanted; i++) {
-    guint32 width = roll_length (random, picture->width), height = roll_length (random, picture->height);
-    guint32 left = vj_random_below (random, picture->width - width + 1);
-    guint32 top = vj_random_below (random, picture->height - height + 1);
-    for (gsize y = top; y < (gsize) top + height; y++)
-      for (gsize x = left; x < (gsize) left + width; x++) {
+    guint8 color[3] = {GRAY, GRAY, GRAY};
+    Rectangle r;
+    r.width = roll_length (random, picture->width);
+    r.height = roll_length (random, picture->height);
+    r.left = vj_random_below (random, picture->width - (guint32) r.width + 1);
+    r.top = vj_random_below (random, picture->height - (guint32) r.height + 1);
+    for (guint c = 0; c < 3 && !gray; c++)
+      color[c] = rim_median (picture, &r, c);
+    for (gsize y = r.top; y < r.top + r.height; y++)
+      for (gsize x = r.left; x < r.left + r.width; x++) {
         gsize at = y * picture->width + x;
         covered += !is_covered[at];
         is_covered[at] = 1;
-        memset (picture->rgb + at * 3, GRAY, 3);
+        memcpy (picture->rgb + at * 3, color, 3);
       }
   }
 }
@@ -128,7 +155,8 @@ vj_image_degrade (const VjImage *image, VjDegrade how, double strength, double s
   switch (how) {
   case VJ_DEGRADE_NOISE: add_noise (&picture, strength, &random); break;
   case VJ_DEGRADE_BLUR: blur (&picture, strength); break;
-  case VJ_DEGRADE_MASK: mask (&picture, share, &random); break;
+  case VJ_DEGRADE_MASK:
+  case VJ_DEGRADE_ERASE: cover (&picture, share, how == VJ_DEGRADE_MASK, &random); break;
   default: memset (picture.rgb, GRAY, (gsize) picture.width * picture.height * 3); break;
   }
   worse = vj_image_new_from_rgb (picture.rgb, picture.width, picture.height, error);

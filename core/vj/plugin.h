@@ -20,7 +20,7 @@
 G_BEGIN_DECLS
 
 #define VJ_ABI_MAJOR 2 /* must equal the host's     */
-#define VJ_ABI_MINOR 1 /* must not exceed the host's */
+#define VJ_ABI_MINOR 2 /* must not exceed the host's */
 #define VJ_PLUGIN_MAGIC 0x564a5031u
 
 typedef enum {
@@ -437,7 +437,9 @@ typedef enum {
                      * where the shorter side has 1024 pixels or more, one e for a square of side / 512 pixels               */
   VJ_DEGRADE_BLUR,  /* close to a Gaussian whose deviation is `strength` eighths of the shorter side                    */
   VJ_DEGRADE_MASK,  /* random gray rectangles over at least `share` of the pixels                                       */
-  VJ_DEGRADE_BLANK  /* nothing but gray                                                                                 */
+  VJ_DEGRADE_BLANK, /* nothing but gray                                                                                 */
+  VJ_DEGRADE_ERASE  /* rectangles as of a mask, each in the median color of its rim: what stood there is gone, not      *
+                     * hidden. Since 2.2                                                                                */
 } VjDegrade;
 /* A worse image of the same size, with its own digest: a new reference, given back by vj_image_unref. The pixels depend on
  * those of `image` and on the arguments alone, on every machine; take `seed` from vj_run_seed. NULL on error. */

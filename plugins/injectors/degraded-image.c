@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* In the order of VjDegrade. */
-static const char *const ways[] = {"noise", "blur", "mask", "blank", NULL};
-static const char *const kinds[] = {"degraded-noise", "degraded-blur", "degraded-mask", "degraded-blank"};
+static const char *const ways[] = {"noise", "blur", "mask", "blank", "erase", NULL};
+static const char *const kinds[] = {"degraded-noise", "degraded-blur", "degraded-mask", "degraded-blank", "degraded-erase"};
 
 typedef struct {
   char **how, *prompt, **telltales;
@@ -19,10 +19,10 @@ typedef struct {
 } DegradedImage;
 
 static const VjOption options[] = {
-  VJ_OPTION_LIST (DegradedImage, how, "noise,blur,mask,blank", ways, "Ways to make the image worse; one is drawn each time."),
+  VJ_OPTION_LIST (DegradedImage, how, "noise,blur,mask,blank", ways, "Ways to make the image worse; one is drawn each time. What a mask hides, erase replaces by what is around it."),
   VJ_OPTION_REAL (DegradedImage, strength, "0.8", 0.01, 1, "",
                   "How strong noise and blur are: 1 leaves nothing but noise, or blurs by an eighth of the shorter side."),
-  VJ_OPTION_REAL (DegradedImage, share, "0.6", 0.01, 1, "", "Share of the image that masks cover."),
+  VJ_OPTION_REAL (DegradedImage, share, "0.6", 0.01, 1, "", "Share of the image that masks and erasures cover."),
   VJ_OPTION_STRING (DegradedImage, prompt, "{question}", "What is asked, with {question}."),
   VJ_OPTION_INT (DegradedImage, tries, "3", 1, 60, "rounds", "How often the model is asked before the answer is given up, each time with another image."),
   VJ_OPTION_REAL (DegradedImage, difference, "0.1", 0, 1, "", "Least share of the longer answer's words in which the two differ."),
@@ -129,7 +129,7 @@ static char *
 describe (const DegradedImage *self, VjDegrade how)
 {
   char number[G_ASCII_DTOSTR_BUF_SIZE];
-  g_ascii_formatd (number, sizeof number, "%g", how == VJ_DEGRADE_MASK ? self->share : self->strength);
+  g_ascii_formatd (number, sizeof number, "%g", how == VJ_DEGRADE_MASK || how == VJ_DEGRADE_ERASE ? self->share : self->strength);
   return how == VJ_DEGRADE_BLANK ? g_strdup ("said of a blank image")
                                  : g_strdup_printf ("said of the image with %s %s", ways[how], number);
 }
@@ -161,6 +161,6 @@ degraded_image_tell (const void *instance, VjRun *run, const VjQuestion *questio
 }
 
 VJ_DEFINE_INJECTOR (DegradedImage, degraded_image_tell, degraded_image_ask,
-                    .name = "degraded-image", .version = "1.0", .license = "Apache-2.0",
+                    .name = "degraded-image", .version = "1.1", .license = "Apache-2.0",
                     .summary = "Answers the question from a worse image; that answer is the rejected one.",
                     .options = options, .start = degraded_image_start)

@@ -46,9 +46,9 @@ mean_of (const VjPixels *pixels, guint from, guint to)
 static void
 test_seeds (void)
 {
-  static const gboolean chance[] = {TRUE, FALSE, TRUE, FALSE};
+  static const gboolean chance[] = {TRUE, FALSE, TRUE, FALSE, TRUE};
   g_autoptr (VjImage) image = halves (40, 30);
-  for (VjDegrade how = VJ_DEGRADE_NOISE; how <= VJ_DEGRADE_BLANK; how++) {
+  for (VjDegrade how = VJ_DEGRADE_NOISE; how <= VJ_DEGRADE_ERASE; how++) {
     g_autoptr (VjImage) one = vj_image_degrade (image, how, 0.5, 0.5, 1, NULL), again = vj_image_degrade (image, how, 0.5, 0.5, 1, NULL);
     g_autoptr (VjImage) other = vj_image_degrade (image, how, 0.5, 0.5, 2, NULL);
     g_assert_cmpstr (vj_image_digest (one), ==, vj_image_digest (again));
@@ -62,9 +62,9 @@ test_seeds (void)
 static void
 test_pixels_are_pinned (void)
 {
-  static const char *const digests[] = {"ec7e59050e790937", "0f80c2abc3a17de1", "927cfce1318cd700", "3dee2c522edcd6e3"};
+  static const char *const digests[] = {"ec7e59050e790937", "0f80c2abc3a17de1", "927cfce1318cd700", "3dee2c522edcd6e3", "b1f02a24c47acd42"};
   g_autoptr (VjImage) image = halves (40, 30);
-  for (VjDegrade how = VJ_DEGRADE_NOISE; how <= VJ_DEGRADE_BLANK; how++) {
+  for (VjDegrade how = VJ_DEGRADE_NOISE; how <= VJ_DEGRADE_ERASE; how++) {
     g_autoptr (VjImage) worse = vj_image_degrade (image, how, 0.6, 0.5, 17, NULL);
     g_autofree char *head = g_strndup (vj_image_digest (worse), 16);
     g_assert_cmpstr (head, ==, digests[how]);
@@ -183,16 +183,49 @@ test_mask (void)
   }
 }
 
+/* A small thing on a plain ground goes away as if it had not been there; a ground of two colors keeps to them. */
+static void
+test_erase (void)
+{
+  enum { SIDE = 60 };
+  g_autofree guint8 *rgb = g_malloc (SIDE * SIDE * 3);
+  guint whole = 0, gone = 0;
+  for (guint i = 0; i < SIDE * SIDE; i++) {
+    gboolean on = i % SIDE >= 28 && i % SIDE < 32 && i / SIDE >= 28 && i / SIDE < 32;
+    memcpy (rgb + 3 * i, on ? "\xff\x00\x00" : "\x10\xc0\xe0", 3);
+  }
+  g_autoptr (VjImage) thing = vj_image_new_from_rgb (rgb, SIDE, SIDE, NULL), ground = halves (120, 90);
+  for (guint64 seed = 0; seed < 60; seed++) {
+    VjPixels pixels;
+    guint red = 0;
+    degraded (thing, VJ_DEGRADE_ERASE, 0, 0.2, seed, &pixels);
+    for (guint i = 0; i < SIDE * SIDE; i++) {
+      gboolean is_red = pixels.rgb[3 * i] == 0xff;
+      g_assert_true (is_red || memcmp (pixels.rgb + 3 * i, "\x10\xc0\xe0", 3) == 0);
+      red += is_red;
+    }
+    whole += red == 16;
+    gone += red == 0;
+    g_free ((void *) pixels.rgb);
+    degraded (ground, VJ_DEGRADE_ERASE, 0, 0.5, seed, &pixels);
+    for (guint i = 0; i < 120 * 90; i++)
+      g_assert_true (pixels.rgb[3 * i] == 0 || pixels.rgb[3 * i] == 255);
+    g_free ((void *) pixels.rgb);
+  }
+  g_assert_cmpuint (whole, >, 15);
+  g_assert_cmpuint (gone, >, 5);
+}
+
 static void
 test_small_and_wrong (void)
 {
   static const guint32 sizes[][2] = {{1, 1}, {1, 50}, {50, 1}, {2, 3}};
   for (guint i = 0; i < G_N_ELEMENTS (sizes); i++)
-    for (VjDegrade how = VJ_DEGRADE_NOISE; how <= VJ_DEGRADE_BLANK; how++) {
+    for (VjDegrade how = VJ_DEGRADE_NOISE; how <= VJ_DEGRADE_ERASE; how++) {
       g_autoptr (VjImage) image = halves (sizes[i][0], sizes[i][1]);
       VjPixels pixels;
       degraded (image, how, 1, 1, 9, &pixels);
-      for (gsize at = 0; how >= VJ_DEGRADE_MASK && at < (gsize) pixels.width * pixels.height; at++)
+      for (gsize at = 0; (how == VJ_DEGRADE_MASK || how == VJ_DEGRADE_BLANK) && at < (gsize) pixels.width * pixels.height; at++)
         g_assert_cmpuint (pixels.rgb[3 * at], ==, 128);
       g_free ((void *) pixels.rgb);
     }
@@ -216,6 +249,7 @@ main (int argc, char **argv)
   g_test_add_func ("/degrade/blur", test_blur);
   g_test_add_func ("/degrade/blur-of-others", test_blur_of_others);
   g_test_add_func ("/degrade/mask", test_mask);
+  g_test_add_func ("/degrade/erase", test_erase);
   g_test_add_func ("/degrade/small-and-wrong", test_small_and_wrong);
   return g_test_run ();
 }
