@@ -5,7 +5,8 @@ dist_recipes_DATA = recipes/quickstart.yaml recipes/self-improvement.yaml recipe
 ablationsdir = $(recipesdir)/ablations
 dist_ablations_DATA = recipes/ablations/README.md recipes/ablations/shuffled-presentations.yaml recipes/ablations/shuffled-pairs.yaml \
 	recipes/ablations/harmful.yaml recipes/ablations/gold-filter.yaml recipes/ablations/one-order.yaml recipes/ablations/from-base.yaml \
-	recipes/ablations/rewrite-only.yaml recipes/ablations/swap-only.yaml
+	recipes/ablations/rewrite-only.yaml recipes/ablations/swap-only.yaml recipes/ablations/text-only.yaml \
+	recipes/ablations/degraded-only.yaml
 dist_ablations_SCRIPTS = recipes/ablations/study.py
 nlvrdir = $(recipesdir)/nlvr
 dist_nlvr_DATA = recipes/nlvr/loop.yaml
