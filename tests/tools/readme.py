@@ -9,7 +9,7 @@ import tempfile
 
 TOP = os.environ["VJ_SRCDIR"]
 VJRUN = os.path.join(os.environ["VJ_BUILDDIR"], "vjrun")
-PAGES = ["README.md", "HACKING.md", "SECURITY.md", "doc/architecture.md", "doc/plugin-writing.md", "models/vj-tiny/README.md"]
+PAGES = ["README.md", "HACKING.md", "SECURITY.md", "doc/architecture.md", "doc/plugin-writing.md", "doc/results.md", "models/vj-tiny/README.md"]
 
 
 def read(page):
