@@ -69,7 +69,7 @@ def bad_recipes():
 
 def refused_recipes(environment):
     named = {r for page in PAGES for r in re.findall(r"\brecipes/[\w-]+\.yaml", read(page))}
-    named |= {os.path.relpath(path, TOP) for path in glob.glob(os.path.join(TOP, "recipes", "*.yaml"))}
+    named |= {os.path.relpath(path, TOP) for folder in ("", "ablations") for path in glob.glob(os.path.join(TOP, "recipes", folder, "*.yaml"))}
     for recipe in sorted(named):
         done = subprocess.run([VJRUN, "check", os.path.join(TOP, recipe)], capture_output=True, text=True,
                               env=environment)
