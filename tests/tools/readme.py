@@ -24,6 +24,15 @@ def dead_links():
                 yield f"{page}: {target} is not there"
 
 
+def left_out():
+    """Every page goes into the tarball."""
+    makefiles = "".join(read(os.path.relpath(path, TOP)) for path in glob.glob(os.path.join(TOP, "**", "*.mk"), recursive=True)) + read("Makefile.am")
+    pages = [os.path.relpath(path, TOP) for path in glob.glob(os.path.join(TOP, "doc", "**", "*.md"), recursive=True)]
+    for page in sorted(pages):
+        if page not in makefiles and not page.startswith("doc/plugins/"):  # those are listed by the plugins that they are of
+            yield f"{page} is in no EXTRA_DIST"
+
+
 def unknown_commands():
     """Each `vjrun WORD` at the start of a line of README's blocks that is no recipe is a subcommand."""
     words = set(re.findall(r"^vjrun ([a-z]+)\b(?!\.)", read("README.md"), re.M))
@@ -82,7 +91,7 @@ def refused_recipes(environment):
 
 def main():
     bad = False
-    checks = [("links lead somewhere", dead_links), ("commands exist", unknown_commands), ("recipes are valid", bad_recipes),
+    checks = [("links lead somewhere", dead_links), ("pages are distributed", left_out), ("commands exist", unknown_commands), ("recipes are valid", bad_recipes),
               ("the excerpt is the quickstart's", other_excerpt)]
     print(f"1..{len(checks)}")
     for number, (name, check) in enumerate(checks, 1):
