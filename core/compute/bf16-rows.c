@@ -3,7 +3,9 @@
 #include "compute/bf16.h"
 #include "compute/vector.h"
 
-#define UNLIMITED G_MAXSIZE
+#define COLUMNS ((gsize) 128)   /* a multiple of a panel's */
+#define HELD ((gsize) 1 << 17)  /* numbers of a */
+#define BLOCK ((gsize) 1024)    /* of l: four rows of each side stay in the first cache */
 
 /* -- rounding -------------------------------------------------------------- */
 
@@ -48,58 +50,83 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
 
 /* -- kernels --------------------------------------------------------------- */
 
-/* Calls TILE (rows, columns, ...) over all of c, ROWS x COLS at a time where there is room. */
+typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
+
+/* Calls TILE (rows, columns, ...) over all of c, ROWS x COLS at a time where there is room. Some rows of a, the second cache
+ * holds them, meet as many columns as it holds besides, before the next rows come. */
 #define MULTIPLY(TILE, ROWS, COLS)                                                                                             \
-  gsize ldb = stride / VJ_BF16_PANEL;                                                                                          \
-  for (gsize j = 0; j < n;) {                                                                                                  \
-    gsize cols = j + COLS <= n && j % VJ_BF16_PANEL + COLS <= VJ_BF16_PANEL ? COLS : 1;                                        \
-    const guint16 *b = panels + j / VJ_BF16_PANEL * stride + j % VJ_BF16_PANEL * ldb;                                          \
-    for (gsize i = 0; i < m;) {                                                                                                \
-      gsize rows = i + ROWS <= m ? ROWS : 1;                                                                                   \
-      const float *from = start == NULL ? NULL : start + i * ld_start + j;                                                     \
-      if (rows == ROWS && cols == COLS)                                                                                        \
-        TILE (ROWS, COLS, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                  \
-      else if (rows == ROWS)                                                                                                   \
-        TILE (ROWS, 1, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                     \
-      else if (cols == COLS)                                                                                                   \
-        TILE (1, COLS, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                     \
-      else                                                                                                                     \
-        TILE (1, 1, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                        \
-      i += rows;                                                                                                               \
+  gsize ldb = stride / VJ_BF16_PANEL, some = MAX (HELD / MAX (k, 1) / ROWS * ROWS, ROWS);                                      \
+  for (gsize first = 0, last; first < n; first = last) {                                                                       \
+    last = MIN (n, first + COLUMNS);                                                                                           \
+    for (gsize from_row = 0, to_row; from_row < m; from_row = to_row) {                                                        \
+      to_row = MIN (m, from_row + some);                                                                                       \
+      for (gsize j = first; j < last;) {                                                                                       \
+        gsize cols = j + COLS <= n && j % VJ_BF16_PANEL + COLS <= VJ_BF16_PANEL ? COLS : 1;                                    \
+        const guint16 *b = panels + j / VJ_BF16_PANEL * stride + j % VJ_BF16_PANEL * ldb;                                      \
+        for (gsize i = from_row; i < to_row;) {                                                                                \
+          gsize rows = i + ROWS <= to_row ? ROWS : 1;                                                                          \
+          const float *from = start == NULL ? NULL : start + i * ld_start + j;                                                 \
+          if (rows == ROWS && cols == COLS)                                                                                    \
+            TILE (ROWS, COLS, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                              \
+          else if (rows == ROWS)                                                                                               \
+            TILE (ROWS, 1, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                 \
+          else if (cols == COLS)                                                                                               \
+            TILE (1, COLS, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                 \
+          else                                                                                                                 \
+            TILE (1, 1, k, a + i * lda, lda, b, ldb, from, ld_start, c + i * ldc + j, ldc);                                    \
+          i += rows;                                                                                                           \
+        }                                                                                                                      \
+        j += cols;                                                                                                             \
+      }                                                                                                                        \
     }                                                                                                                          \
-    j += cols;                                                                                                                 \
   }
 
-/* A tile of sums is held in registers over the whole of k. LOAD (p) and LOAD_PART (p, n) give a vector of WIDTH numbers,
- * ADD (sum, x, y) adds their products. */
+/* A tile of sums is held in registers over BLOCK of l, then added to what it starts from: so it is cut the same whether l comes
+ * in one call or in blocks. LOAD (p) and LOAD_PART (p, n) give a vector of WIDTH numbers, ADD (sum, x, y) adds their products. */
 #define TILE(NAME, TARGET, OPERAND, WIDTH, LOAD, LOAD_PART, ADD)                                                               \
   TARGET VJ_INLINE void                                                                                                        \
   NAME (const gsize rows, const gsize cols, gsize k, const guint16 *a, gsize lda, const guint16 *b, gsize ldb,                 \
         const float *start, gsize ld_start, float *c, gsize ldc)                                                               \
   {                                                                                                                            \
-    V sum[4][4];                                                                                                               \
-    _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
-      _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
-        sum[i][j] = (V) { 0 };                                                                                                 \
     gsize l = 0;                                                                                                               \
-    for (; l + WIDTH <= k; l += WIDTH) {                                                                                       \
-      OPERAND y[4];                                                                                                            \
-      _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
-        y[j] = LOAD (b + j * ldb + l);                                                                                         \
-      _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++) {                                                              \
-        OPERAND x = LOAD (a + i * lda + l);                                                                                    \
+    do {                                                                                                                       \
+      const gsize end = MIN (k, l + BLOCK);                                                                                    \
+      V sum[16];                                                                                                               \
+      _Pragma ("GCC unroll 16") for (gsize i = 0; i < rows * cols; i++)                                                        \
+        sum[i] = (V) { 0 };                                                                                                    \
+      for (; l + WIDTH <= end; l += WIDTH) {                                                                                   \
+        OPERAND y[4];                                                                                                          \
         _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                              \
-          sum[i][j] = ADD (sum[i][j], x, y[j]);                                                                                \
+          y[j] = LOAD (b + j * ldb + l);                                                                                       \
+        _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++) {                                                            \
+          OPERAND x = LOAD (a + i * lda + l);                                                                                  \
+          _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                            \
+            sum[i * cols + j] = ADD (sum[i * cols + j], x, y[j]);                                                              \
+        }                                                                                                                      \
       }                                                                                                                        \
-    }                                                                                                                          \
-    for (gsize i = 0; l < k && i < rows; i++) {                                                                                \
-      OPERAND x = LOAD_PART (a + i * lda + l, k - l);                                                                          \
-      for (gsize j = 0; j < cols; j++)                                                                                         \
-        sum[i][j] = ADD (sum[i][j], x, LOAD (b + j * ldb + l));                                                                \
-    }                                                                                                                          \
-    _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                                  \
-      _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                                \
-        c[i * ldc + j] = (start != NULL ? start[i * ld_start + j] : 0) + V_SUM (sum[i][j]);                                    \
+      for (gsize i = 0; l < end && i < rows; i++) {                                                                            \
+        OPERAND x = LOAD_PART (a + i * lda + l, end - l);                                                                      \
+        for (gsize j = 0; j < cols; j++)                                                                                       \
+          sum[i * cols + j] = ADD (sum[i * cols + j], x, LOAD (b + j * ldb + l));                                              \
+      }                                                                                                                        \
+      if (rows == 4 && cols == 4) {                                                                                             \
+        V sums = V_SUMS (sum);                                                                                                 \
+        _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++) {                                                            \
+          Four four;                                                                                                           \
+          memcpy (&four, (const float *) &sums + 4 * i, sizeof four);                                                          \
+          if (start != NULL)                                                                                                   \
+            four += *(const Four *) (start + i * ld_start);                                                                    \
+          *(Four *) (c + i * ldc) = four;                                                                                      \
+        }                                                                                                                      \
+      } else {                                                                                                                 \
+        _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                              \
+          _Pragma ("GCC unroll 4") for (gsize j = 0; j < cols; j++)                                                            \
+            c[i * ldc + j] = (start != NULL ? start[i * ld_start + j] : 0) + V_SUM (sum[i * cols + j]);                        \
+      }                                                                                                                        \
+      l = end;                                                                                                                 \
+      start = c;                                                                                                               \
+      ld_start = ldc;                                                                                                          \
+    } while (l < k);                                                                                                           \
   }
 
 #define MULTIPLY_ADD(sum, x, y) ((sum) + (x) * (y))
@@ -118,7 +145,7 @@ always (void)
   return TRUE;
 }
 
-const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = UNLIMITED, .rows = vj_bf16_rows, .pack = pack, .multiply = generic_multiply };
+const VjBf16Kernel vj_bf16_generic = { .name = "generic", .usable = always, .block = BLOCK, .rows = vj_bf16_rows, .pack = pack, .multiply = generic_multiply };
 
 #if defined (__x86_64__)
 #include "compute/bf16-wide.h"
@@ -162,6 +189,15 @@ wide_pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsiz
   vj_bf16_rows_wide (from, step_j, step_l, n, k, panels, depth);
 }
 
+static void
+wide_pack_halves (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels)
+{
+  for (gsize j = 0; j < n; j++) {
+    memcpy (panels + j * depth, from + j * ld, k * sizeof (guint16));
+    memset (panels + j * depth + k, 0, (depth - k) * sizeof (guint16));
+  }
+}
+
 WIDE static void
 wide_multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start, gsize ld_start,
                float *c, gsize ldc)
@@ -175,7 +211,8 @@ wide_usable (void)
   return __builtin_cpu_supports ("avx512bf16") && __builtin_cpu_supports ("avx512bw") && __builtin_cpu_supports ("avx512vl");
 }
 
-const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = UNLIMITED, .rows = vj_bf16_rows_wide, .pack = wide_pack, .multiply = wide_multiply };
+const VjBf16Kernel vj_bf16_avx512 = { .name = "avx512", .usable = wide_usable, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = wide_pack,
+                                      .pack_halves = wide_pack_halves, .multiply = wide_multiply };
 #endif
 
 const VjBf16Kernel *const *
