@@ -549,6 +549,7 @@ test_rows_alone (gconstpointer data)
       rows_alone (compute, numbers, 71, 53);
       rows_alone (compute, numbers, 192, 192);
       rows_alone (compute, numbers, 300, 1100);
+      rows_alone (compute, numbers, 37, 2081);
     }
   }
 }
