@@ -239,7 +239,13 @@ def command_run(args):
 
 def command_table(args):
     folders = [f for f in glob.glob(os.path.join(args.out, "*-*")) if os.path.exists(os.path.join(f, "ledger.sqlite"))]
-    runs = sorted((Run(folder) for folder in folders), key=lambda run: (run.name != args.main, run.name, int(run.seed)))
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(Run(folder))
+        except sqlite3.OperationalError as error:  # its ledger has no tables in its first moments
+            print(f"{folder}: left out: {error}", file=sys.stderr)
+    runs.sort(key=lambda run: (run.name != args.main, run.name, int(run.seed)))
     runs = [run for run in runs if 0 in run.right]
     if not runs:
         sys.exit(f"{args.out}: no run in it has measured a judge of pairs yet; start some with: {sys.argv[0]} run RECIPE...")

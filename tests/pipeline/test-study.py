@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 
@@ -104,6 +105,10 @@ def test_failures(tap, top):
     out = os.path.join(top, "none")
     nothing = study("table", "--out", out)
     tap.check(nothing.returncode == 1 and "no run in it has measured" in nothing.stderr, "no run: it says what to start", nothing.stderr)
+    os.makedirs(os.path.join(out, "main-1"))
+    sqlite3.connect(os.path.join(out, "main-1", "ledger.sqlite")).execute("CREATE TABLE t (a)").connection.close()
+    begun = study("table", "--out", out)
+    tap.check(begun.returncode == 1 and "main-1: left out: no such table" in begun.stderr, "a run that has hardly begun is left out, by name", begun.stderr)
     missing = study("run", "--vjrun", with_plugins(top), "--out", out, "--seeds", "1", os.path.join(top, "absent.yaml"))
     tap.check(missing.returncode not in (0, 1) and "exit" in missing.stdout, "the exit code of a failed run is passed on", missing.stdout + missing.stderr)
 
