@@ -1,11 +1,12 @@
-/* Products of bf16 numbers row by row: each output is sixteen running sums over every sixteenth (AVX-512 BF16: pair) of l,
- * added up pairwise at the end. Panels are rows as well, so nothing is turned. */
+/* Products of bf16 numbers row by row: of each BLOCK of l an output has sixteen running sums over every sixteenth (AVX-512
+ * BF16: pair), which are added up pairwise; the sums of the blocks are added one after the other. Panels are rows as well, so
+ * nothing is turned. */
 #include "compute/bf16.h"
 #include "compute/vector.h"
 
-#define COLUMNS ((gsize) 128)   /* a multiple of a panel's */
-#define HELD ((gsize) 1 << 17)  /* numbers of a */
-#define BLOCK ((gsize) 1024)    /* of l: four rows of each side stay in the first cache */
+#define BLOCK ((gsize) 1024)    /* of l: a tile's rows and columns stay in the first cache */
+#define HELD ((gsize) 1 << 17)  /* numbers of a that stay in the second cache while columns pass over them */
+#define COLUMNS ((gsize) 128)   /* so many of them; a multiple of a panel's */
 
 /* -- rounding -------------------------------------------------------------- */
 
@@ -52,8 +53,8 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
 
 typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
 
-/* Calls TILE (rows, columns, ...) over all of c, ROWS x COLS at a time where there is room. Some rows of a, the second cache
- * holds them, meet as many columns as it holds besides, before the next rows come. */
+/* Calls TILE (rows, columns, ...) over all of c, ROWS x COLS at a time where there is room. Rows of HELD numbers meet COLUMNS
+ * before the next rows come, so that a large a is read from memory once for so many. */
 #define MULTIPLY(TILE, ROWS, COLS)                                                                                             \
   gsize ldb = stride / VJ_BF16_PANEL, some = MAX (HELD / MAX (k, 1) / ROWS * ROWS, ROWS);                                      \
   for (gsize first = 0, last; first < n; first = last) {                                                                       \
@@ -112,11 +113,11 @@ typedef float Four __attribute__ ((vector_size (16), aligned (4), may_alias));
       if (rows == 4 && cols == 4) {                                                                                             \
         V sums = V_SUMS (sum);                                                                                                 \
         _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++) {                                                            \
-          Four four;                                                                                                           \
+          Four four, begun = { 0 }; /* zeros are added too: -0 becomes 0 in every tile */                                      \
           memcpy (&four, (const float *) &sums + 4 * i, sizeof four);                                                          \
           if (start != NULL)                                                                                                   \
-            four += *(const Four *) (start + i * ld_start);                                                                    \
-          *(Four *) (c + i * ldc) = four;                                                                                      \
+            begun = *(const Four *) (start + i * ld_start);                                                                    \
+          *(Four *) (c + i * ldc) = begun + four;                                                                              \
         }                                                                                                                      \
       } else {                                                                                                                 \
         _Pragma ("GCC unroll 4") for (gsize i = 0; i < rows; i++)                                                              \

@@ -438,7 +438,7 @@ typedef enum {
   VJ_DEGRADE_BLUR,  /* close to a Gaussian whose deviation is `strength` eighths of the shorter side                    */
   VJ_DEGRADE_MASK,  /* random gray rectangles over at least `share` of the pixels                                       */
   VJ_DEGRADE_BLANK, /* nothing but gray                                                                                 */
-  VJ_DEGRADE_ERASE  /* rectangles as of a mask, each in the median color of its rim: what stood there is gone, not      *
+  VJ_DEGRADE_ERASE  /* rectangles as of a mask, each in the median of its rim, channel by channel: what stood there is gone, not      *
                      * hidden. Since 2.2                                                                                */
 } VjDegrade;
 /* A worse image of the same size, with its own digest: a new reference, given back by vj_image_unref. The pixels depend on

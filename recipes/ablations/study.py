@@ -183,7 +183,7 @@ def show(rows, markdown):
     print()
 
 
-COLORS = ["#1b6ca8", "#c0392b", "#7f8c8d", "#27ae60", "#8e44ad", "#d68910", "#16a085", "#2c3e50", "#b7950b"]
+COLORS = ["#1b6ca8", "#c0392b", "#7f8c8d", "#27ae60", "#8e44ad", "#d68910", "#16a085", "#2c3e50", "#b7950b", "#e377c2", "#8b4513", "#00bcd4"]
 
 
 def plot(runs, path):
@@ -243,7 +243,9 @@ def command_table(args):
     for folder in folders:
         try:
             runs.append(Run(folder))
-        except sqlite3.OperationalError as error:  # its ledger has no tables in its first moments
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):  # it has none in its first moments
+                raise
             print(f"{folder}: left out: {error}", file=sys.stderr)
     runs.sort(key=lambda run: (run.name != args.main, run.name, int(run.seed)))
     runs = [run for run in runs if 0 in run.right]

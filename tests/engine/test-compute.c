@@ -72,6 +72,18 @@ large (const Buffers *x, VjNumbers numbers)
 static void gemm_large (const Buffers *x) { large (x, VJ_NUMBERS_F32); }
 static void gemm16_large (const Buffers *x) { large (x, VJ_NUMBERS_BF16); }
 
+/* More of l than a kernel takes in one call, and than an item packs at a time. */
+static void
+lengthy (const Buffers *x, gboolean ta, gboolean tb)
+{
+  VjGemm g = { .ta = ta, .tb = tb, .numbers = VJ_NUMBERS_BF16, .m = 20, .n = 37, .k = 2081, .a = B (0), .lda = ta ? 20 : 2081, .b = B (1), .ldb = tb ? 2081 : 37,
+               .c = B (3), .ldc = 37 };
+  OPS (x)->gemm (DEV (x), &g);
+}
+static void gemm16_long_nn (const Buffers *x) { lengthy (x, FALSE, FALSE); }
+static void gemm16_long_nt (const Buffers *x) { lengthy (x, FALSE, TRUE); }
+static void gemm16_long_tn (const Buffers *x) { lengthy (x, TRUE, FALSE); }
+
 /* [N, K] of buffer 1 as host memory of the numbers, cut off where bf16 ends. Free with g_free. */
 static void *
 host_weight (const Buffers *x, VjNumbers numbers)
@@ -234,6 +246,9 @@ static const Op ops[] = {
   { "gemm16-tt", gemm16_tt, NULL, { { M * K, REAL, 0 }, { K * N, REAL, 0 }, { N, REAL, 0 }, { M * N, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "gemm-large", gemm_large, NULL, { { 300 * 700, REAL, 0 }, { 700 * 130, REAL, 0 }, { 1, REAL, 0 }, { 300 * 130, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "gemm16-large", gemm16_large, NULL, { { 300 * 700, REAL, 0 }, { 700 * 130, REAL, 0 }, { 1, REAL, 0 }, { 300 * 130, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-long-nn", gemm16_long_nn, NULL, { { 20 * 2081, REAL, 0 }, { 2081 * 37, REAL, 0 }, { 1, REAL, 0 }, { 20 * 37, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-long-nt", gemm16_long_nt, NULL, { { 20 * 2081, REAL, 0 }, { 2081 * 37, REAL, 0 }, { 1, REAL, 0 }, { 20 * 37, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
+  { "gemm16-long-tn", gemm16_long_tn, NULL, { { 20 * 2081, REAL, 0 }, { 2081 * 37, REAL, 0 }, { 1, REAL, 0 }, { 20 * 37, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
   { "linear", linear, NULL, { { M * K, REAL, 0 }, { N * K, REAL, 0 }, { N, REAL, 0 }, { M * (N + 3), ZERO, 0 }, { M * (N - 20), ZERO, 0 } }, 1 << 3 | 1 << 4, -1, 0, { { 0 } } },
   { "linear16", linear16, NULL, { { M * K, REAL, 0 }, { N * K, REAL, 0 }, { N, REAL, 0 }, { M * (N + 3), ZERO, 0 }, { M * (N - 20), ZERO, 0 } }, 1 << 3 | 1 << 4, -1, 0, { { 0 } } },
   { "matrix_rows", matrix_rows, NULL, { { M, INDEX, 20 }, { N * K, REAL, 0 }, { 1, REAL, 0 }, { M * K, REAL, 0 } }, 1 << 3, -1, 0, { { 0 } } },
@@ -501,6 +516,17 @@ test_sum_squares (void)
   g_assert_true (isinf (three->ops->sum_squares (three->device, n, x)));
 }
 
+/* Cut off, as a weight is here. */
+static double
+bf16 (float value)
+{
+  guint32 bits;
+  memcpy (&bits, &value, 4);
+  bits &= 0xffff0000;
+  memcpy (&value, &bits, 4);
+  return value;
+}
+
 /* The law that batches rest on: a row of `linear` has the same bits among any other rows. Sizes with tails and without. */
 static void
 rows_alone (const VjCompute *compute, VjNumbers numbers, gsize n, gsize k)
@@ -524,6 +550,13 @@ rows_alone (const VjCompute *compute, VjNumbers numbers, gsize n, gsize k)
   compute->ops->upload (compute->device, in, x, rows * k * 4);
   compute->ops->linear (compute->device, rows, in, list, 1, NULL, out, n);
   compute->ops->download (compute->device, all, out, rows * n * 4);
+  for (gsize r = 0; r < rows; r += 7)
+    for (gsize j = r % 5; j < n; j += 5) {
+      double sum = 0;
+      for (gsize l = 0; l < k; l++)
+        sum += (double) x[r * k + l] * (numbers == VJ_NUMBERS_BF16 ? bf16 (w[j * k + l]) : w[j * k + l]);
+      g_assert_cmpfloat_with_epsilon (all[r * n + j], sum, (numbers == VJ_NUMBERS_BF16 ? 0.02 : 1e-4) * sqrt ((double) k));
+    }
   for (guint i = 0; i < G_N_ELEMENTS (counts); i++)
     for (gsize first = 0; first + counts[i] <= rows; first += 37) {
       compute->ops->linear (compute->device, counts[i], vj_f32_at (in, first * k), list, 1, NULL, out, n);

@@ -31,8 +31,8 @@ def study(*arguments):
 
 
 def with_plugins(folder):
-    """The program, which finds the canned backend."""
-    path = os.path.join(folder, "vjrun")
+    """The program, which finds the canned backend. Not in a scratch folder: nothing may be started there on some machines."""
+    path = os.path.join(folder, "test-study-vjrun")
     with open(path, "w", encoding="utf-8") as file:
         file.write(f'#!/bin/sh\nexec "{harness.VJRUN}" "$@" --plugin-path "{harness.PLUGINS}"\n')
     os.chmod(path, 0o755)
@@ -70,7 +70,7 @@ def measured(out, run):
 
 
 def test_runs(tap, top):
-    out, program = os.path.join(top, "study"), with_plugins(top)
+    out, program = os.path.join(top, "study"), with_plugins(harness.BUILD)
     recipes = [recipe(top, "main", ["good", "same", "same"]), recipe(top, "control", ["letter", "letter", "letter"])]
     first = study("run", "--vjrun", program, "--out", out, "--seeds", "17,18", *recipes)
     tap.check(first.returncode == 0 and first.stdout.count("exit 0") == 4, "each recipe is run with each seed", first.stdout + first.stderr)
@@ -109,7 +109,7 @@ def test_failures(tap, top):
     sqlite3.connect(os.path.join(out, "main-1", "ledger.sqlite")).execute("CREATE TABLE t (a)").connection.close()
     begun = study("table", "--out", out)
     tap.check(begun.returncode == 1 and "main-1: left out: no such table" in begun.stderr, "a run that has hardly begun is left out, by name", begun.stderr)
-    missing = study("run", "--vjrun", with_plugins(top), "--out", out, "--seeds", "1", os.path.join(top, "absent.yaml"))
+    missing = study("run", "--vjrun", with_plugins(harness.BUILD), "--out", out, "--seeds", "1", os.path.join(top, "absent.yaml"))
     tap.check(missing.returncode not in (0, 1) and "exit" in missing.stdout, "the exit code of a failed run is passed on", missing.stdout + missing.stderr)
 
 

@@ -69,7 +69,7 @@ static const struct {
   {"no-descriptor", "filters", "gives no descriptor"},
   {"magic", "filters", "magic (0x1, expected 0x564a5031)"},
   {"old-abi", "filters", "was built for plugin ABI 3, this vjrun has 2; rebuild"},
-  {"newer-abi", "filters", "newer than this vjrun's 2.1; install a newer vjrun"},
+  {"newer-abi", "filters", "newer than this vjrun's 2.2; install a newer vjrun"},
   {"short-descriptor", "filters", "its descriptor has 8 bytes"},
   {"other-name", "filters", "calls itself 'another-name'; rename the file"},
   {"capital-name", "filters", "its name 'Capital' must be"},

@@ -209,7 +209,7 @@ test_erase (void)
     g_free ((void *) pixels.rgb);
     degraded (ground, VJ_DEGRADE_ERASE, 0, 0.5, seed, &pixels);
     for (guint i = 0; i < 120 * 90; i++)
-      g_assert_true (pixels.rgb[3 * i] == 0 || pixels.rgb[3 * i] == 255);
+      g_assert_true (memcmp (pixels.rgb + 3 * i, "\0\0\0", 3) == 0 || memcmp (pixels.rgb + 3 * i, "\xff\xff\xff", 3) == 0);
     g_free ((void *) pixels.rgb);
   }
   g_assert_cmpuint (whole, >, 15);
@@ -225,6 +225,8 @@ test_small_and_wrong (void)
       g_autoptr (VjImage) image = halves (sizes[i][0], sizes[i][1]);
       VjPixels pixels;
       degraded (image, how, 1, 1, 9, &pixels);
+      for (gsize at = 0; how == VJ_DEGRADE_ERASE && at < 3 * (gsize) pixels.width * pixels.height; at++)
+        g_assert_true (pixels.rgb[at] == 0 || pixels.rgb[at] == 255);
       for (gsize at = 0; (how == VJ_DEGRADE_MASK || how == VJ_DEGRADE_BLANK) && at < (gsize) pixels.width * pixels.height; at++)
         g_assert_cmpuint (pixels.rgb[3 * at], ==, 128);
       g_free ((void *) pixels.rgb);

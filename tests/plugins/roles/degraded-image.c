@@ -60,8 +60,12 @@ test_ways (void)
     {"blur", "degraded-blur", "said of the image with blur 0.5"},
     {"mask", "degraded-mask", "said of the image with mask 0.25"},
     {"blank", "degraded-blank", "said of a blank image"},
+    {"erase", "degraded-erase", "said of the image with erase 0.25"},
   };
-  g_autoptr (VjImage) image = picture (FALSE);
+  guint8 pixels[8 * 8 * 3]; /* all neighbours differ, so that no erased part looks as before */
+  for (guint i = 0; i < sizeof pixels; i++)
+    pixels[i] = (guint8) (37 * i);
+  g_autoptr (VjImage) image = vj_image_new_from_rgb (pixels, 8, 8, NULL);
   for (size_t i = 0; i < G_N_ELEMENTS (ways); i++) {
     g_autoptr (Bench) bench = bench_new (VJ_ROLE_INJECTOR, "degraded-image", "how", ways[i].how, "strength", "0.5", "share", "0.25", NULL);
     bench->image = image;
