@@ -22,6 +22,7 @@ import json
 import math
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -274,6 +275,7 @@ def main():
     for command in (run, table):
         command.add_argument("--out", default=os.path.join(TOP, "runs", "study"))
     args = parser.parse_args()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no fault
     return command_run(args) if args.command == "run" else command_table(args)
 
 
