@@ -5,8 +5,9 @@
     study.py table [--out DIR] [--main NAME] [--controls NAME,...] [--format text|markdown]
 
 `run` gives each recipe each seed, one after the other, into DIR/NAME-SEED (default runs/study). It may be stopped and run
-again: a finished run only says that it is finished. `table` reads the runs it finds there, also while they work, and
-writes DIR/study.svg. NAME is the recipe's file without `.yaml`. Nothing but Python's standard library is needed.
+again: a finished run only says that it is finished, one whose recipe was changed since is made anew where it has to be.
+`table` reads the runs it finds there, also while they work (a star marks those, and nothing is tested against them), and writes
+DIR/study.svg. NAME is the recipe's file without `.yaml`. Nothing but Python's standard library is needed.
 
 What is compared are the judges before the first iteration and after the last, pair by pair, on the pairs of the recipe's
 pair evaluator, which are the same in all runs:
@@ -18,6 +19,7 @@ pair evaluator, which are the same in all runs:
 """
 import argparse
 import glob
+import html
 import json
 import math
 import os
@@ -42,23 +44,36 @@ def sign_test(lost, gained):
     return min(1.0, 2 * math.exp(top) * sum(math.exp(x - top) for x in logs))
 
 
+class LeftOut(Exception):
+    """Why a folder is no run that can be shown."""
+
+
 class Run:
     """What a run's ledger says of its evaluations; read only, so it may be looked at while it works."""
 
     def __init__(self, folder):
         self.folder = folder
-        self.name, self.seed = re.fullmatch(r"(.+)-(\d+)", os.path.basename(folder)).groups()
+        named = re.fullmatch(r"(.+)-(\d+)", os.path.basename(folder))
+        if not named:
+            raise LeftOut("its name is not NAME-SEED")
+        self.name, self.seed = named.groups()
         ledger = os.path.join(folder, "ledger.sqlite")
         with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as db:
             self.scores = {}
             for label, evaluator, metric, correct, total in db.execute("SELECT label, evaluator, metric, correct, total FROM scores"):
                 self.scores[self.iteration(label), evaluator, metric] = (correct, total)
-            self.right, self.kinds = self.read_cases(db)
+            self.right, self.kinds, self.pairs = self.read_cases(db)
+            told = dict(db.execute("SELECT key, value FROM meta WHERE key IN ('iterations', 'exported')"))
             self.kept = dict(db.execute("SELECT iteration, n_kept FROM stages WHERE name = 'train'"))
             self.steps = dict(db.execute("SELECT course, max(step) FROM steps GROUP BY course"))
             self.gates = self.read_gates(db)
             self.shared = self.images_shared(db)
+        # An evaluation counts once its scores are there; and a run now told to have fewer iterations has no others.
+        most = int(told.get("iterations", 1 << 30))
+        self.right = {i: cases for i, cases in self.right.items() if i <= most and self.share(i, "strict") is not None}
         self.last = max(self.right, default=0)
+        self.done = told.get("exported") == "yes"
+        self.shown = self.name if self.done else self.name + " *"
 
     @staticmethod
     def iteration(label):
@@ -66,18 +81,21 @@ class Run:
 
     @staticmethod
     def read_cases(db):
-        """By iteration: {number of the pair: orders that are right}, and {number: what is wrong with the worse answer}."""
-        right, kinds = {}, {}
-        for number, kind in db.execute("SELECT substr(id, instr(substr(id, 4), '.') + 4), json_extract(body, '$.how') FROM records "
-                                       "WHERE kind = 4 AND json_extract(body, '$.chosen') IS NOT NULL"):
-            kinds[number] = kind
+        """By iteration: {number of the pair: orders that are right}; {number: what is wrong with the worse answer}; {number: the
+        pair itself}. A number says which evaluator, then which pair: the same in every iteration."""
+        right, kinds, pairs = {}, {}, {}
+        for case, kind, *pair in db.execute("SELECT id, json_extract(body, '$.how'), json_extract(body, '$.images'), json_extract(body, '$.prompt'), "
+                                            "json_extract(body, '$.chosen'), json_extract(body, '$.rejected') FROM records WHERE kind = 4 "
+                                            "AND json_extract(body, '$.chosen') IS NOT NULL"):
+            number = case.split(".", 1)[-1]
+            kinds[number], pairs[number] = kind or "-", pair
         for iteration, case, count in db.execute(
                 "SELECT iteration, json_extract(body, '$.parents[0]'), sum(json_extract(body, '$.right')) FROM records "
                 "WHERE kind = 3 AND stage LIKE 'evaluate:%' GROUP BY 1, 2"):
-            number = case.split(".")[-1]
+            number = case.split(".", 1)[-1]
             if number in kinds:
                 right.setdefault(iteration, {})[number] = count or 0
-        return right, kinds
+        return right, kinds, pairs
 
     @staticmethod
     def read_gates(db):
@@ -125,7 +143,7 @@ def rows_of_runs(runs):
         strict, single = compare(a, b, True), compare(a, b, False)
         both = lambda metric: f"{figure(run.share(0, metric))} {figure(run.share(last, metric))}"
         path = lambda metric: " ".join(figure(run.share(i, metric)) for i in range(last + 1))
-        yield [run.name, run.seed, str(len(b)), " ".join(str(run.kept.get(i, 0)) for i in range(1, last + 1)),
+        yield [run.shown, run.seed, str(len(b)), " ".join(str(run.kept.get(i, 0)) for i in range(1, last + 1)),
                str(sum(run.steps.values())), path("strict"), f"{change(run, 'strict', last):+.3f}", f"{strict[2]:.1e}",
                path("accuracy"), f"{change(run, 'accuracy', last):+.3f}", f"{single[2]:.1e}", both("inconsistent"), both("said A"),
                both("unparsed"), " ".join(run.gates.get(i, "-") for i in range(1, max(run.gates, default=0) + 1)) or "-"]
@@ -137,8 +155,10 @@ def rows_against(runs, main, controls):
     for run in (run for run in runs if run.name == main):
         for name in controls:
             other = by_name.get((name, run.seed))
-            if other is None or 0 not in other.right:
+            if other is None or not (run.done and other.done):
                 continue
+            if run.pairs != other.pairs:
+                sys.exit(f"{other.folder}: it was measured on other pairs than {run.folder}; the two cannot be compared")
             a, b = other.right[other.last], run.right[run.last]
             yield [name, run.seed, figure(run.share(run.last, "strict")), figure(other.share(other.last, "strict")),
                    f"{compare(a, b, True)[2]:.1e}", figure(run.share(run.last, "accuracy")),
@@ -151,7 +171,9 @@ def mean(values):
 
 
 def rows_of_kinds(runs, main):
-    runs = [run for run in runs if run.name == main]
+    runs = [run for run in runs if run.name == main and run.done]
+    if not runs:
+        return
     yield ["main, mean of seeds", "pairs", "strict before", "after", "accuracy before", "after"]
     kinds = sorted({kind for run in runs for kind in run.kinds.values()})
     for kind in kinds:
@@ -163,9 +185,9 @@ def rows_of_kinds(runs, main):
 def rows_of_skills(runs, main):
     """What else the model can: of every evaluator that judges no pairs, before and after."""
     yield ["other skills", "seed", "before", "after", "change"]
-    for run in (run for run in runs if run.name == main):
+    for run in (run for run in runs if run.name == main and run.done):
         for (iteration, evaluator, metric) in sorted(run.scores):
-            if iteration != 0 or not evaluator.endswith("skills"):
+            if iteration != 0 or not evaluator.endswith("skills") or change(run, metric, run.last) is None:
                 continue
             yield [metric, run.seed, figure(run.share(0, metric)), figure(run.share(run.last, metric)),
                    "-" if run.last == 0 else f"{change(run, metric, run.last):+.3f}"]
@@ -216,24 +238,53 @@ def plot(runs, path):
     for n, name in enumerate(names):
         y = top + height + 40 + 18 * n
         out.append(f'<rect x="{left}" y="{y - 9}" width="22" height="4" fill="{COLORS[n % len(COLORS)]}"/><text x="{left + 30}" y="{y - 3}">'
-                   f'{name} ({sum(run.name == name for run in runs)})</text>')
+                   f'{html.escape(name)} ({sum(run.name == name for run in runs)})</text>')
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(out) + "\n</svg>\n")
 
 
+def run_once(command, path):
+    """The exit code, 128 and the signal's number where one ended it. A signal to this program is passed on, and waited for."""
+    with open(path, "a", encoding="utf-8") as log, subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True) as process:
+        stopped = []
+
+        def stop(number, _):
+            stopped.append(number)
+            process.send_signal(number)
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        code = process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stopped:
+        sys.exit(f"stopped; the same command goes on from here ({path})")
+    return code if code >= 0 else 128 - code
+
+
+def last_line(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return (file.read().strip().splitlines() or ["it says nothing"])[-1]
+
+
 def command_run(args):
+    seeds, names = args.seeds.split(","), [os.path.splitext(os.path.basename(recipe))[0] for recipe in args.recipes]
+    if not all(re.fullmatch(r"\d+", seed) for seed in seeds):
+        sys.exit(f"--seeds '{args.seeds}': expected numbers with commas between them, as 17,18,19")
+    for name in names:
+        if names.count(name) > 1:
+            sys.exit(f"two recipes are called {name}: their runs would lie in one folder; rename one")
+    if not (os.path.isfile(args.vjrun) and os.access(args.vjrun, os.X_OK)):
+        sys.exit(f"{args.vjrun}: no program to run; build it, or say where it is by --vjrun")
     os.makedirs(args.out, exist_ok=True)
     worst = 0
-    for seed in args.seeds.split(","):
-        for recipe in args.recipes:
-            name = os.path.splitext(os.path.basename(recipe))[0]
+    for seed in seeds:
+        for recipe, name in zip(args.recipes, names):
             folder = os.path.join(args.out, f"{name}-{seed}")
             command = [args.vjrun, "run", recipe, "--set", f"seed={seed}", "--run-dir", folder]
             print("$", " ".join(command), flush=True)
             start = time.time()
-            with open(folder + ".log", "a", encoding="utf-8") as log:
-                code = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-            print(f"  exit {code}, {time.time() - start:.0f} s", flush=True)
+            code = run_once(command, folder + ".log")
+            print(f"  exit {code}, {time.time() - start:.0f} s" + (f": {folder}.log: {last_line(folder + '.log')}" if code else ""), flush=True)
             worst = max(worst, code)
     return worst
 
@@ -244,17 +295,21 @@ def command_table(args):
     for folder in folders:
         try:
             runs.append(Run(folder))
-        except sqlite3.OperationalError as error:
-            if "no such table" not in str(error):  # it has none in its first moments
-                raise
+        except (LeftOut, sqlite3.DatabaseError) as error:  # a ledger has no tables in its first moments
             print(f"{folder}: left out: {error}", file=sys.stderr)
     runs.sort(key=lambda run: (run.name != args.main, run.name, int(run.seed)))
     runs = [run for run in runs if 0 in run.right]
     if not runs:
         sys.exit(f"{args.out}: no run in it has measured a judge of pairs yet; start some with: {sys.argv[0]} run RECIPE...")
-    controls = [name for name in args.controls.split(",") if name] or sorted({run.name for run in runs} - {args.main})
+    known = {run.name for run in runs}
+    controls = [name for name in args.controls.split(",") if name] or sorted(known - {args.main})
+    for name in [args.main, *controls]:
+        if name not in known:
+            sys.exit(f"{args.out}: no run of '{name}' is there; there are {', '.join(sorted(known))}")
     for rows in (rows_of_runs(runs), rows_against(runs, args.main, controls), rows_of_kinds(runs, args.main), rows_of_skills(runs, args.main)):
         show(rows, args.format == "markdown")
+    if not all(run.done for run in runs):
+        print("* not finished")
     print(f"images in both the questions and the measured pairs, over all runs: {sum(run.shared for run in runs)}")
     plot(runs, os.path.join(args.out, "study.svg"))
     print("plot:", os.path.join(args.out, "study.svg"))

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -39,12 +40,12 @@ def with_plugins(folder):
     return path
 
 
-def recipe(top, name, judges):
+def recipe(top, name, judges, first=0):
     """The canned loop, measured on pairs whose worse answer, and only that, has the word its judges go by."""
     path = harness.loop_copy(os.path.join(top, name), judges, change=lambda text: re.sub(
         r"(?m)^evaluate:\n.*$", "evaluate:\n  - { use: pairs, path: pairs.jsonl, how_field: how, model: judge }", text))
     with open(os.path.join(os.path.dirname(path), "pairs.jsonl"), "w", encoding="utf-8") as file:
-        for i in range(40):
+        for i in range(first, first + 40):
             file.write(json.dumps({"question": f"what is {i} ?", "chosen": f"large {i}", "rejected": f"tiny {i}",
                                    "how": "even" if i % 2 == 0 else "odd"}) + "\n")
     named = os.path.join(os.path.dirname(path), f"{name}.yaml")
@@ -97,6 +98,11 @@ def test_runs(tap, top):
     with open(os.path.join(out, "study.svg"), encoding="utf-8") as file:
         svg = file.read()
     tap.check(svg.count("<polyline") == 2 * (4 + 2) and "main (2)" in svg, "the plot has a line for each run and each mean in both panels", svg[:400])
+    study("run", "--vjrun", program, "--out", out, "--seeds", "17", recipe(top, "strange", ["good", "same", "same"], first=1))
+    other = study("table", "--out", out, "--main", "main", "--controls", "strange")
+    tap.check(other.returncode == 1 and "strange-17: it was measured on other pairs than" in other.stderr, "judges of other pairs are not compared",
+              other.stdout + other.stderr)
+    shutil.rmtree(os.path.join(out, "strange-17"))
     markdown = study("table", "--out", out, "--main", "main", "--format", "markdown").stdout
     tap.check("|----" in markdown and markdown.count("| main ") == 2, "in Markdown as well", markdown)
 
@@ -111,6 +117,45 @@ def test_failures(tap, top):
     tap.check(begun.returncode == 1 and "main-1: left out: no such table" in begun.stderr, "a run that has hardly begun is left out, by name", begun.stderr)
     missing = study("run", "--vjrun", with_plugins(harness.BUILD), "--out", out, "--seeds", "1", os.path.join(top, "absent.yaml"))
     tap.check(missing.returncode not in (0, 1) and "exit" in missing.stdout, "the exit code of a failed run is passed on", missing.stdout + missing.stderr)
+
+
+def test_refused(tap, top):
+    program = with_plugins(harness.BUILD)
+    for what, arguments, words in (
+            ("a seed that is none", ("--seeds", "21, 22", "a.yaml"), "--seeds '21, 22': expected numbers"),
+            ("two recipes of one name", ("a.yaml", "b/a.yaml"), "two recipes are called a"),
+            ("a program that is not there", ("--vjrun", "/nowhere/vjrun", "a.yaml"), "/nowhere/vjrun: no program to run")):
+        result = study("run", "--out", os.path.join(top, "refused"), *(() if "--vjrun" in arguments else ("--vjrun", program)), *arguments)
+        tap.check(result.returncode == 1 and words in result.stderr and "Traceback" not in result.stderr, f"refused: {what}", result.stderr)
+    tap.check(not os.path.exists(os.path.join(top, "refused")), "and nothing is begun", "")
+
+
+def test_stopped(tap, top):
+    """A run that is killed is told of by its code; in the table it has a star until it is finished."""
+    out, path = os.path.join(top, "stopped"), recipe(top, "main", ["good", "same", "same"])
+    killer = os.path.join(harness.BUILD, "test-study-killed")
+    with open(killer, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\n"{harness.VJRUN}" "$@" --plugin-path "{harness.PLUGINS}" --set repeat.iterations=1\n'
+                   'kill -9 $$\n')
+    os.chmod(killer, 0o755)
+    killed = study("run", "--vjrun", killer, "--out", out, "--seeds", "17", path)
+    tap.check(killed.returncode == 137 and "exit 137" in killed.stdout and "main-17.log: " in killed.stdout, "killed: 137, and where its log is",
+              killed.stdout + killed.stderr)
+    with sqlite3.connect(os.path.join(out, "main-17", "ledger.sqlite")) as ledger:
+        ledger.execute("DELETE FROM meta WHERE key = 'exported'")  # as before a run has come to its end
+    os.makedirs(os.path.join(out, "odd"))
+    os.makedirs(os.path.join(out, "main-18"))
+    for folder in ("odd", "main-18"):
+        with open(os.path.join(out, folder, "ledger.sqlite"), "w", encoding="utf-8") as file:
+            file.write("no ledger, and longer than the head of one" * 9)
+    os.rename(os.path.join(out, "odd"), os.path.join(out, "odd-one"))
+    table = study("table", "--out", out, "--main", "main")
+    tap.check(table.returncode == 0 and "main *" in table.stdout and "* not finished" in table.stdout and "main, mean" not in table.stdout,
+              "a run that is not finished has a star, and no means are taken of it", table.stdout + table.stderr)
+    tap.check("main-18: left out: file is not a database" in table.stderr and "odd-one: left out: its name is not NAME-SEED" in table.stderr,
+              "other folders are left out by name", table.stderr)
+    unknown = study("table", "--out", out, "--main", "nobody")
+    tap.check(unknown.returncode == 1 and "no run of 'nobody' is there; there are main" in unknown.stderr, "an unknown name is refused", unknown.stderr)
 
 
 def test_sign_test(tap):
@@ -130,6 +175,8 @@ def main():
     with folder:
         test_sign_test(tap)
         test_failures(tap, top)
+        test_refused(tap, top)
+        test_stopped(tap, os.path.join(top, "b"))
         test_runs(tap, top)
     tap.done()
 
