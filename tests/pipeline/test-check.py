@@ -90,7 +90,7 @@ def test_plan(tap, folder):
     for words in ("audit       shortcut ", "at most 10000 pairs in 5 folds; where the text alone has an AUC above 0.7: a warning",
                   "images             at most 100 pairs", "where they need none: the run ends", "gold        filter: an ABLATION",
                   "gate        a candidate becomes the judge if it is better by an exact test at 0.05", "parsed at least 0.9",
-                  "refusals never stop the run", "at most 400 questions of each source of the iteration, held out of training"):
+                  "refusals never stop the run", "at most 1600 questions of each source of the iteration, held out of training"):
         tap.check(words in told, f"the plan says '{words}'", told)
 
 
