@@ -190,7 +190,9 @@ test_gradients (const char *compute, const Lora *lora)
   bench_close (&b);
 }
 
-/* Ten steps of accumulation, clipping, decay and a falling rate: the losses of torch; and under bf16 those of its autocast. */
+/* Ten steps of accumulation, clipping, decay and a falling rate: the losses of torch; and under bf16 those of its autocast. What
+ * bf16 rounds differently in one step moves the norms of all later ones: the first is held to torch closely, the whole course to
+ * twice the distance that bf16 takes torch itself from its f32. */
 static void
 test_course (const char *compute, const Lora *lora)
 {
@@ -212,7 +214,10 @@ test_course (const char *compute, const Lora *lora)
     double f = distance (losses, exact, 10);
     g_test_message ("%s on %s, %s: losses %.1e, gradient norms %.1e, from f32 %.1e", lora->name, compute, numbers[k].dtype, d, e, f);
     g_assert_cmpfloat (d, <=, numbers[k].tolerance);
-    g_assert_cmpfloat (e, <=, 12 * numbers[k].tolerance);
+    const float *torch = vj_safetensors_find (b.peft, numbers[k].norms)->data;
+    double drift = distance (torch, vj_safetensors_find (b.peft, "norms")->data, 10);
+    g_assert_cmpfloat (distance (norms, torch, 1), <=, numbers[k].tolerance);
+    g_assert_cmpfloat (e, <=, k == 0 ? 12 * numbers[k].tolerance : MAX (4 * numbers[k].tolerance, 2 * drift));
     if (k == 1) /* the products are not those of f32 */
       g_assert_cmpfloat (f, >, 1e-5);
   }
