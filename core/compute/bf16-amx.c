@@ -279,6 +279,6 @@ pack (const float *from, gsize step_j, gsize step_l, gsize n, gsize k, gsize dep
     pack_columns (from, step_l, n, k, depth, panels);
 }
 
-const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .pairs = TRUE, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = pack, .pack_halves = pack_halves,
+const VjBf16Kernel vj_bf16_amx = { .name = "amx", .usable = usable, .chunk = 2, .block = BLOCK, .rows = vj_bf16_rows_wide, .pack = pack, .pack_halves = pack_halves,
                                    .multiply = multiply };
 #endif

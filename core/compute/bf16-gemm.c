@@ -169,7 +169,7 @@ columns_item (void *data, gsize item, guint worker)
     p->cpu->bf16->pack (o.at, o.step, o.step_l, columns, length, depth, panels);
     for (gsize l = 0; l < length; l += p->block)
       p->cpu->bf16->multiply (rows, columns, MIN (p->block, depth - l), p->shared + row * p->ld + from + l, p->ld,
-                              panels + l * (p->cpu->bf16->pairs ? PANEL : 1), PANEL * depth, p->add || from + l > 0 ? c : NULL, p->ldc, c, p->ldc);
+                              panels + vj_bf16_place (p->cpu->bf16, depth, 0, l), PANEL * depth, p->add || from + l > 0 ? c : NULL, p->ldc, c, p->ldc);
   }
   add_bias (p, row, rows, column, columns);
 }

@@ -70,7 +70,8 @@ pack_item (void *data, gsize item, guint worker)
   gsize first = item % c->panels * VJ_BF16_PANEL, n = MIN (VJ_BF16_PANEL, c->n - first), at = item / c->panels * c->piece;
   gsize l = at / c->block * c->block, inside = at - l, count = MIN (MIN (c->piece, c->block - inside), c->k - at), ld;
   const float *x = vj_cpu_input (c->x, c->k, first, n, at, count, vj_cpu_scratch (c->cpu, worker, VJ_BF16_PANEL * count), &ld);
-  kernel->pack (x, ld, 1, n, count, stride_at (c, l) / VJ_BF16_PANEL, panels_at (c, first, l) + inside * (kernel->pairs ? VJ_BF16_PANEL : 1));
+  gsize depth = stride_at (c, l) / VJ_BF16_PANEL;
+  kernel->pack (x, ld, 1, n, count, depth, panels_at (c, first, l) + vj_bf16_place (kernel, depth, 0, inside));
 }
 
 static void

@@ -14,7 +14,7 @@
 typedef struct VjBf16Kernel {
   const char *name;
   gboolean (*usable) (void); /* whether this processor and kernel run it */
-  gboolean pairs;            /* a panel is [l / 2][16 columns][2]; else [16 columns][depth] */
+  gsize chunk;               /* a panel is [depth / chunk][16 columns][chunk]; 0: a column's numbers all lie together */
   gsize block;               /* how much of l is best done in one call of multiply; the next one adds to c */
 
   /* Panels of n columns: b[j, l] = from[j step_j + l step_l] rounded to bf16; one of the steps is 1. A panel has room for
@@ -33,6 +33,14 @@ typedef struct VjBf16Kernel {
   void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
                     gsize ld_start, float *c, gsize ldc);
 } VjBf16Kernel;
+
+/* Where number l of column j stands in panels with room for `depth` numbers a column. */
+static inline gsize
+vj_bf16_place (const VjBf16Kernel *kernel, gsize depth, gsize j, gsize l)
+{
+  gsize chunk = kernel->chunk > 0 ? kernel->chunk : depth, panel = j / VJ_BF16_PANEL * VJ_BF16_PANEL * depth;
+  return panel + (l / chunk * VJ_BF16_PANEL + j % VJ_BF16_PANEL) * chunk + l % chunk;
+}
 
 /* Best first; the last one runs everywhere. NULL ends the list. */
 const VjBf16Kernel *const *vj_bf16_kernels (void);

@@ -37,23 +37,13 @@ vj_cpu_cache_block (VjF32 *cache, gsize tokens, gsize head_dim, gsize g, gsize f
 
 /* -- numbers in panels ----------------------------------------------------- */
 
-/* Where number l of column j stands. */
-static inline gsize
-place (gboolean pairs, gsize depth, gsize j, gsize l)
-{
-  gsize panel = j / PANEL * PANEL * depth, column = j % PANEL;
-  return panel + (pairs ? l / 2 * 2 * PANEL + column * 2 + l % 2 : column * depth + l);
-}
-
-/* The pairs of one unit of a column, or its numbers in a row. */
+/* One unit of a column: chunk by chunk, or its numbers in a row. */
 static inline void
-put_key (gboolean pairs, const guint16 *row, guint16 *to)
+put_key (const VjBf16Kernel *kernel, const guint16 *row, guint16 *to)
 {
-  if (pairs)
-    for (gsize p = 0; p < UNIT / 2; p++)
-      memcpy (to + p * 2 * PANEL, row + 2 * p, 2 * sizeof *row);
-  else
-    memcpy (to, row, UNIT * sizeof *row);
+  gsize chunk = kernel->chunk > 0 ? kernel->chunk : UNIT;
+  for (gsize l = 0; l < UNIT; l += chunk)
+    memcpy (to + l * PANEL, row + l, chunk * sizeof *row);
 }
 
 /* The l-th number of n columns of a panel, `apart` numbers apart. */
@@ -69,17 +59,16 @@ static void
 store_one (const VjBf16Kernel *kernel, const VjCpuCacheBlock *b, gsize dim, gsize token, const float *k, const float *v)
 {
   guint16 row[UNIT] __attribute__ ((aligned (64)));
-  gboolean pairs = kernel->pairs;
   for (gsize from = 0; from < dim; from += UNIT) {
     gsize n = MIN (UNIT, dim - from);
     if (k != NULL) {
       kernel->rows (k + from, n, 1, 1, n, row, UNIT); /* zeros to the unit's end */
-      put_key (pairs, row, b->keys + place (pairs, b->depth, token, from));
+      put_key (kernel, row, b->keys + vj_bf16_place (kernel, b->depth, token, from));
     }
     if (v != NULL)
       kernel->rows (v + from, n, 1, 1, n, row, UNIT);
     for (gsize l = 0; v != NULL && l < n; l += PANEL)
-      put_values (pairs ? 2 : b->tokens, row + l, MIN (PANEL, n - l), b->values + place (pairs, b->tokens, from + l, token));
+      put_values (kernel->chunk > 0 ? kernel->chunk : b->tokens, row + l, MIN (PANEL, n - l), b->values + vj_bf16_place (kernel, b->tokens, from + l, token));
   }
 }
 
@@ -100,7 +89,7 @@ store_run (const VjBf16Kernel *kernel, const VjCpuCacheBlock *b, gsize dim, gsiz
   if (keys < n)
     kernel->pack (k + keys * ld, ld, 1, n - keys, dim, b->depth, b->keys + (token + keys) * b->depth);
   if (values < n)
-    kernel->pack (v + values * ld, 1, ld, dim, n - values, b->tokens, b->values + place (kernel->pairs, b->tokens, 0, token + values));
+    kernel->pack (v + values * ld, 1, ld, dim, n - values, b->tokens, b->values + vj_bf16_place (kernel, b->tokens, 0, token + values));
 }
 
 void
@@ -152,22 +141,20 @@ typedef struct {
 static void
 copy_token (const Copy *c, const VjCpuCacheBlock *from, gsize i, const VjCpuCacheBlock *to, gsize j)
 {
-  gboolean pairs = c->kernel->pairs;
   for (gsize l = 0; l < from->depth; l++)
-    to->keys[place (pairs, to->depth, j, l)] = from->keys[place (pairs, from->depth, i, l)];
+    to->keys[vj_bf16_place (c->kernel, to->depth, j, l)] = from->keys[vj_bf16_place (c->kernel, from->depth, i, l)];
   for (gsize l = 0; l < c->head_dim; l++)
-    to->values[place (pairs, to->tokens, l, j)] = from->values[place (pairs, from->tokens, l, i)];
+    to->values[vj_bf16_place (c->kernel, to->tokens, l, j)] = from->values[vj_bf16_place (c->kernel, from->tokens, l, i)];
 }
 
 /* n tokens, whole units on both sides. */
 static void
 copy_units (const Copy *c, const VjCpuCacheBlock *from, gsize i, const VjCpuCacheBlock *to, gsize j, gsize n)
 {
-  gboolean pairs = c->kernel->pairs;
-  gsize step = pairs ? PANEL : 1; /* columns whose numbers lie together */
+  gsize step = c->kernel->chunk > 0 ? PANEL : 1; /* columns whose numbers lie together */
   memcpy (to->keys + j * to->depth, from->keys + i * from->depth, n * from->depth * sizeof (guint16));
   for (gsize l = 0; l < up (c->head_dim, PANEL); l += step)
-    memcpy (to->values + place (pairs, to->tokens, l, j), from->values + place (pairs, from->tokens, l, i), n * step * sizeof (guint16));
+    memcpy (to->values + vj_bf16_place (c->kernel, to->tokens, l, j), from->values + vj_bf16_place (c->kernel, from->tokens, l, i), n * step * sizeof (guint16));
 }
 
 static void
@@ -175,7 +162,7 @@ clear_values (const Copy *c, const VjCpuCacheBlock *to, gsize begin, gsize end)
 {
   for (gsize j = begin; j < end; j++)
     for (gsize l = 0; l < c->head_dim; l++)
-      to->values[place (c->kernel->pairs, to->tokens, l, j)] = 0;
+      to->values[vj_bf16_place (c->kernel, to->tokens, l, j)] = 0;
 }
 
 static void

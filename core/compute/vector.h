@@ -118,19 +118,6 @@ v_lanes (guint low, guint high)
 #define V_LOW_1_ 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
 #define V_HIGH_1_ 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
 
-/* V_SUMS (r): a vector whose lane i is V_SUM (r[i]), to the bit, by 15 additions and 30 shuffles instead of 64 and 64. r[16] is spoilt. */
-#define V_SUMS(r)                           \
-  ({                                        \
-    V_FOLD_ (r, 8, V_LOW_8_, V_HIGH_8_);    \
-    V_FOLD_ (r, 4, V_LOW_4_, V_HIGH_4_);    \
-    V_FOLD_ (r, 2, V_LOW_2_, V_HIGH_2_);    \
-    V_FOLD_ (r, 1, V_LOW_1_, V_HIGH_1_);    \
-    r[0];                                   \
-  })
-#define V_FOLD_(r, STEP, LOW, HIGH)                                                                                             \
-  _Pragma ("GCC unroll 8") for (guint i_ = 0; i_ < STEP; i_++)                                                                  \
-    r[i_] = __builtin_shufflevector (r[i_], r[i_ + STEP], LOW) + __builtin_shufflevector (r[i_], r[i_ + STEP], HIGH);
-
 VJ_INLINE float v_sum (V v) { return V_SUM (v); }
 
 VJ_INLINE float
