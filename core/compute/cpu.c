@@ -1,7 +1,12 @@
 /* The CPU compute: memory, workers and the table. Plugins for CPUs take this table and bring a product. */
+#define _GNU_SOURCE /* madvise */
 #include "compute/bf16.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LARGE ((gsize) 4 << 20) /* bytes from which on memory is held in large pages */
 
 static void
 cpu_close (void *device)
@@ -64,6 +69,18 @@ vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves)
   cpu->halves = halves;
 }
 
+/* Large memory is best held in large pages, which the processor finds sooner; where the system has none to give, nothing
+ * changes. */
+static void
+prefer_large_pages (void *memory, gsize bytes)
+{
+#ifdef MADV_HUGEPAGE
+  guintptr page = (guintptr) sysconf (_SC_PAGESIZE), from = ((guintptr) memory + page - 1) & ~(page - 1), to = ((guintptr) memory + bytes) & ~(page - 1);
+  if (bytes >= LARGE)
+    (void) madvise ((void *) from, to - from, MADV_HUGEPAGE);
+#endif
+}
+
 static float *
 grow (float **memory, gsize *size, gsize n)
 {
@@ -72,6 +89,7 @@ grow (float **memory, gsize *size, gsize n)
     free (*memory);
     if (posix_memalign (&bigger, 64, (n + n / 4) * sizeof (float)) != 0)
       g_error ("compute: %" G_GSIZE_FORMAT " bytes of scratch memory cannot be allocated", n * sizeof (float));
+    prefer_large_pages (bigger, (n + n / 4) * sizeof (float));
     *memory = bigger;
     *size = n + n / 4;
   }
@@ -136,6 +154,7 @@ cpu_alloc (G_GNUC_UNUSED void *device, gsize bytes, GError **error)
     vj_fail (error, VJ_EXIT_LIMIT, "compute: 'memory': %" G_GSIZE_FORMAT " bytes cannot be allocated: out of memory; lower the batch or use a smaller model", bytes);
     return NULL;
   }
+  prefer_large_pages (memory, bytes + 128);
   void **aligned = (void **) (((guintptr) memory + 127) & ~(guintptr) 63);
   aligned[-1] = memory;
   return aligned;
