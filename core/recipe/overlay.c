@@ -242,9 +242,15 @@ step (VjNode *at, const char *word, const char *assignment, VjNode **ret_child, 
   return TRUE;
 }
 
+/* As in a recipe over another, a null takes a key away. */
 static void
 put (VjNode *at, VjNode *child, const char *word, VjNode *value)
 {
+  if (child != NULL && at->kind == VJ_NODE_MAP && value->kind == VJ_NODE_NULL) {
+    vj_node_remove (at, child->index);
+    vj_node_free (value);
+    return;
+  }
   if (child != NULL) {
     vj_node_replace (at, child->index, value);
     return;

@@ -377,7 +377,7 @@ static void
 test_set_overrides (void)
 {
   const char *const sets[] = {"seed=5", "iteration.questions.0.count=2", "iteration.filters=[ { use: verdict, kinds: [count] } ]",
-                              "models.base.number=7", "repeat.iterations=3", NULL};
+                              "models.base.number=7", "repeat.iterations=3", "repeat.gate.count=600", "repeat.gate=null", NULL};
   g_autoptr (GError) error = NULL;
   g_autoptr (VjRecipe) recipe = parse_set (RIGHT, strlen (RIGHT), sets, NULL, &error);
   g_assert_no_error (error);
@@ -385,6 +385,7 @@ test_set_overrides (void)
   g_assert_cmpint (recipe->questions[0].count, ==, 2);
   g_assert_cmpuint (recipe->n_filters, ==, 1);
   g_assert_cmpint (recipe->repeat.iterations, ==, 3);
+  g_assert_false (recipe->gate.present);
 }
 
 static void
