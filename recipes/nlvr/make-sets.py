@@ -380,6 +380,16 @@ def write_lines(path, rows):
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+def write_sets(out, splits, sets):
+    os.makedirs(os.path.join(out, "images"), exist_ok=True)
+    for cuts in splits.values():
+        for name, rows, *_ in cuts:
+            with open(os.path.join(out, "images", f"{name}.png"), "wb") as file:
+                file.write(png_bytes(rows))
+    for name, rows in sets.items():
+        write_lines(os.path.join(out, f"{name}.jsonl"), rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("corpus", help="folder with dev-500.jsonl and images/")
@@ -390,13 +400,11 @@ def main():
     splits = cut_views(given.corpus, records, given.seed)
     gold = [record["structured_rep"] for record in records]
     sets = questions(splits["questions"], given.seed) | {split: pairs(splits[split], gold, split, given.seed) for split in PAIRS}
-    os.makedirs(os.path.join(given.out, "images"), exist_ok=True)
-    for cuts in splits.values():
-        for name, rows, *_ in cuts:
-            with open(os.path.join(given.out, "images", f"{name}.png"), "wb") as file:
-                file.write(png_bytes(rows))
+    try:
+        write_sets(given.out, splits, sets)
+    except OSError as error:
+        fail(f"{error.filename or given.out}: {error.strerror}; give a folder that can be written, with room for some MB")
     for name, rows in sets.items():
-        write_lines(os.path.join(given.out, f"{name}.jsonl"), rows)
         print(f"{name + '.jsonl':15} {len(rows):5} rows, {len({row['image'] for row in rows}):4} views")
 
 

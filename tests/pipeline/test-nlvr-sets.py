@@ -75,6 +75,10 @@ def test_missing(tap, top):
     done = subprocess.run([sys.executable, "-B", SCRIPT, top, os.path.join(top, "none")], capture_output=True, text=True, check=False)
     tap.check(done.returncode == 1 and "give the folder of the corpus" in done.stderr and "Traceback" not in done.stderr,
               "a folder without the corpus is named", done.stderr)
+    blocked = os.path.join(small_corpus(os.path.join(top, "blocked")), "dev-500.jsonl", "sets")
+    done = subprocess.run([sys.executable, "-B", SCRIPT, os.path.join(top, "blocked"), blocked], capture_output=True, text=True, check=False)
+    tap.check(done.returncode == 1 and "give a folder that can be written" in done.stderr and "Traceback" not in done.stderr,
+              "a place where nothing can be written is named", done.stderr)
 
 
 def test_splits(tap, sets):
