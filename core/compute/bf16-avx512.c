@@ -14,13 +14,13 @@
 
 #define PANEL VJ_BF16_PANEL
 #define UNIT VJ_BF16_UNIT
-#define CHUNK ((gsize) 8)     /* numbers of a column that lie side by side */
-#define ROWS ((gsize) 6)      /* of a tile */
-#define FEW ((gsize) 8)       /* columns of a panel up to which rows are read from end to end */
-#define FEW_ROWS ((gsize) 8)  /* so many of them at once */
-#define BLOCK ((gsize) 1024)  /* of l: a panel stays in the first cache */
-#define STREAM ((gsize) 32)   /* columns up to which rows are held to come from memory */
-#define AHEAD 16              /* rows that packing asks memory for beforehand */
+#define CHUNK ((gsize) 8)      /* numbers of a column that lie side by side */
+#define ROWS ((gsize) 6)       /* of a tile */
+#define FEW ((gsize) 8)        /* columns of a panel up to which rows are read from end to end */
+#define FEW_ROWS ((gsize) 8)   /* so many of them at once */
+#define BLOCK ((gsize) 1024)   /* of l: a panel stays in the first cache */
+#define STREAM ((gsize) 32)    /* columns up to which rows are held to come from memory */
+#define AHEAD 16               /* rows that packing asks memory for beforehand */
 #define HELD ((gsize) 1 << 17) /* numbers of a that stay in the second cache while columns pass over them */
 
 /* Rows of a, one panel, and sums that start from others (NULL: zeros). */
@@ -321,8 +321,8 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
   gsize held = MAX (HELD / MAX (k, 1), FEW_ROWS) / FEW_ROWS * FEW_ROWS;
   for (gsize i = 0; i < m; i += held)
     for (gsize j = 0; j < n; j += PANEL) {
-      const Tile t = { k, MIN (PANEL, n - j), n <= STREAM, a + i * lda, lda, panels + j / PANEL * stride, start == NULL ? NULL : start + i * ld_start + j, ld_start,
-                       c + i * ldc + j, ldc };
+      const float *from = start == NULL ? NULL : start + i * ld_start + j;
+      const Tile t = { k, MIN (PANEL, n - j), n <= STREAM, a + i * lda, lda, panels + j / PANEL * stride, from, ld_start, c + i * ldc + j, ldc };
       if (t.n <= FEW && m >= FEW_ROWS)
         multiply_few (t, MIN (held, m - i));
       else
