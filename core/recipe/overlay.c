@@ -242,11 +242,11 @@ step (VjNode *at, const char *word, const char *assignment, VjNode **ret_child, 
   return TRUE;
 }
 
-/* As in a recipe over another, a null takes a key away. */
+/* As in a recipe over another, a null takes a key away: one that is written, not the nothing of a shell's empty variable. */
 static void
 put (VjNode *at, VjNode *child, const char *word, VjNode *value)
 {
-  if (child != NULL && at->kind == VJ_NODE_MAP && value->kind == VJ_NODE_NULL) {
+  if (child != NULL && at->kind == VJ_NODE_MAP && value->kind == VJ_NODE_NULL && *value->text != '\0') {
     vj_node_remove (at, child->index);
     vj_node_free (value);
     return;
@@ -294,11 +294,13 @@ vj_tree_set (VjTree *tree, const char *assignment, const char *directory, GError
   g_auto (GStrv) words = g_strsplit (path, ".", -1);
   if (g_strv_length (words) >= VJ_NODE_DEPTH / 2 || g_strv_contains ((const char *const *) words, ""))
     return fail_set (assignment, error, "'%s' is no key path; expected KEY.KEY=VALUE, e.g. repeat.iterations=2", path);
-  const char *text = equals[1] == '\0' ? "~" : equals + 1;
   g_autoptr (GError) why = NULL;
+  const char *text = equals[1] == '\0' ? "~" : equals + 1;
   VjNode *value = vj_parse_document (text, strlen (text), vj_tree_origin (tree, "--set", directory), TRUE, &why);
   if (value == NULL)
     return fail_set (assignment, error, "%s", strchr (why->message, ' ') + 1);
+  if (equals[1] == '\0') /* nothing is written: this is what a key without a value has */
+    *value->text = '\0';
   if (assign (tree, words, assignment, value, error))
     return TRUE;
   vj_node_free (value);

@@ -394,7 +394,8 @@ test_set_faults (void)
   static const char *const cases[][2] = {{"seed", "expected KEY.KEY=VALUE"},      {"a..b=1", "no key path"},
                                          {"seed.x=1", "'seed' is an integer"},    {"iteration.questions.7.count=1", "no place in the list"},
                                          {"seed=[", "not YAML"},                  {"seed=x", "--set: seed: 'x'; expected an integer"},
-                                         {"iteration.judge.model=bse", "--set: iteration.judge.model: 'bse'"}};
+                                         {"iteration.judge.model=bse", "--set: iteration.judge.model: 'bse'"},
+                                         {"seed=", "--set: seed: nothing"}};
   for (guint i = 0; i < G_N_ELEMENTS (cases); i++) {
     const char *const sets[] = {cases[i][0], NULL};
     g_autoptr (GError) error = NULL;
