@@ -21,6 +21,7 @@
 #define BLOCK ((gsize) 1024)   /* of l: a panel stays in the first cache */
 #define STREAM ((gsize) 32)    /* columns up to which rows are held to come from memory */
 #define AHEAD 16               /* rows that packing asks memory for beforehand */
+#define TOGETHER ((gsize) 24)  /* rows: whole tiles of either kind */
 #define HELD ((gsize) 1 << 17) /* numbers of a that stay in the second cache while columns pass over them */
 
 /* Rows of a, one panel, and sums that start from others (NULL: zeros). */
@@ -103,21 +104,24 @@ vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, 
       _mm512_mask_storeu_epi16 (to + r * ld + l, wide_first (ld - l), wide_unit (from + r * step_row + l, k - l));
 }
 
-/* Panels of n columns that lie row by row, floats or (halves) bf16. */
+/* Panels of n columns that lie row by row, floats or (halves) bf16. Memory is asked for the next four rows. */
 WIDE_INLINE void
 pack_rows (const gboolean halves, const void *from, gsize step, gsize n, gsize k, gsize depth, guint16 *panels)
 {
+  const gsize size = halves ? sizeof (guint16) : sizeof (float);
   for (gsize j = 0; j < n; j += 4)
     for (gsize l = 0; l < k; l += UNIT) {
       __m512i r[4];
       for (gsize i = 0; i < 4; i++) {
-        gsize at = (j + i) * step + l;
+        const char *at = (const char *) from + ((j + i) * step + l) * size;
+        for (gsize line = 0; line < UNIT * size; line += 64)
+          __builtin_prefetch (at + 4 * step * size + line);
         if (j + i >= n)
           r[i] = _mm512_setzero_si512 ();
         else if (halves)
-          r[i] = _mm512_maskz_loadu_epi16 (wide_first (k - l), (const guint16 *) from + at);
+          r[i] = _mm512_maskz_loadu_epi16 (wide_first (k - l), at);
         else
-          r[i] = wide_unit ((const float *) from + at, k - l);
+          r[i] = wide_unit ((const float *) (const void *) at, k - l);
       }
       turn_four (r);
       for (gsize i = 0; i < 4; i++)
@@ -318,7 +322,7 @@ WIDE static void
 multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start, gsize ld_start,
           float *c, gsize ldc)
 {
-  gsize held = MAX (HELD / MAX (k, 1), FEW_ROWS) / FEW_ROWS * FEW_ROWS;
+  gsize held = MAX (HELD / MAX (k, 1) / TOGETHER, 1) * TOGETHER;
   for (gsize i = 0; i < m; i += held)
     for (gsize j = 0; j < n; j += PANEL) {
       const float *from = start == NULL ? NULL : start + i * ld_start + j;

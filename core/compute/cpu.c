@@ -72,7 +72,7 @@ vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves)
 /* Large memory is best held in large pages, which the processor finds sooner; where the system has none to give, nothing
  * changes. */
 static void
-prefer_large_pages (void *memory, gsize bytes)
+prefer_large_pages (G_GNUC_UNUSED void *memory, G_GNUC_UNUSED gsize bytes)
 {
 #ifdef MADV_HUGEPAGE
   guintptr page = (guintptr) sysconf (_SC_PAGESIZE), from = ((guintptr) memory + page - 1) & ~(page - 1), to = ((guintptr) memory + bytes) & ~(page - 1);
@@ -144,8 +144,8 @@ vj_cpu_rows (VjCpu *cpu, gsize rows, gsize chunk, VjCpuRows work, void *data)
 
 /* -- memory ---------------------------------------------------------------- */
 
-/* Untouched memory of the system is zero already, and takes no place until something is written to it. Before what is
- * handed out stands the address that free wants. */
+/* Untouched memory of the system is zero already, and takes no place until something is written to it, or to its neighbours in
+ * a large page. Before what is handed out stands the address that free wants. */
 static void *
 cpu_alloc (G_GNUC_UNUSED void *device, gsize bytes, GError **error)
 {
