@@ -132,7 +132,7 @@ fill_request (VjEngine *engine, const char *what, const VjGenerateRequest *given
   if (needed > engine->cache_limit)
     return vj_fail (error, VJ_EXIT_LIMIT,
                     "%s: it needs %" G_GSIZE_FORMAT " bytes of cache alone: the memory limit leaves %" G_GSIZE_FORMAT
-                    " for caches; raise the limit, or ask for fewer tokens or images",
+                    " for caches; raise memory_limit, or ask for fewer tokens or images",
                     what, needed, engine->cache_limit);
   return TRUE;
 }

@@ -383,8 +383,7 @@ send_all (State *state, GError **error)
     g_autoptr (GError) cause = NULL;
     state->waiting_out -= parcel->left;
     if (!submit (state, parcel, &cause)) {
-      VjExit exit = vj_error_exit (cause);
-      if (exit == VJ_EXIT_DATA || exit == VJ_EXIT_LIMIT) {
+      if (vj_error_exit (cause) == VJ_EXIT_DATA) { /* kept as any reply is, so nothing else may be one */
         if (!refuse (state, parcel, cause, error))
           return FALSE;
         continue;

@@ -302,7 +302,8 @@ typedef struct {
 /* backend: answers requests. One thread drives it. */
 typedef struct {
   uint32_t size;
-  /* Queues a request under the caller's ticket; copies what it needs. */
+  /* Queues a request under the caller's ticket; copies what it needs. VJ_EXIT_DATA is the request's own fault and kept as its
+   * answer; any other error ends the run, which the same command goes on with. */
   gboolean (*submit) (void *self, VjRun *run, uint64_t ticket, const VjRequest *request, GError **error);
   /* Waits for one finished draw (OK), or says that nothing is queued (END). */
   VjFlow (*poll) (void *self, VjRun *run, VjReply *ret_reply, GError **error);

@@ -132,8 +132,11 @@ submit (Native *self, uint64_t ticket, const VjRequest *request, GError **error)
 {
   g_autofree VjPixels *images = NULL;
   g_autofree VjChatMessage *messages = NULL;
-  if (!read_chat (self, request, &images, &messages, error))
+  if (!read_chat (self, request, &images, &messages, error)) {
+    if (g_error_matches (*error, VJ_ERROR, VJ_EXIT_LIMIT)) /* an image too large is so everywhere */
+      (*error)->code = VJ_EXIT_DATA;
     return FALSE;
+  }
   const VjSampling *sampling = &request->sampling;
   VjGenerateRequest wanted = {.messages = messages,
                               .n_messages = request->n_messages,
@@ -157,7 +160,8 @@ native_submit (void *instance, VjRun *run, uint64_t ticket, const VjRequest *req
   (void) run;
   if (submit (self, ticket, request, &cause))
     return TRUE;
-  if (vj_error_exit (cause) != VJ_EXIT_DATA && vj_error_exit (cause) != VJ_EXIT_LIMIT) {
+  /* A refusal is kept as any reply is. What another limit or machine would answer is none. */
+  if (vj_error_exit (cause) != VJ_EXIT_DATA) {
     g_propagate_error (error, g_steal_pointer (&cause));
     return FALSE;
   }
