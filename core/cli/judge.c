@@ -156,19 +156,29 @@ open_judge (VjCli *cli, VjRegistry *registry, const Request *request, VjRun *run
   return plugin != NULL ? vj_instance_new (plugin, NULL, NULL, run, error) : NULL;
 }
 
-static gboolean
-work (VjCli *cli, const Request *request, GError **error)
+/* The model of the user's directory, with what the recipe says of the judge's model besides; or by the backend that is asked for,
+ * else native, with its presets. */
+static VjInstance *
+open_backend (VjRegistry *registry, const Request *request, const VjRecipe *recipe, VjRun *run, GError **error)
 {
   g_autofree char *model = g_canonicalize_filename (request->model, NULL);
   const char *overrides[] = {"path", model, request->compute != NULL ? "compute" : NULL, request->compute, NULL};
+  const VjRecipeModel *named = recipe != NULL && request->backend == NULL ? vj_recipe_model (recipe, recipe->judge.model) : NULL;
+  if (named != NULL)
+    return vj_instance_new (named->backend.plugin, named->backend.node, overrides, run, error);
+  const VjPlugin *plugin = vj_registry_find (registry, VJ_ROLE_BACKEND, request->backend ? request->backend : "native", error);
+  return plugin != NULL ? vj_instance_new (plugin, NULL, overrides, run, error) : NULL;
+}
+
+static gboolean
+work (VjCli *cli, const Request *request, GError **error)
+{
   g_autoptr (VjRegistry) registry = vj_cli_registry (cli, error);
   g_autoptr (VjRun) run = vj_run_new (0, cli->log, NULL);
   g_autoptr (VjRecipe) recipe = NULL;
   g_autoptr (GPtrArray) images = registry != NULL ? load_images (request->images, error) : NULL;
   g_autoptr (VjInstance) judge = images != NULL ? open_judge (cli, registry, request, run, &recipe, error) : NULL;
-  const VjPlugin *plugin
-      = judge != NULL ? vj_registry_find (registry, VJ_ROLE_BACKEND, request->backend ? request->backend : "native", error) : NULL;
-  g_autoptr (VjInstance) backend = plugin != NULL ? vj_instance_new (plugin, NULL, overrides, run, error) : NULL;
+  g_autoptr (VjInstance) backend = judge != NULL ? open_backend (registry, request, recipe, run, error) : NULL;
 
   if (backend == NULL)
     return FALSE;
@@ -188,10 +198,10 @@ judge_main (VjCli *cli, Request *request, int argc, char **argv)
     {"question", 0, 0, G_OPTION_ARG_STRING, &request->question, "The question", "TEXT"},
     {"answer-a", 'a', 0, G_OPTION_ARG_STRING, &request->answer_a, "The first answer", "TEXT"},
     {"answer-b", 'b', 0, G_OPTION_ARG_STRING, &request->answer_b, "The second answer", "TEXT"},
-    {"recipe", 0, 0, G_OPTION_ARG_FILENAME, &request->recipe, "Take the judge and its prompt from this recipe", "FILE"},
+    {"recipe", 0, 0, G_OPTION_ARG_FILENAME, &request->recipe, "Take the judge, its prompt and its model's settings from this recipe", "FILE"},
     {"judge", 0, 0, G_OPTION_ARG_STRING, &request->judge, "Judge plugin (default pairwise)", "PLUGIN"},
-    {"backend", 0, 0, G_OPTION_ARG_STRING, &request->backend, "Backend plugin (default native)", "PLUGIN"},
-    {"compute", 0, 0, G_OPTION_ARG_STRING, &request->compute, "What the backend computes with (default auto)", "COMPUTE"},
+    {"backend", 0, 0, G_OPTION_ARG_STRING, &request->backend, "Backend plugin (default the recipe's, else native)", "PLUGIN"},
+    {"compute", 0, 0, G_OPTION_ARG_STRING, &request->compute, "What the backend computes with (default the recipe's, else auto)", "COMPUTE"},
     G_OPTION_ENTRY_NULL,
   };
 

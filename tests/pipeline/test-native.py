@@ -26,6 +26,16 @@ def test_run(tap, top):
     return run_dir
 
 
+def test_memory(tap, top):
+    """What a memory limit leaves no room for is never taken for an answer: with more memory the same command goes on."""
+    run_dir = os.path.join(top, "memory")
+    starved = harness.run(RECIPE, run_dir, *SMALL, "--set", "models.judge.memory_limit=1", "--set", "models.base.memory_limit=1")
+    tap.check(starved.returncode == 10 and "raise memory_limit" in starved.stderr, "too little memory for a request ends the run", starved.stderr)
+    fed = harness.run(RECIPE, run_dir, *SMALL)
+    tap.check(fed.returncode == 0 and not any("memory" in line for line in harness.lines(os.path.join(run_dir, "export", "quarantine.jsonl"))),
+              "with more of it the same run ends well", fed.stderr)
+
+
 def test_adapter(tap, top):
     """The same with LoRA, its factors kept alone: a small directory beside its base, which evaluation and `vjrun judge` open."""
     run_dir, base = os.path.join(top, "adapter"), os.path.join(top, "base")
@@ -50,13 +60,27 @@ def test_adapter(tap, top):
               "and is refused on another base", changed.stderr)
 
 
-def test_judge(tap, run_dir):
+def judge(run_dir, *more):
     images = os.path.join(run_dir, "export", "images")
     image = os.path.join(images, sorted(os.listdir(images))[0])
-    result = subprocess.run(
+    return subprocess.run(
         [harness.VJRUN, "judge", os.path.join(run_dir, "models", "iteration-1"), "--recipe", RECIPE, "--image", image, "--question",
-         "describe the image", "--answer-a", "one shape ; center large red square", "--answer-b", "two shapes ; center large red square"],
+         "describe the image", "--answer-a", "one shape ; center large red square", "--answer-b", "two shapes ; center large red square", *more],
         capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_settings(tap, run_dir):
+    """What the recipe, --set and --deploy say of the judge's model holds for `vjrun judge` too."""
+    starved = judge(run_dir, "--set", "models.judge.memory_limit=1")
+    tap.check("raise memory_limit" in starved.stderr, "the model's settings are the recipe's", starved.stderr)
+    plain = judge(run_dir, "--set", "models.judge.compute=cpu:generic", "-v")
+    tap.check(plain.returncode == 0 and "bf16 by generic" in plain.stderr, "its compute", plain.stderr)
+    ref = judge(run_dir, "--set", "models.judge.compute=cpu:generic", "--compute", "ref", "-v")
+    tap.check(ref.returncode == 0 and "compute ref" in ref.stderr, "which --compute goes before", ref.stderr)
+
+
+def test_judge(tap, run_dir):
+    result = judge(run_dir)
     tap.check(result.returncode == 0 and result.stdout.count("\n  verdict  ") == 2 and result.stdout.count("\n  trace    ") == 2,
               "which judges one pair in both orders", result.stdout + result.stderr)
 
@@ -88,8 +112,10 @@ def main():
     keep, top = harness.scratch()
     run_dir = test_run(tap, top)
     test_judge(tap, run_dir)
+    test_settings(tap, run_dir)
     test_look(tap, run_dir)
     test_gate(tap, top)
+    test_memory(tap, top)
     test_adapter(tap, top)
     keep.cleanup()
     tap.done()
