@@ -106,25 +106,44 @@ def machine():
 # -- a run ---------------------------------------------------------------------------
 
 
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}': expected 1 or more")
+    return number
+
+
+def writable(path):
+    """Found out before the rows are measured, not after."""
+    try:
+        with open(path, "a", encoding="utf-8"):
+            return path
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"'{path}' cannot be written: {error.strerror}") from error
+
+
 def arguments(description):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     processors, shapes = len(os.sched_getaffinity(0)), sorted(bench_cases.SHAPES)
     parser.add_argument("--quick", action="store_true", help="tiny models, one round: does the bench work at all?")
     parser.add_argument("--rows", type=lambda text: text.split(","), default=list(ROWS), help="of " + ",".join(ROWS))
-    parser.add_argument("--rounds", type=int, help="repetitions that count (default 5)")
-    parser.add_argument("--threads", type=int, default=processors, help="threads of every side (default: all)")
+    parser.add_argument("--rounds", type=positive, help="repetitions that count (default 5)")
+    parser.add_argument("--threads", type=positive, default=processors, help="threads of every side (default: all)")
     parser.add_argument("--models", help="where random models are kept (default: bench-models of the build; 4 GiB)")
     parser.add_argument("--large", choices=shapes, help="the model of prefill, decode and draws")
     parser.add_argument("--small", choices=shapes, help="the model of train")
     parser.add_argument("--ours", type=str.split, default=[], help="options for our side, e.g. '--compute openblas'")
-    parser.add_argument("--json", help="write all figures to this file")
+    parser.add_argument("--json", type=writable, help="write all figures to this file")
     options = parser.parse_args()
     unknown = [name for name in options.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row '{unknown[0]}'; there are {', '.join(ROWS)}")
     options.rounds = options.rounds or SIZES["quick" if options.quick else "full"]["rounds"]
     options.models = options.models or os.path.join(BUILD, "bench-models")
-    os.makedirs(options.models, exist_ok=True)
+    try:
+        os.makedirs(options.models, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--models: '{options.models}' cannot be made: {error.strerror}")
     return options
 
 
