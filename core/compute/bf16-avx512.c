@@ -51,7 +51,7 @@ spread (const guint16 *from, gsize n)
                                             : _mm_maskz_loadu_epi16 ((__mmask8) wide_first (n), from));
 }
 
-/* Four vectors of four sums by four columns each: the sums of the sixteen columns, vector by vector. */
+/* Four vectors of four sums by four columns (or rows) each: the sums of all sixteen, vector by vector. */
 WIDE_INLINE __m512
 fold (__m512 s0, __m512 s1, __m512 s2, __m512 s3)
 {
@@ -258,15 +258,9 @@ multiply_columns (const gboolean whole, const gsize columns, Tile t, gsize rows)
         }
     }
     float out[FEW][FEW_ROWS] __attribute__ ((aligned (64)));
+    const __m512 none = _mm512_setzero_ps ();
     _Pragma ("GCC unroll 8") for (gsize j = 0; j < columns; j++)
-      _Pragma ("GCC unroll 2") for (gsize g = 0; g < groups; g++) {
-        const __m512 none = _mm512_setzero_ps ();
-        const __m512i firsts = _mm512_set_epi32 (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
-        __m512 s = sum[columns * g + j];
-        s = _mm512_add_ps (_mm512_unpacklo_ps (s, none), _mm512_unpackhi_ps (s, none));
-        s = _mm512_add_ps (s, _mm512_shuffle_ps (s, s, 0xee));
-        _mm_store_ps (out[j] + 4 * g, _mm512_castps512_ps128 (_mm512_permutexvar_ps (firsts, s)));
-      }
+      _mm256_store_ps (out[j], _mm512_castps512_ps256 (fold (sum[j], sum[columns + j], none, none)));
     for (gsize i = 0; i < rows; i++)
       for (gsize j = 0; j < t.n; j++)
         t.c[i * t.ldc + j] = (t.start == NULL ? 0 : t.start[i * t.ld_start + j]) + out[j][i];

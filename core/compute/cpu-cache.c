@@ -68,7 +68,7 @@ store_one (const VjBf16Kernel *kernel, const VjCpuCacheBlock *b, gsize dim, gsiz
     if (v != NULL)
       kernel->rows (v + from, n, 1, 1, n, row, UNIT);
     for (gsize l = 0; v != NULL && l < n; l += PANEL)
-      put_values (kernel->chunk > 0 ? kernel->chunk : b->tokens, row + l, MIN (PANEL, n - l), b->values + vj_bf16_place (kernel, b->tokens, from + l, token));
+      put_values (vj_bf16_place (kernel, b->tokens, 1, 0), row + l, MIN (PANEL, n - l), b->values + vj_bf16_place (kernel, b->tokens, from + l, token));
   }
 }
 

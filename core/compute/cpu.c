@@ -86,12 +86,13 @@ grow (float **memory, gsize *size, gsize n)
 {
   if (n > *size) {
     void *bigger = NULL;
+    gsize room = n + n / 4;
     free (*memory);
-    if (posix_memalign (&bigger, 64, (n + n / 4) * sizeof (float)) != 0)
+    if (posix_memalign (&bigger, 64, room * sizeof (float)) != 0)
       g_error ("compute: %" G_GSIZE_FORMAT " bytes of scratch memory cannot be allocated", n * sizeof (float));
-    prefer_large_pages (bigger, (n + n / 4) * sizeof (float));
+    prefer_large_pages (bigger, room * sizeof (float));
     *memory = bigger;
-    *size = n + n / 4;
+    *size = room;
   }
   return *memory;
 }
