@@ -294,8 +294,8 @@ vj_tree_set (VjTree *tree, const char *assignment, const char *directory, GError
   g_auto (GStrv) words = g_strsplit (path, ".", -1);
   if (g_strv_length (words) >= VJ_NODE_DEPTH / 2 || g_strv_contains ((const char *const *) words, ""))
     return fail_set (assignment, error, "'%s' is no key path; expected KEY.KEY=VALUE, e.g. repeat.iterations=2", path);
-  g_autoptr (GError) why = NULL;
   const char *text = equals[1] == '\0' ? "~" : equals + 1;
+  g_autoptr (GError) why = NULL;
   VjNode *value = vj_parse_document (text, strlen (text), vj_tree_origin (tree, "--set", directory), TRUE, &why);
   if (value == NULL)
     return fail_set (assignment, error, "%s", strchr (why->message, ' ') + 1);
