@@ -46,4 +46,28 @@ compute_missing (const char *name)
   return compute != NULL ? NULL : g_strdup (error->message);
 }
 
+/* With one thread or more; NULL, and the test is skipped, where it cannot be opened here. */
+static G_GNUC_UNUSED VjCompute *
+open_or_skip (const char *name, guint threads)
+{
+  g_autoptr (GError) error = NULL;
+  VjCompute *compute = vj_compute_open (name, threads, &error);
+  if (compute == NULL) {
+    g_assert_error (error, VJ_ERROR, VJ_EXIT_PLUGIN);
+    g_test_skip (error->message);
+  }
+  return compute;
+}
+
+/* The test under `path` for each compute that runs on CPUs. */
+static G_GNUC_UNUSED void
+add_for_cpus (const char *path, GTestDataFunc test)
+{
+  static const char *const names[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "onednn" };
+  for (guint i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autofree char *full = g_strconcat (path, "/", names[i], NULL);
+    g_test_add_data_func (full, names[i], test);
+  }
+}
+
 #endif

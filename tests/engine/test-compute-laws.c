@@ -82,13 +82,10 @@ rows_alone (const VjCompute *compute, VjNumbers numbers, gsize n, gsize k)
 static void
 test_rows_alone (gconstpointer data)
 {
-  g_autoptr (GError) error = NULL;
   for (guint threads = 1; threads <= 3; threads++) {
-    g_autoptr (VjCompute) compute = vj_compute_open (data, threads, &error);
-    if (compute == NULL) {
-      g_test_skip (error->message);
+    g_autoptr (VjCompute) compute = open_or_skip (data, threads);
+    if (compute == NULL)
       return;
-    }
     for (VjNumbers numbers = VJ_NUMBERS_F32; numbers <= VJ_NUMBERS_BF16; numbers++) {
       rows_alone (compute, numbers, 71, 53);
       rows_alone (compute, numbers, 192, 192);
@@ -131,13 +128,9 @@ test_dropout (void)
 int
 main (int argc, char **argv)
 {
-  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "onednn" };
   g_test_init (&argc, &argv, NULL);
   plugins_offer ();
-  for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {
-    g_autofree char *path = g_strconcat ("/compute/rows-alone/", backends[i], NULL);
-    g_test_add_data_func (path, backends[i], test_rows_alone);
-  }
+  add_for_cpus ("/compute/rows-alone", test_rows_alone);
   g_test_add_func ("/compute/sum-squares", test_sum_squares);
   g_test_add_func ("/compute/dropout", test_dropout);
   g_test_add_func ("/compute/unknown", test_unknown);

@@ -7,18 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static VjCompute *
-open_or_skip (const char *name, guint threads)
-{
-  g_autoptr (GError) error = NULL;
-  VjCompute *compute = vj_compute_open (name, threads, &error);
-  if (compute == NULL) {
-    g_assert_error (error, VJ_ERROR, VJ_EXIT_PLUGIN);
-    g_test_skip (error->message);
-  }
-  return compute;
-}
-
 /* n random numbers on the device. */
 static VjF32 *
 numbers (const VjCompute *compute, const char *name, gsize n)
@@ -246,13 +234,9 @@ test_products (gconstpointer data)
 int
 main (int argc, char **argv)
 {
-  static const char *const backends[] = { "cpu", "cpu:generic", "cpu:avx512", "cpu:amx", "openblas", "onednn" };
   g_test_init (&argc, &argv, NULL);
   plugins_offer ();
-  for (guint i = 0; i < G_N_ELEMENTS (backends); i++) {
-    g_autofree char *caches = g_strconcat ("/fused/caches/", backends[i], NULL), *products = g_strconcat ("/fused/products/", backends[i], NULL);
-    g_test_add_data_func (caches, backends[i], test_caches);
-    g_test_add_data_func (products, backends[i], test_products);
-  }
+  add_for_cpus ("/fused/caches", test_caches);
+  add_for_cpus ("/fused/products", test_products);
   return g_test_run ();
 }

@@ -31,11 +31,11 @@ def study(*arguments):
     return subprocess.run([sys.executable, "-B", SCRIPT, *arguments], capture_output=True, text=True, timeout=600, check=False)
 
 
-def with_plugins(folder):
+def with_plugins(folder, name="test-study-vjrun", more="", then=""):
     """The program, which finds the canned backend. Not in a scratch folder: nothing may be started there on some machines."""
-    path = os.path.join(folder, "test-study-vjrun")
+    path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as file:
-        file.write(f'#!/bin/sh\nexec "{harness.VJRUN}" "$@" --plugin-path "{harness.PLUGINS}"\n')
+        file.write(f'#!/bin/sh\n{"" if then else "exec "}"{harness.VJRUN}" "$@" --plugin-path "{harness.PLUGINS}"{more}\n{then}')
     os.chmod(path, 0o755)
     return path
 
@@ -133,22 +133,16 @@ def test_refused(tap, top):
 def test_stopped(tap, top):
     """A run that is killed is told of by its code; in the table it has a star until it is finished."""
     out, path = os.path.join(top, "stopped"), recipe(top, "main", ["good", "same", "same"])
-    killer = os.path.join(harness.BUILD, "test-study-killed")
-    with open(killer, "w", encoding="utf-8") as file:
-        file.write(f'#!/bin/sh\n"{harness.VJRUN}" "$@" --plugin-path "{harness.PLUGINS}" --set repeat.iterations=1\n'
-                   'kill -9 $$\n')
-    os.chmod(killer, 0o755)
+    killer = with_plugins(harness.BUILD, "test-study-killed", " --set repeat.iterations=1", "kill -9 $$\n")
     killed = study("run", "--vjrun", killer, "--out", out, "--seeds", "17", path)
     tap.check(killed.returncode == 137 and "exit 137" in killed.stdout and "main-17.log: " in killed.stdout, "killed: 137, and where its log is",
               killed.stdout + killed.stderr)
     with sqlite3.connect(os.path.join(out, "main-17", "ledger.sqlite")) as ledger:
         ledger.execute("DELETE FROM meta WHERE key = 'exported'")  # as before a run has come to its end
-    os.makedirs(os.path.join(out, "odd"))
-    os.makedirs(os.path.join(out, "main-18"))
-    for folder in ("odd", "main-18"):
+    for folder in ("odd-one", "main-18"):
+        os.makedirs(os.path.join(out, folder))
         with open(os.path.join(out, folder, "ledger.sqlite"), "w", encoding="utf-8") as file:
             file.write("no ledger, and longer than the head of one" * 9)
-    os.rename(os.path.join(out, "odd"), os.path.join(out, "odd-one"))
     table = study("table", "--out", out, "--main", "main")
     tap.check(table.returncode == 0 and "main *" in table.stdout and "* not finished" in table.stdout and "main, mean" not in table.stdout,
               "a run that is not finished has a star, and no means are taken of it", table.stdout + table.stderr)
