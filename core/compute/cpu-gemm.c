@@ -73,6 +73,16 @@ vj_cpu_is_wide (void)
 #endif
 }
 
+gboolean
+vj_cpu_has_avx2 (void)
+{
+#if defined (__x86_64__)
+  return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma");
+#else
+  return FALSE;
+#endif
+}
+
 /* The best kernel of this machine. */
 static Kernel
 choose_kernel (void)
@@ -80,7 +90,7 @@ choose_kernel (void)
 #if defined (__x86_64__)
   if (vj_cpu_is_wide ())
     return kernel_avx512;
-  if (__builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma"))
+  if (vj_cpu_has_avx2 ())
     return kernel_avx2;
 #endif
   return kernel_plain;

@@ -47,6 +47,7 @@ void vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves);
 
 /* Whether this processor has AVX-512, where the own product beats OpenBLAS's. */
 gboolean vj_cpu_is_wide (void);
+gboolean vj_cpu_has_avx2 (void); /* and fused multiply-add */
 
 /* At least n floats for this worker, 64-byte aligned; contents undefined. Aborts on no memory, as GLib does. */
 float *vj_cpu_scratch (VjCpu *cpu, guint worker, gsize n);
