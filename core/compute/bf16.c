@@ -155,7 +155,7 @@ few_scratch (gsize cols, gsize rows)
 static gsize
 many_scratch (const VjBf16Kernel *kernel, gsize cols, gsize rows)
 {
-  return rows * ld_sums (cols) + up (cols, VJ_BF16_PANEL) * kernel->block / 2;
+  return kernel->chunk == 0 ? 0 : rows * ld_sums (cols) + up (cols, VJ_BF16_PANEL) * kernel->block / 2;
 }
 
 /* Few rows: weights are read where they lie, from end to end, and the sums turned: weights' rows down, rows of x across. */
@@ -171,13 +171,20 @@ few_item (void *data, gsize item, guint worker)
   join (t, &i);
 }
 
-/* Many rows: weights are packed, block by block of l, and the last block's sums go to y. */
+/* Many rows: weights are packed, block by block of l, and the last block's sums go to y. Where panels are rows, weights are
+ * panels as they lie. */
 static void
 many_item (void *data, gsize item, guint worker)
 {
   const Linear *t = data;
   const VjBf16Kernel *kernel = t->cpu->bf16;
   const LinearItem i = find_item (t, item);
+  if (kernel->chunk == 0) {
+    kernel->multiply (i.rows, i.cols, t->k, t->x_rows + i.row * t->ld, t->ld, i.part->w->halves + i.col * t->k, VJ_BF16_PANEL * t->k, NULL, 0, sums_at (t, &i),
+                      t->join.ldy);
+    join (t, &i);
+    return;
+  }
   gsize ldc = ld_sums (i.cols);
   float *c = vj_cpu_scratch (t->cpu, worker, many_scratch (kernel, i.cols, i.rows)), *y = sums_at (t, &i);
   guint16 *packed = (guint16 *) (void *) (c + i.rows * ldc);
@@ -227,7 +234,7 @@ void
 vj_bf16_product (VjCpu *cpu, const VjProduct *p)
 {
   gsize rows = p->rows, k = p->w[0]->k, all = 0, items = 0, at = 0, ld = vj_bf16_apart (k), most = 0;
-  gboolean many = rows >= MANY && cpu->bf16->pack_halves != NULL;
+  gboolean many = rows >= MANY;
   g_assert (p->n_w <= MOST_PARTS);
   Part parts[MOST_PARTS];
   guint16 *packed = (guint16 *) (void *) vj_cpu_shared (cpu, up (rows, VJ_BF16_PANEL) * ld / 2);

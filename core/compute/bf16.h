@@ -24,8 +24,8 @@ typedef struct VjBf16Kernel {
   /* Rows of bf16: the form of a. As vj_bf16_rows. */
   void (*rows) (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-  /* (optional) Panels of n columns of bf16 numbers that lie row by row, `ld` apart. With it, many rows of x are taken as a
-   * and weights as b. */
+  /* Panels of n columns of bf16 numbers that lie row by row, `ld` apart. NULL where chunk is 0: such rows are panels as they
+   * are, and multiply touches no more of them than n columns of k numbers. */
   void (*pack_halves) (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels);
 
   /* c[i, j] = start[i, j] + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride`, 16 times

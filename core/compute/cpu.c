@@ -66,7 +66,7 @@ vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves)
 {
   VjCpu *cpu = device;
   cpu->sgemm = sgemm;
-  cpu->halves = halves;
+  cpu->halves = halves == NULL || (halves->usable != NULL && !halves->usable ()) ? NULL : halves;
 }
 
 /* Large memory is best held in large pages, which the processor finds sooner; where the system has none to give, nothing

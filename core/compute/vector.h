@@ -33,8 +33,14 @@ typedef float VU __attribute__ ((vector_size (64), aligned (4), may_alias)); /* 
 VJ_INLINE V v_load (const float *p) { return *(const VU *) p; }
 VJ_INLINE void v_store (float *p, V v) { *(VU *) p = v; }
 VJ_INLINE V v_set (float x) { return x - (V) { 0 }; }
-VJ_INLINE V v_max (V a, V b) { return (V) (((VI) a & (a > b)) | ((VI) b & ~(a > b))); }
-VJ_INLINE V v_min (V a, V b) { return (V) (((VI) a & (a < b)) | ((VI) b & ~(a < b))); }
+
+/* All bits of the lanes where a < b, or where x is no number; what a NaN is less than is not said. By arithmetic, because gcc
+ * takes comparisons of vectors wider than the processor's apart into sixteen scalar ones. */
+VJ_INLINE VI v_less (V a, V b) { return (VI) (a - b) >> 31; }
+VJ_INLINE VI v_nan (V x) { return (0x7f800000 - ((VI) x & 0x7fffffff)) >> 31; }
+VJ_INLINE V v_choose (VI mask, V yes, V no) { return (V) (((VI) yes & mask) | ((VI) no & ~mask)); }
+VJ_INLINE V v_max (V a, V b) { return v_choose (v_less (a, b), b, a); }
+VJ_INLINE V v_min (V a, V b) { return v_choose (v_less (a, b), a, b); }
 
 /* The first n < LANES floats, zeros after them. */
 VJ_INLINE V
@@ -135,9 +141,8 @@ VJ_INLINE VI
 v_bf16 (V x)
 {
   VIU bits = (VIU) x;
-  VI nan = x != x;
-  VIU up = bits + 0x7fff + (bits >> 16 & 1);
-  return (VI) (((up & ~(VIU) nan) | ((bits | 0x400000) & (VIU) nan)) & 0xffff0000);
+  VIU up = bits + 0x7fff + (bits >> 16 & 1), nan = (VIU) v_nan (x);
+  return (VI) (((up & ~nan) | ((bits | 0x400000) & nan)) & 0xffff0000);
 }
 
 /* exp, relative error below 2e-7. x = n ln 2 + r, |r| <= ln 2 / 2; 2^n by the exponent bits; a polynomial of
@@ -152,8 +157,7 @@ v_exp (V x)
   V r = clamped - whole * 0.693359375f - whole * -2.12194440e-4f;
   V p = ((((r * 1.9875691500e-4f + 1.3981999507e-3f) * r + 8.3334519073e-3f) * r + 4.1665795894e-2f) * r + 1.6666665459e-1f) * r + 5.0000001201e-1f;
   V e = p * r * r + r + 1.0f;
-  V scaled = (V) ((VI) e + (n << 23));
-  return (V) (((VI) scaled & (x == x)) | ((VI) x & (x != x)));
+  return v_choose (v_nan (x), x, (V) ((VI) e + (n << 23)));
 }
 
 /* exp of x <= 0 in f64, relative error below 4e-16; 0 where it would be below 1e-307. As v_exp, with Taylor's polynomial of
@@ -162,12 +166,13 @@ VJ_INLINE VE
 ve_exp (VE x)
 {
   const double magic = 6755399441055744.0; /* 1.5 x 2^52 */
-  VE clamped = (VE) (((VEI) x & (x > -707.0)) | ((VEI) ((VE) { 0 } - 707.0) & ~(x > -707.0)));
+  const VEI above = (VEI) (-707.0 - x) >> 63; /* as v_less */
+  VE clamped = (VE) (((VEI) x & above) | ((VEI) ((VE) { 0 } - 707.0) & ~above));
   VE shifted = clamped * 1.4426950408889634 + magic, whole = shifted - magic;
   VE r = clamped - whole * 6.93147180369123816490e-01 - whole * 1.90821492927058770002e-10;
   VE p = (((((r * (1.0 / 479001600) + 1.0 / 39916800) * r + 1.0 / 3628800) * r + 1.0 / 362880) * r + 1.0 / 40320) * r + 1.0 / 5040) * r + 1.0 / 720;
   VE e = (((((p * r + 1.0 / 120) * r + 1.0 / 24) * r + 1.0 / 6) * r + 0.5) * r + 1.0) * r + 1.0;
-  return (VE) (((VEI) e + ((VEI) shifted << 52)) & (x > -707.0));
+  return (VE) (((VEI) e + ((VEI) shifted << 52)) & above);
 }
 
 /* 1 / (1 + exp (-x)) */

@@ -72,7 +72,7 @@ largest_of (const float *logits, guint32 n)
   for (; i + LANES <= n; i += LANES) {
     V x = v_load (logits + i);
     best = v_max (best, x);
-    nan |= x != x;
+    nan |= v_nan (x);
   }
   for (guint32 l = 0; l < LANES; l++)
     largest = nan[l] ? NAN : best[l] > largest ? best[l] : largest; /* NaN stays */
@@ -222,7 +222,7 @@ weigh_all (double *weights, const float *logits, guint32 n, float largest, doubl
     VEF x = { 0 };
     memcpy (&x, logits + i, whole ? sizeof x : (n - i) * sizeof (float));
     VE weight = ve_exp ((__builtin_convertvector (x, VE) - (double) largest) / temperature);
-    weight = (VE) ((VEI) weight & (weight >= min_p));
+    weight = (VE) ((VEI) weight & ~((VEI) (weight - min_p) >> 63));
     memcpy (weights + i, &weight, whole ? sizeof weight : (n - i) * sizeof (double));
   }
 }

@@ -20,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_COMPUTE_ABI 4
+#define VJ_COMPUTE_ABI 5
 
 /* Names of computes that need no plugin: the fastest there is; the host's own, with its best kernel of bf16 products or a
  * named one; the plain-C reference. */
@@ -168,6 +168,7 @@ typedef void (*VjSgemm) (gboolean ta, gboolean tb, gsize m, gsize n, gsize k, co
  * always as many, so that what a row gives cannot depend on how many there are. Called from several threads at once. */
 typedef struct {
   gsize rows;
+  gboolean (*usable) (void); /* (optional) FALSE: the library has none on this processor; the host's kernels are used */
   /* [N, K] into the form it likes best (copied). VJ_EXIT_LIMIT: out of memory. */
   void *(*pack) (gsize n, gsize k, const guint16 *w, GError **error);
   void (*unpack) (void *packed); /* frees it; takes NULL */

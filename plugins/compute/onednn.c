@@ -114,6 +114,18 @@ fill (Packed *packed, gsize n, gsize k, const guint16 *w, const dnnl_memory_desc
   return ok;
 }
 
+/* Before version 3 the library multiplies bf16 numbers on AVX-512 alone. */
+static gboolean
+usable (void)
+{
+  Packed *packed = g_new0 (Packed, 1);
+  dnnl_memory_desc_t layout;
+  use_one_thread ();
+  gboolean can = plan (packed, ROWS, ROWS, &layout);
+  unpack (packed);
+  return can;
+}
+
 static void *
 pack (gsize n, gsize k, const guint16 *w, GError **error)
 {
@@ -152,7 +164,7 @@ product (void *data, const guint16 *x, float *y)
   return ok;
 }
 
-static const VjHalves halves = {.rows = ROWS, .pack = pack, .unpack = unpack, .product = product};
+static const VjHalves halves = {.rows = ROWS, .usable = usable, .pack = pack, .unpack = unpack, .product = product};
 
 VJ_DEFINE_COMPUTE ((.name = "onednn", .sgemm = sgemm, .halves = &halves),
                    .name = "onednn", .version = "1.0", .license = "Apache-2.0",

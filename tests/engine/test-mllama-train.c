@@ -51,6 +51,29 @@ compare_activations (void *data, const VjMllamaNet *net, const VjMllamaRows *row
   g_assert_cmpuint (state, ==, n_states);
 }
 
+/* Distance of weight i's gradient. That of a gate is one number, what is left of many that cancel out: of four-tiles' first MLP
+ * gate a hundredth of what others are. So it is held to the largest gate of its part instead of to itself. */
+static double
+gradient_distance (VjMllamaTrainer *trainer, const Model *model, guint i)
+{
+  const VjMllamaPlan *plan = vj_mllama_trainer_peek_plan (trainer);
+  const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
+  const VjTensor *want = expect (model, "grad.%s", weight->key);
+  g_assert_nonnull (want);
+  g_autofree float *have = g_new (float, weight->n_elements);
+  vj_mllama_trainer_get (trainer, VJ_STATE_GRAD, i, have);
+  if (weight->n_elements > 1)
+    return distance (have, want->data, want->n_elements);
+  double largest = 0;
+  for (guint other = 0; other < plan->weights->len; other++) {
+    const VjMllamaWeight *gate = vj_mllama_plan_at (plan, other);
+    if (gate->n_elements == 1 && gate->part == weight->part)
+      largest = MAX (largest, fabs (*(const float *) expect (model, "grad.%s", gate->key)->data));
+  }
+  double off = fabs ((double) have[0] - *(const float *) want->data) / largest;
+  return isnan (off) ? HUGE_VAL : off;
+}
+
 /* Worst distance of the gradients; names the weight. */
 static double
 compare_gradients (VjMllamaTrainer *trainer, const Model *model, const char **ret_key)
@@ -60,11 +83,7 @@ compare_gradients (VjMllamaTrainer *trainer, const Model *model, const char **re
   *ret_key = "none";
   for (guint i = 0; i < plan->weights->len - (plan->tied ? 1 : 0); i++) {
     const VjMllamaWeight *weight = vj_mllama_plan_at (plan, i);
-    const VjTensor *want = expect (model, "grad.%s", weight->key);
-    g_assert_nonnull (want);
-    g_autofree float *have = g_new (float, weight->n_elements);
-    vj_mllama_trainer_get (trainer, VJ_STATE_GRAD, i, have);
-    double d = distance (have, want->data, want->n_elements);
+    double d = gradient_distance (trainer, model, i);
     if (d > worst) {
       worst = d;
       *ret_key = weight->key;
@@ -212,8 +231,7 @@ test_freeze (const char *compute, const char *name)
         vj_mllama_trainer_get (start, VJ_STATE_PARAM, i, before);
         g_assert_cmpmem (have, weight->n_elements * 4, before, weight->n_elements * 4);
       } else {
-        vj_mllama_trainer_get (trainer, VJ_STATE_GRAD, i, have);
-        g_assert_cmpfloat (distance (have, expect (&model, "grad.%s", weight->key)->data, weight->n_elements), <=, TOLERANCE);
+        g_assert_cmpfloat (gradient_distance (trainer, &model, i), <=, TOLERANCE);
       }
     }
   }
