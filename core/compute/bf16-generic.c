@@ -256,18 +256,24 @@ multiply_avx2 (const Product *p)
 }
 #endif
 
-static void
-multiply_plain (const Product *p)
+void
+vj_bf16_multiply_plain (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
+                        gsize ld_start, float *c, gsize ldc)
 {
-  multiply_by (PLAIN_ROWS, p);
+  multiply_by (PLAIN_ROWS, &(Product) { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc });
 }
 
 static void
 multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start, gsize ld_start,
           float *c, gsize ldc)
 {
-  const Product p = { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc };
-  (vj_cpu_has_avx2 () ? multiply_avx2 : multiply_plain) (&p);
+#if defined (__x86_64__)
+  if (vj_cpu_has_avx2 ()) {
+    multiply_avx2 (&(Product) { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc });
+    return;
+  }
+#endif
+  vj_bf16_multiply_plain (m, n, k, a, lda, panels, stride, start, ld_start, c, ldc);
 }
 
 static gboolean

@@ -51,7 +51,11 @@ extern const VjBf16Kernel vj_bf16_amx, vj_bf16_avx512, vj_bf16_generic;
  * that multiply row by row. */
 void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-/* The same by AVX-512 BF16: subnormals become 0. x86-64 only. */
+/* What vj_bf16_generic multiplies by where there is no AVX2; the same bits. */
+void vj_bf16_multiply_plain (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
+                             gsize ld_start, float *c, gsize ldc);
+
+/* vj_bf16_rows by AVX-512 BF16: subnormals become 0. x86-64 only. */
 void vj_bf16_rows_wide (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
 /* From a row of a to the next, at k numbers: whole lines of the cache, in an odd number, so that rows do not fall on each

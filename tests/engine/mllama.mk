@@ -1,7 +1,7 @@
 # tests of the model itself
-check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-compute-laws tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
+check_PROGRAMS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-kernels tests/engine/test-compute-laws tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
 	tests/engine/test-trainer tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
-TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-compute-laws tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
+TESTS += tests/engine/test-safetensors tests/engine/test-compute tests/engine/test-kernels tests/engine/test-compute-laws tests/engine/test-fused tests/engine/test-mllama tests/engine/test-mllama-train \
 	tests/engine/test-trainer tests/engine/test-lora tests/engine/test-adapter-targets tests/engine/test-full-size
 tests_engine_test_mllama_SOURCES = tests/engine/test-mllama.c tests/engine/mllama-cases.h tests/engine/plugins.h
 tests_engine_test_mllama_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
@@ -37,6 +37,9 @@ tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/plu
 tests_engine_test_compute_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_compute_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_compute_LDADD = $(CORE_LDADD)
+tests_engine_test_kernels_SOURCES = tests/engine/test-kernels.c
+tests_engine_test_kernels_LDFLAGS = $(WHOLE_LINK_FLAGS)
+tests_engine_test_kernels_LDADD = $(CORE_LDADD)
 tests_engine_test_compute_laws_SOURCES = tests/engine/test-compute-laws.c tests/engine/plugins.h
 tests_engine_test_compute_laws_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_compute_laws_LDFLAGS = $(WHOLE_LINK_FLAGS)
