@@ -107,15 +107,15 @@ fold (F8 s0, F8 s1, F8 s2, F8 s3)
 
 /* Up to COLUMNS sums of one row over a block of l join what was there before. */
 VJ_INLINE void
-put_sums (const Product *p, gsize row, gsize column, gboolean first, F4 sums)
+put_sums (const Product *p, gsize row, gsize column, const gsize columns, gboolean first, F4 sums)
 {
   const float *start = !first ? p->c + row * p->ldc + column : p->start == NULL ? NULL : p->start + row * p->ld_start + column;
   float *c = p->c + row * p->ldc + column;
-  if (column + COLUMNS <= p->n) {
+  if (columns == COLUMNS && column + COLUMNS <= p->n) {
     *(F4U *) c = start == NULL ? sums : (F4) (*(const F4U *) start + sums);
     return;
   }
-  for (gsize j = 0; column + j < p->n; j++)
+  for (gsize j = 0; j < columns && column + j < p->n; j++)
     c[j] = start == NULL ? sums[j] : start[j] + sums[j];
 }
 
@@ -159,24 +159,29 @@ few_tile (const gsize rows, const gsize columns, const Product *p, gsize row, gs
     l = end;
     _Pragma ("GCC unroll 8") for (gsize i = 0; i < rows; i++)
       if (row + i < p->m)
-        put_sums (p, row + i, column, first, fold (sums[COLUMNS * i], sums[COLUMNS * i + 1], sums[COLUMNS * i + 2], sums[COLUMNS * i + 3]));
+        put_sums (p, row + i, column, columns, first, fold (sums[COLUMNS * i], sums[COLUMNS * i + 1], sums[COLUMNS * i + 2], sums[COLUMNS * i + 3]));
   } while (l < p->k);
 }
 
 VJ_INLINE void
-multiply_few (const gsize most, const Product *p)
+few_tiles (const gsize rows, const gsize columns, const Product *p)
 {
-  const gsize rows = p->n == 1 ? 8 : p->n == 2 ? 4 : p->m == 1 ? 1 : most;
   for (gsize i = 0; i < p->m; i += rows)
-    for (gsize j = 0; j < p->n; j += COLUMNS)
-      if (p->n == 1)
-        few_tile (8, 1, p, i, j);
-      else if (p->n == 2)
-        few_tile (4, 2, p, i, j);
-      else if (p->m == 1)
-        few_tile (1, COLUMNS, p, i, j);
-      else
-        few_tile (most, COLUMNS, p, i, j);
+    for (gsize j = 0; j < p->n; j += columns)
+      few_tile (rows, columns, p, i, j);
+}
+
+VJ_INLINE void
+multiply_few (const gsize rows, const Product *p)
+{
+  if (p->n == 1)
+    few_tiles (8, 1, p);
+  else if (p->m == 1)
+    few_tiles (1, COLUMNS, p);
+  else if (p->n == 2 || p->m == 4)
+    few_tiles (4, 2, p);
+  else
+    few_tiles (rows, COLUMNS, p);
 }
 
 /* -- many: held as floats, a block of l at a time --------------------------- */
@@ -212,7 +217,7 @@ held_tile (const gsize rows, const Product *p, gsize row, gsize column, gboolean
   }
   _Pragma ("GCC unroll 3") for (gsize i = 0; i < rows; i++)
     if (row + i < p->m)
-      put_sums (p, row + i, column, first, fold (sums[COLUMNS * i], sums[COLUMNS * i + 1], sums[COLUMNS * i + 2], sums[COLUMNS * i + 3]));
+      put_sums (p, row + i, column, COLUMNS, first, fold (sums[COLUMNS * i], sums[COLUMNS * i + 1], sums[COLUMNS * i + 2], sums[COLUMNS * i + 3]));
 }
 
 /* `rows` of a tile. Tiles at the edge as in few_tile. */
