@@ -1,5 +1,6 @@
-/* Products of bf16 numbers on any processor, as products of floats: those of two bf16 numbers are exact, so that processors
- * with and without fused multiply-add give the same bits. Panels are rows as well, so nothing is turned.
+/* Products of bf16 numbers on any processor, as products of floats. Those of two bf16 numbers are exact, unless smaller than
+ * 2^-134 or larger than any float, so that processors with and without fused multiply-add give the same bits. Panels are rows
+ * as well, so nothing is turned.
  *
  * Order of a sum: of each BLOCK of l there are eight running sums over every eighth pair, added as ((0 + 2) + (1 + 3)) +
  * ((4 + 6) + (5 + 7)); the sums of the blocks are added one after the other. */
@@ -17,6 +18,7 @@
 #else
 #define PLAIN_ROWS ROWS
 #endif
+#define MOST_ROWS ((gsize) 8)   /* of a tile of one column */
 #define FEW ((gsize) 8)         /* columns up to which nothing is held as floats, for each row is read just once or twice */
 #define FEW_ROWS ((gsize) 4)    /* the same of rows */
 
@@ -124,7 +126,7 @@ put_sums (const Product *p, gsize row, gsize column, const gsize columns, gboole
 VJ_INLINE void
 add_step (const gsize rows, const gsize columns, F8 *sums, const guint16 *const *a, const guint16 *const *b, gsize l, gsize n)
 {
-  Pairs x[FEW];
+  Pairs x[MOST_ROWS];
   _Pragma ("GCC unroll 8") for (gsize i = 0; i < rows; i++)
     x[i] = load_pairs (a[i] + l, n);
   _Pragma ("GCC unroll 4") for (gsize j = 0; j < columns; j++) {
@@ -140,7 +142,7 @@ add_step (const gsize rows, const gsize columns, F8 *sums, const guint16 *const 
 VJ_INLINE void
 few_tile (const gsize rows, const gsize columns, const Product *p, gsize row, gsize column)
 {
-  const guint16 *a[FEW], *b[COLUMNS];
+  const guint16 *a[MOST_ROWS], *b[COLUMNS];
   _Pragma ("GCC unroll 8") for (gsize i = 0; i < rows; i++)
     a[i] = p->a + MIN (row + i, p->m - 1) * p->lda;
   _Pragma ("GCC unroll 4") for (gsize j = 0; j < columns; j++)
@@ -149,7 +151,7 @@ few_tile (const gsize rows, const gsize columns, const Product *p, gsize row, gs
   do {
     const gsize end = MIN (p->k, l + BLOCK);
     const gboolean first = l == 0;
-    F8 sums[FEW * COLUMNS];
+    F8 sums[MOST_ROWS * COLUMNS];
     _Pragma ("GCC unroll 32") for (gsize i = 0; i < rows * COLUMNS; i++)
       sums[i] = (F8) { 0 };
     for (; l + STEP <= end; l += STEP)
@@ -175,11 +177,13 @@ VJ_INLINE void
 multiply_few (const gsize rows, const Product *p)
 {
   if (p->n == 1)
-    few_tiles (8, 1, p);
+    few_tiles (MOST_ROWS, 1, p);
   else if (p->m == 1)
     few_tiles (1, COLUMNS, p);
   else if (p->n == 2 || p->m == 4)
     few_tiles (4, 2, p);
+  else if (p->m == 2)
+    few_tiles (2, COLUMNS, p);
   else
     few_tiles (rows, COLUMNS, p);
 }
@@ -244,28 +248,36 @@ multiply_held (const gsize rows, const Product *p)
 
 /* -- all of it --------------------------------------------------------------- */
 
-VJ_INLINE void
-multiply_by (const gsize rows, const Product *p)
+static gboolean
+is_few (const Product *p)
 {
-  if (p->n <= FEW || p->m <= FEW_ROWS)
-    multiply_few (rows, p);
-  else
-    multiply_held (rows, p);
+  return p->n <= FEW || p->m <= FEW_ROWS || p->k == 0;
 }
 
+/* Apart from one another, so that few numbers do not pay for the large frame of many. */
+#define MULTIPLY(NAME, TARGET, TILE_ROWS)              \
+  TARGET __attribute__ ((noinline)) static void        \
+  NAME##_few (const Product *p)                        \
+  {                                                    \
+    multiply_few (TILE_ROWS, p);                       \
+  }                                                    \
+  TARGET __attribute__ ((noinline)) static void        \
+  NAME##_held (const Product *p)                       \
+  {                                                    \
+    multiply_held (TILE_ROWS, p);                      \
+  }
+
+MULTIPLY (plain, , PLAIN_ROWS)
 #if defined (__x86_64__)
-__attribute__ ((target ("avx2,fma"))) static void
-multiply_avx2 (const Product *p)
-{
-  multiply_by (3, p);
-}
+MULTIPLY (avx2, __attribute__ ((target ("avx2,fma"))), ROWS)
 #endif
 
 void
 vj_bf16_multiply_plain (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
                         gsize ld_start, float *c, gsize ldc)
 {
-  multiply_by (PLAIN_ROWS, &(Product) { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc });
+  const Product p = { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc };
+  (is_few (&p) ? plain_few : plain_held) (&p);
 }
 
 static void
@@ -273,8 +285,9 @@ multiply (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 
           float *c, gsize ldc)
 {
 #if defined (__x86_64__)
+  const Product p = { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc };
   if (vj_cpu_has_avx2 ()) {
-    multiply_avx2 (&(Product) { m, n, k, a, panels, lda, stride / VJ_BF16_PANEL, start, ld_start, c, ldc });
+    (is_few (&p) ? avx2_few : avx2_held) (&p);
     return;
   }
 #endif

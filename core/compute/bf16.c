@@ -11,7 +11,7 @@
 #define UNBLOCKED ((gsize) 32)     /* columns up to which all of l is done at once: rows are then read from end to end */
 #define PIECE ((gsize) 512)        /* of l that one item packs, of sixteen rows of x */
 #define ROUNDED ((gsize) 4)        /* rows of x made at a time */
-#define MANY ((gsize) 96)          /* rows of x from which on it pays to pack weights */
+#define MANY ((gsize) 96)          /* rows of x from which on they are a, and weights b */
 
 static gsize
 up (gsize n, gsize unit)

@@ -1,7 +1,8 @@
 /* Products of bf16 numbers on the CPU: what the kernels share. Nobody outside core/compute includes it.
  *
  * A product is c[i, j] = sum over l of a[i, l] b[j, l]: a lies in memory row by row as bf16 (a weight in a mapped file, or
- * many rows of x), b is packed into panels of 16 columns in the form its kernel wants. Every output is one sum in the
+ * many rows of x), b is packed into panels of 16 columns in the form its kernel wants, or lies as a does where that is the
+ * form. Every output is one sum in the
  * kernel's own order over l, so it does not depend on the tiles around it, on m and n, or on how the work was cut. */
 #ifndef VJ_COMPUTE_BF16_H
 #define VJ_COMPUTE_BF16_H
@@ -9,7 +10,7 @@
 #include "compute/cpu.h"
 
 #define VJ_BF16_PANEL 16 /* columns of a panel */
-#define VJ_BF16_UNIT 32  /* a panel holds l up to the next multiple of this, zeros beyond */
+#define VJ_BF16_UNIT 32  /* a packed panel holds l up to the next multiple of this, zeros beyond */
 
 typedef struct VjBf16Kernel {
   const char *name;
@@ -29,7 +30,7 @@ typedef struct VjBf16Kernel {
   void (*pack_halves) (const guint16 *from, gsize ld, gsize n, gsize k, gsize depth, guint16 *panels);
 
   /* c[i, j] = start[i, j] + the sum over k numbers. a: m rows, `lda` apart. The panels of n columns lie `stride`, 16 times
-   * their depth, apart. start NULL: zeros; it may be c. */
+   * their depth or the distance of rows that lie as they are, apart. start NULL: zeros; it may be c. */
   void (*multiply) (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
                     gsize ld_start, float *c, gsize ldc);
 } VjBf16Kernel;
@@ -51,7 +52,8 @@ extern const VjBf16Kernel vj_bf16_amx, vj_bf16_avx512, vj_bf16_generic;
  * that multiply row by row. */
 void vj_bf16_rows (const float *from, gsize step_row, gsize step_l, gsize rows, gsize k, guint16 *to, gsize ld);
 
-/* What vj_bf16_generic multiplies by where there is no AVX2; the same bits. */
+/* What vj_bf16_generic multiplies by where there is no AVX2. The same bits, but for products
+ * below 2^-134 or above the largest float. */
 void vj_bf16_multiply_plain (gsize m, gsize n, gsize k, const guint16 *a, gsize lda, const guint16 *panels, gsize stride, const float *start,
                              gsize ld_start, float *c, gsize ldc);
 

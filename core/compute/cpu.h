@@ -42,7 +42,8 @@ gboolean vj_cpu_set_kernel (void *device, const char *name, GError **error);
 const char *vj_cpu_peek_kernel (void *device); /* NULL: a plugin's products */
 gboolean vj_cpu_has_bf16 (void *device);       /* the kernel multiplies bf16 faster than f32 */
 
-/* Products of a device that vj_compute_cpu opened go to the plugin's from now on. */
+/* Products of a device that vj_compute_cpu opened go to the plugin's from now on; those of bf16 numbers where its
+ * library has them on this processor. */
 void vj_cpu_set_products (void *device, VjSgemm sgemm, const VjHalves *halves);
 
 /* Whether this processor has AVX-512, where the own product beats OpenBLAS's. */

@@ -103,6 +103,73 @@ test_unknown (void)
   g_assert_error (error, VJ_ERROR, VJ_EXIT_PLUGIN);
 }
 
+/* -- a library without bf16 products on this processor ----------------------- */
+
+static gboolean
+has_none (void)
+{
+  return FALSE;
+}
+
+static void *
+never_pack (G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k, G_GNUC_UNUSED const guint16 *w, G_GNUC_UNUSED GError **error)
+{
+  g_assert_not_reached ();
+}
+
+static void
+never_multiply (G_GNUC_UNUSED gboolean ta, G_GNUC_UNUSED gboolean tb, G_GNUC_UNUSED gsize m, G_GNUC_UNUSED gsize n, G_GNUC_UNUSED gsize k,
+                G_GNUC_UNUSED const float *a, G_GNUC_UNUSED gsize lda, G_GNUC_UNUSED const float *b, G_GNUC_UNUSED gsize ldb,
+                G_GNUC_UNUSED float beta, G_GNUC_UNUSED float *c, G_GNUC_UNUSED gsize ldc)
+{
+  g_assert_not_reached ();
+}
+
+static const VjComputeOps *
+find_without (G_GNUC_UNUSED void *data, G_GNUC_UNUSED const char *name, G_GNUC_UNUSED GError **error)
+{
+  static const VjHalves none = { .rows = 16, .usable = has_none, .pack = never_pack };
+  static const VjComputeOps without = VJ__COMPUTE_OPS (.name = "without", .sgemm = never_multiply, .halves = &none);
+  return &without;
+}
+
+static void
+test_library_without_bf16 (void)
+{
+  const guint16 one_to_three[] = { 0x3f80, 0x4000, 0x4040 };
+  const float x[] = { 1, 10, 100 };
+  float y = 0;
+  vj_compute_set_find (find_without, NULL);
+  g_autoptr (VjCompute) compute = vj_compute_open ("without", 1, NULL), own = vj_compute_open ("cpu", 1, NULL);
+  g_assert_cmpstr (compute->name, ==, "without");
+  g_assert_cmpstr (compute->kernel, ==, own->kernel);
+  VjMatrix *w = compute->ops->matrix_new (compute->device, VJ_NUMBERS_BF16, 1, 3, one_to_three, NULL);
+  const VjMatrix *const list[] = { w };
+  compute->ops->linear (compute->device, 1, (const VjF32 *) (const void *) x, list, 1, NULL, (VjF32 *) (void *) &y, 1);
+  g_assert_cmpfloat (y, ==, 321);
+  compute->ops->matrix_free (compute->device, w);
+  plugins_offer ();
+}
+
+/* ---------------------------------------------------------------------------- */
+
+/* A logit that is no number makes a loss that is none, whatever its sign and wherever it stands. */
+static void
+test_broken_loss (void)
+{
+  enum { N = 40 };
+  g_autoptr (VjCompute) compute = vj_compute_open ("cpu", 1, NULL);
+  for (guint at = 0; at < N; at++)
+    for (guint negative = 0; negative < 2; negative++) {
+      float logits[N] = { 0 }, weight = 1, loss = 0;
+      gint32 target = 7;
+      logits[at] = negative ? -NAN : NAN;
+      compute->ops->cross_entropy (compute->device, 1, N, (VjF32 *) (void *) logits, (const VjI32 *) (const void *) &target,
+                                   (const VjF32 *) (const void *) &weight, (VjF32 *) (void *) &loss);
+      g_assert_true (isnan (loss));
+    }
+}
+
 /* The share that is dropped, and that neither rows, columns nor salts share their draws. */
 static void
 test_dropout (void)
@@ -134,5 +201,7 @@ main (int argc, char **argv)
   g_test_add_func ("/compute/sum-squares", test_sum_squares);
   g_test_add_func ("/compute/dropout", test_dropout);
   g_test_add_func ("/compute/unknown", test_unknown);
+  g_test_add_func ("/compute/library-without-bf16", test_library_without_bf16);
+  g_test_add_func ("/compute/broken-loss", test_broken_loss);
   return g_test_run ();
 }

@@ -264,14 +264,14 @@ static void
 test_broken_logits_are_refused (void)
 {
   enum { LONG = 1000 };
-  static const float broken[3][3] = {{1, NAN, 2}, {-INFINITY, -INFINITY, -INFINITY}, {1, INFINITY, 0}};
-  for (int i = 0; i < 6; i++)
+  static const float broken[4][3] = {{1, NAN, 2}, {1, -NAN, 2}, {-INFINITY, -INFINITY, -INFINITY}, {1, INFINITY, 0}};
+  for (int i = 0; i < 8; i++)
     for (int sampled = 0; sampled < 2; sampled++) {
       g_autofree float *values = g_new0 (float, LONG);
-      guint32 n = i < 3 ? 3 : LONG; /* the same in the midst of many, or everywhere */
-      for (guint k = 0; i == 4 && k < LONG; k++)
+      guint32 n = i < 4 ? 3 : LONG; /* the same in the midst of many, or everywhere */
+      for (guint k = 0; i == 6 && k < LONG; k++)
         values[k] = -INFINITY;
-      memcpy (values + (i < 3 ? 0 : 700), broken[i % 3], sizeof broken[0]);
+      memcpy (values + (i < 4 ? 0 : 700), broken[i % 4], sizeof broken[0]);
       g_autoptr (GError) error = NULL;
       VjSampler sampler = {0};
       VjRandom random;

@@ -1,27 +1,42 @@
 #!/usr/bin/env python3
 """vjrun beside PyTorch and transformers: the same checkpoints, prompts, pictures and threads, taking turns in one run.
 
-  bench_peers.py --build BUILDDIR [--rows NAME,...] [--rounds N] [--quick] [--json FILE] [what bench.py takes]
+  bench_peers.py --build BUILDDIR [--theirs DTYPE] [--rows NAME,...] [--rounds N] [--quick] [--json FILE]
+                 [what bench.py takes]
 
 Run it with a Python that has the packages of README.md here. Of the ways to set the other side up (VARIANTS) the
-fastest in a short trial is measured; all trials are shown. Nothing in `make check` runs this."""
+fastest in a short trial is measured; all trials are shown. `--theirs f32` tries only those in f32: where the processor
+does not multiply bf16, PyTorch takes minutes for what takes seconds. Nothing in `make check` runs this."""
 import os
 import pathlib
 import sys
 from statistics import median
 
 HERE = pathlib.Path(__file__).resolve().parent
-if "--build" in sys.argv[:-1]:  # before bench.py looks for the build
-    at = sys.argv.index("--build")
-    os.environ["VJ_BUILDDIR"] = os.path.abspath(sys.argv[at + 1])
+
+
+def take_option(name):
+    """The value of an option that bench.py does not know; None without it."""
+    if name not in sys.argv[:-1]:
+        return None
+    at = sys.argv.index(name)
+    value = sys.argv[at + 1]
     del sys.argv[at:at + 2]
+    return value
+
+
+BUILD, THEIRS = take_option("--build"), take_option("--theirs")
+if BUILD is not None:  # before bench.py looks for the build
+    os.environ["VJ_BUILDDIR"] = os.path.abspath(BUILD)
 sys.path.insert(0, str(HERE.parent / "bench"))
 
 import bench  # noqa: E402
 from bench_rows import open_ours, open_start  # noqa: E402
 from bench_sides import Worker, measure, openmp  # noqa: E402
 
-DTYPES = [["--dtype", "bf16"], ["--dtype", "f32"]]
+DTYPES = [["--dtype", dtype] for dtype in ("bf16", "f32") if THEIRS in (None, dtype)]
+if not DTYPES:
+    sys.exit(f"bench_peers.py: --theirs: '{THEIRS}': it is bf16 or f32")
 CACHES = [["--cache", "dynamic"], ["--cache", "static"]]
 LOOP_PROMPTS = 16  # of the judge row, for the plain loop: its speed per pair does not depend on how many there are
 
