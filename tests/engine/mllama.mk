@@ -37,7 +37,10 @@ tests_engine_test_compute_SOURCES = tests/engine/test-compute.c tests/engine/plu
 tests_engine_test_compute_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)
 tests_engine_test_compute_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_compute_LDADD = $(CORE_LDADD)
-tests_engine_test_kernels_SOURCES = tests/engine/test-kernels.c
+tests_engine_test_kernels_SOURCES = tests/engine/test-kernels.c tests/engine/emulated/wide/immintrin.h \
+	tests/engine/emulated/wide/avx512.c tests/engine/emulated/wide/amx.c
+tests_engine_test_kernels_CPPFLAGS = -I$(srcdir)/tests/engine/emulated/wide $(AM_CPPFLAGS) -I$(srcdir)
+tests_engine_test_kernels_CFLAGS = $(AM_CFLAGS) -Wno-psabi
 tests_engine_test_kernels_LDFLAGS = $(WHOLE_LINK_FLAGS)
 tests_engine_test_kernels_LDADD = $(CORE_LDADD)
 tests_engine_test_compute_laws_SOURCES = tests/engine/test-compute-laws.c tests/engine/plugins.h

@@ -1,5 +1,5 @@
 /* The kernels of bf16 products, each alone: sums against f64, over shapes with and without tails; of `generic` to the bit, in
- * the order it says. What they read ends where memory does, and what they do not write stays. */
+ * the order it says. Those of other processors run on emulated instructions as well. What they read ends where memory does, and what they do not write stays. */
 #include "compute/bf16.h"
 #include "base/random.h"
 
@@ -234,6 +234,10 @@ for_all_cases (const VjBf16Kernel *kernel, gboolean in_order)
       }
 }
 
+#if defined (__x86_64__) && defined (__linux__)
+extern const VjBf16Kernel emulated_avx512, emulated_amx; /* tests/engine/emulated/wide */
+#endif
+
 static void
 test_kernel (gconstpointer data)
 {
@@ -262,6 +266,10 @@ main (int argc, char **argv)
     g_autofree char *path = g_strdup_printf ("/kernels/%s", (*kernel)->name);
     g_test_add_data_func (path, *kernel, test_kernel);
   }
+#if defined (__x86_64__) && defined (__linux__)
+  g_test_add_data_func ("/kernels/avx512-emulated", &emulated_avx512, test_kernel);
+  g_test_add_data_func ("/kernels/amx-emulated", &emulated_amx, test_kernel);
+#endif
   g_test_add_func ("/kernels/generic-without-avx2", test_plain);
   return g_test_run ();
 }
