@@ -1,5 +1,6 @@
 /* The kernels of bf16 products, each alone: sums against f64, over shapes with and without tails; of `generic` to the bit, in
- * the order it says. Those of other processors run on emulated instructions as well. What they read ends where memory does, and what they do not write stays. */
+ * the order it says. Those of other processors run on emulated instructions as well. What they read ends where memory does,
+ * and what they do not write stays. */
 #include "compute/bf16.h"
 #include "base/random.h"
 
