@@ -259,9 +259,9 @@ lay_out (const Call *call, gsize rows, gsize sets, float *at, Block *block, floa
 static void
 store_new (const VjCpu *cpu, const VjAttention *a, const VjAttentionSegment *s, gsize g)
 {
-  gsize from = s->q_row * a->ld_new + g * a->head_dim;
-  vj_cpu_cache_store (cpu, s->cache, s->cache_tokens, a->head_dim, g, s->kv_count - s->q_count, s->q_count, CF (a->new_k) + from, CF (a->new_v) + from,
-                      a->ld_new);
+  gsize from = s->new_row * a->ld_new + g * a->head_dim;
+  vj_cpu_cache_store (cpu, s->cache, s->cache_tokens, a->head_dim, g, s->kv_count - s->new_count, s->new_count, CF (a->new_k) + from,
+                      CF (a->new_v) + from, a->ld_new);
 }
 
 static void

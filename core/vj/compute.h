@@ -20,7 +20,7 @@
 
 G_BEGIN_DECLS
 
-#define VJ_COMPUTE_ABI 5
+#define VJ_COMPUTE_ABI 6
 
 /* Names of computes that need no plugin: the fastest there is; the host's own, with its best kernel of bf16 products or a
  * named one; the plain-C reference. */
@@ -85,12 +85,13 @@ typedef struct {
 
 /* One stretch of query rows and the keys they may look at. */
 typedef struct {
-  gsize q_row, q_count;  /* rows of q, out, first, last                         */
+  gsize q_row, q_count;  /* rows of q, out, first, last; none: only stores       */
   gsize kv_count;        /* rows of k and v                                     */
   const VjF32 *k, *v;    /* [kv_count, G D] each, leading dimension ld_kv       */
   VjF32 *dk, *dv;        /* backward only: written, leading dimension ld_dkv    */
   VjF32 *cache;          /* forward, in place of k and v: of VjCaches; or NULL  */
   gsize cache_tokens;    /* what it was made for                                */
+  gsize new_row, new_count; /* rows of new_k and new_v                          */
 } VjAttentionSegment;
 
 /* out[r, h] = sum_j softmax_j (scale q[r, h] . k[j, g]) v[j, g] over keys first[r] <= j < last[r]. */
@@ -103,8 +104,8 @@ typedef struct {
   const VjF32 *q;             /* [R, H D], leading dimension ld_q */
   gsize ld_q, ld_kv;
   const VjI32 *first, *last;  /* [R]; first NULL: 0, last NULL: kv_count. An empty range gives zeros. */
-  const VjF32 *new_k, *new_v; /* [R, G D], leading dimension ld_new: when all segments have caches: a segment's rows are first stored
-                                 as the last q_count of its kv_count keys and values. NULL: nothing is new. */
+  const VjF32 *new_k, *new_v; /* [.., G D], leading dimension ld_new: when all segments have caches: a segment's new rows are first
+                                 stored as the last new_count of its kv_count keys and values. NULL: nothing is new. */
   gsize ld_new;
   VjF32 *out;                 /* [R, H D] contiguous */
   VjF32 *lse;                 /* [R, H] log of the softmax's denominator, for backward; NULL: not wanted */

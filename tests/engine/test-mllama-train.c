@@ -17,10 +17,24 @@ note (Probe *probe, double d, const char *format, guint a, guint b)
   }
 }
 
+/* Of what transformers has for all tokens of a case, the rows that layer l was asked for: all up to the last one that predicts a
+ * target, or from the last self-attention layer on those that do. Returns how many; `want` [tokens, H] is packed in place. */
+static gsize
+keep_rows (const Case *k, gboolean few, gsize H, float *want)
+{
+  gsize n = 0, last = 0;
+  for (gsize t = 1; t < k->n_tokens; t++)
+    last = k->targets[t] ? t : last;
+  for (gsize t = 1; t <= last; t++)
+    if (!few || k->targets[t])
+      memmove (want + n++ * H, want + (t - 1) * H, H * sizeof *want);
+  return n;
+}
+
 /* Rows of decoder layer outputs and image states against the recorded ones. Examples with images come first. */
 static void
-compare_activations (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *layers,
-                     const VjF32 *states, gsize n_states, G_GNUC_UNUSED const VjF32 *normed, G_GNUC_UNUSED const VjI32 *normed_rows)
+compare_activations (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *layers,
+                     const VjF32 *states, gsize n_states)
 {
   Probe *probe = data;
   const VjMllamaConfig *c = &net->plan->config;
@@ -31,14 +45,17 @@ compare_activations (void *data, const VjMllamaNet *net, const VjMllamaRows *row
       const Case *k = &probe->model->cases[i];
       if ((k->n_images == 0) != (without == 1))
         continue;
-      gsize row = rows->self[segment++].q_row;
+      gsize row = rows->self[segment].q_row, few_row = few->self[segment++].q_row;
       for (guint l = 0; l < c->num_hidden_layers; l++) {
         const VjTensor *want = expect (probe->model, "%u.layer.%u", i, l);
         if (want == NULL) /* transformers skips cross layers where there is no image */
           continue;
-        g_autofree float *have = g_new (float, want->n_elements);
-        ops->download (net->compute->device, have, vj_f32_at (layers[l + 1].x, row * H), want->n_elements * 4);
-        note (probe, distance (have, want->data, want->n_elements), "layer %u of case %u", l, i);
+        g_autofree float *have = g_new (float, want->n_elements), *wanted = g_memdup2 (want->data, want->n_elements * 4);
+        gboolean late = l >= c->last_self;
+        gsize n = keep_rows (k, late, H, wanted);
+        g_assert_cmpuint (n, ==, late ? few->self[segment - 1].q_count : rows->self[segment - 1].q_count);
+        ops->download (net->compute->device, have, vj_f32_at (layers[l + 1].x, (late ? few_row : row) * H), n * H * 4);
+        note (probe, distance (have, wanted, n * H), "layer %u of case %u", l, i);
       }
       if (k->n_images == 1) { /* with several the order of states differs by design */
         const VjTensor *want = expect (probe->model, "%u.states", i);

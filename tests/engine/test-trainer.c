@@ -194,8 +194,8 @@ typedef struct {
 } Packed;
 
 static void
-count_rows (void *data, G_GNUC_UNUSED const VjMllamaNet *net, const VjMllamaRows *rows, G_GNUC_UNUSED const VjMllamaText *layers,
-            G_GNUC_UNUSED const VjF32 *states, G_GNUC_UNUSED gsize n_states, G_GNUC_UNUSED const VjF32 *normed, G_GNUC_UNUSED const VjI32 *normed_rows)
+count_rows (void *data, G_GNUC_UNUSED const VjMllamaNet *net, const VjMllamaRows *rows, G_GNUC_UNUSED const VjMllamaRows *few,
+            G_GNUC_UNUSED const VjMllamaText *layers, G_GNUC_UNUSED const VjF32 *states, G_GNUC_UNUSED gsize n_states)
 {
   Packed *packed = data;
   packed->batches++;
@@ -212,7 +212,7 @@ test_packed (const char *compute, const char *name)
   VjTunerStep together, alone;
   Packed packed = { 0 };
   guint n;
-  gsize tokens = 0;
+  gsize needed = 0; /* rows up to the last target's */
   double worst = 0, loss = 0;
   model_load (name, &model);
   model_examples (&model, examples);
@@ -232,7 +232,8 @@ test_packed (const char *compute, const char *name)
     g_assert_true (vj_mllama_trainer_gradient (trainer, &examples[i], 1, &alone, NULL));
     float share = (float) alone.tokens / (float) together.tokens;
     loss += alone.loss * share;
-    tokens += examples[i].n_tokens;
+    for (gsize t = examples[i].n_tokens - 1, more = 0; t > 0 && more == 0; t--)
+      needed += more = examples[i].targets[t] ? t : 0;
     for (guint t = 0; t < n; t++) {
       g_autofree float *part = g_new (float, list[t].n_elements);
       vj_mllama_trainer_get_trained (trainer, VJ_STATE_GRAD, t, part);
@@ -251,9 +252,52 @@ test_packed (const char *compute, const char *name)
     }
   g_test_message ("%s on %s: %u examples in %u rows: loss %.1e, gradients %.1e from those alone", name, compute, model.n, (guint) packed.rows, fabs (together.loss / loss - 1), worst);
   g_assert_cmpuint (packed.batches, ==, 1);
-  g_assert_cmpuint (packed.rows, ==, tokens);
+  g_assert_cmpuint (packed.rows, ==, needed);
   g_assert_cmpfloat (fabs (together.loss / loss - 1), <=, 1e-6);
   g_assert_cmpfloat (worst, <=, 1e-5); /* sums of f32 in another order */
+  model_done (&model);
+}
+
+/* Tokens after the last target, and examples without a target, change no bit: only their targets' rows ever mattered. */
+static void
+test_unneeded (const char *compute, const char *name)
+{
+  Model model = { 0 };
+  VjMllamaExample plain_ones[MAX_CASES], longer[MAX_CASES + 1];
+  VjTunerStep a, b;
+  guint n;
+  model_load (name, &model);
+  model_examples (&model, plain_ones);
+  g_autoptr (GPtrArray) made = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < model.n; i++) {
+    const VjMllamaExample *e = &plain_ones[i];
+    guint32 *tokens = g_new (guint32, e->n_tokens + 3);
+    guint8 *targets = g_new0 (guint8, e->n_tokens + 3);
+    memcpy (tokens, e->tokens, e->n_tokens * sizeof *tokens);
+    memcpy (targets, e->targets, e->n_tokens);
+    for (guint t = 0; t < 3; t++)
+      tokens[e->n_tokens + t] = 5 + t;
+    g_ptr_array_add (made, tokens);
+    g_ptr_array_add (made, targets);
+    longer[i + 1] = *e;
+    longer[i + 1].tokens = tokens;
+    longer[i + 1].targets = targets;
+    longer[i + 1].n_tokens += 3;
+  }
+  longer[0] = plain_ones[0];
+  longer[0].targets = g_new0 (guint8, longer[0].n_tokens);
+  g_ptr_array_add (made, (gpointer) longer[0].targets);
+  g_autoptr (VjMllamaTrainer) first = open_trainer (&model, compute, 0), second = open_trainer (&model, compute, 0);
+  g_assert_true (vj_mllama_trainer_gradient (first, plain_ones, model.n, &a, NULL));
+  g_assert_true (vj_mllama_trainer_gradient (second, longer, model.n + 1, &b, NULL));
+  g_assert_cmpfloat (a.loss, ==, b.loss);
+  const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (first, &n);
+  for (guint t = 0; t < n; t++) {
+    g_autofree float *x = g_new (float, list[t].n_elements), *y = g_new (float, list[t].n_elements);
+    vj_mllama_trainer_get_trained (first, VJ_STATE_GRAD, t, x);
+    vj_mllama_trainer_get_trained (second, VJ_STATE_GRAD, t, y);
+    g_assert_cmpmem (x, list[t].n_elements * 4, y, list[t].n_elements * 4);
+  }
   model_done (&model);
 }
 
@@ -358,6 +402,7 @@ static void all_anew (void) { for_all (test_anew, FALSE); }
 static void all_frozen_bytes (void) { for_all (test_frozen_bytes, FALSE); }
 static void all_recompute (void) { for_all (test_recompute, FALSE); }
 static void all_packed (void) { for_all (test_packed, FALSE); }
+static void all_unneeded (void) { for_all (test_unneeded, FALSE); }
 static void all_courses (void) { for_all (test_courses, FALSE); }
 static void all_save (void) { for_all (test_save, FALSE); }
 
@@ -371,6 +416,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mllama/train/frozen-bytes", all_frozen_bytes);
   g_test_add_func ("/mllama/train/recompute", all_recompute);
   g_test_add_func ("/mllama/train/packed", all_packed);
+  g_test_add_func ("/mllama/train/unneeded", all_unneeded);
   g_test_add_func ("/mllama/train/courses", all_courses);
   g_test_add_func ("/mllama/train/save", all_save);
   return g_test_run ();

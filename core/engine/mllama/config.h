@@ -25,6 +25,7 @@ typedef struct {
   guint32 max_position_embeddings;
   guint32 n_cross;                /* cross-attention layers */
   gboolean is_cross[VJ_MLLAMA_MAX_LAYERS];
+  guint32 last_self;              /* the last layer of self-attention */
   float rms_norm_eps;
   float rope_theta;
   VjMllamaRope rope_type;

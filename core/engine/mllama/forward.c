@@ -5,44 +5,58 @@
 
 #define PASS_ROWS 2048 /* rows of one forward pass, so that activations stay bounded; results do not depend on it */
 
-/* Index arrays of one pass on the device, its activations, and host memory to fill the former from. */
+/* Rows that go through layers together: their index arrays and activations on the device. */
 typedef struct {
   VjMllamaRows rows;
+  VjF32 **shown; /* [rows.n_cross] host: what each stretch of cross-attention sees, as shown_to */
   VjMllamaText t;
-  gsize n_wanted;
-  VjI32 *wanted; /* [n_wanted] rows whose logits are wanted */
-  VjF32 *final, *normed, *logits;
-  gint32 *host; /* [6 R + n_wanted] */
+} Stage;
+
+typedef struct {
+  Stage all, few; /* few: rows whose logits are wanted, from the last self-attention layer on */
+  VjF32 *normed, *logits; /* of few */
 } Pass;
 
+/* How many rows a pass has, and of them those of sequences with images. */
+typedef struct {
+  gsize rows, image_rows, wanted, image_wanted;
+} Size;
+
 static void
-layout (const VjMllamaConfig *c, gsize rows, gsize image_rows, gsize n_wanted, VjArena *arena, Pass *pass)
+layout_rows (gsize rows, gsize image_rows, VjArena *arena, VjMllamaRows *r)
 {
-  gsize H = c->hidden_size, F = c->intermediate_size;
-  VjMllamaRows *r = &pass->rows;
   VjI32 **wide[] = { &r->tokens, &r->positions, &r->self_last }, **narrow[] = { &r->cross_first, &r->cross_last, &r->seen };
   r->rows = rows;
   r->image_rows = image_rows;
-  pass->n_wanted = n_wanted;
   for (guint i = 0; i < 3; i++) {
     *wide[i] = (VjI32 *) vj_arena_take (arena, rows);
     *narrow[i] = (VjI32 *) vj_arena_take (arena, image_rows);
   }
-  pass->wanted = (VjI32 *) vj_arena_take (arena, n_wanted);
-  pass->t = (VjMllamaText) { 0 };
-  VjF32 **single[] = { &pass->t.x, &pass->t.n1, &pass->t.att, &pass->t.x2 };
+}
+
+static void
+layout (const VjMllamaConfig *c, const Size *size, VjArena *arena, Pass *pass)
+{
+  gsize H = c->hidden_size, F = c->intermediate_size, rows = size->rows;
+  VjMllamaText *t = &pass->all.t, *few = &pass->few.t;
+  layout_rows (rows, size->image_rows, arena, &pass->all.rows);
+  layout_rows (size->wanted, size->image_wanted, arena, &pass->few.rows);
+  *t = (VjMllamaText) { 0 };
+  VjF32 **single[] = { &t->x, &t->n1, &t->att, &t->x2 };
   for (guint i = 0; i < G_N_ELEMENTS (single); i++)
     *single[i] = vj_arena_take (arena, rows * H);
-  pass->t.qkv = vj_arena_take (arena, rows * (H + 2 * vj_mllama_kv_width (c)));
-  pass->t.gu = vj_arena_take (arena, rows * 2 * F);
-  pass->t.act = vj_arena_take (arena, rows * F);
-  pass->t.q = vj_arena_take (arena, image_rows * H);
-  pass->t.branch = pass->t.mlp = vj_arena_take (arena, image_rows * H);
-  pass->t.n2 = pass->t.n1;
-  pass->t.out = pass->t.x;
-  pass->final = vj_arena_take (arena, n_wanted * H);
-  pass->normed = vj_arena_take (arena, n_wanted * H);
-  pass->logits = vj_arena_take (arena, n_wanted * c->vocab_size);
+  t->qkv = vj_arena_take (arena, rows * (H + 2 * vj_mllama_kv_width (c)));
+  t->gu = vj_arena_take (arena, rows * 2 * F);
+  t->act = vj_arena_take (arena, rows * F);
+  t->q = vj_arena_take (arena, size->image_rows * H);
+  t->branch = t->mlp = vj_arena_take (arena, size->image_rows * H);
+  t->n2 = t->n1;
+  t->out = t->x;
+  *few = *t;
+  few->qkv = vj_arena_take (arena, size->wanted * H);
+  few->x = few->out = size->wanted < rows ? vj_arena_take (arena, size->wanted * H) : t->x;
+  pass->normed = vj_arena_take (arena, size->wanted * H);
+  pass->logits = vj_arena_take (arena, size->wanted * c->vocab_size);
 }
 
 /* -- memory of a call --------------------------------------------------------------------- */
@@ -68,7 +82,7 @@ host_memory (VjMllama *model, gsize bytes)
 static gsize
 host_bytes (gsize n, gsize rows, gsize wanted)
 {
-  return n * (sizeof (Item) + 2 * sizeof (VjAttentionSegment)) + (6 * rows + wanted) * sizeof (gint32);
+  return n * (sizeof (Item) + 2 * (2 * sizeof (VjAttentionSegment) + sizeof (VjF32 *))) + 6 * (rows + wanted) * sizeof (gint32);
 }
 
 gsize
@@ -78,7 +92,7 @@ vj_mllama_work_bytes (const VjMllama *model, gsize rows, gsize wanted)
   g_autofree VjMllamaImages *image = g_new (VjMllamaImages, 1);
   VjArena text = { 0 }, vision = { 0 };
   Pass pass = { 0 };
-  layout (c, rows, rows, wanted, &text, &pass);
+  layout (c, &(Size) { rows, rows, wanted, wanted }, &text, &pass);
   vj_net_images_layout (c, 1, VJ_KEEP_NONE, &vision, image);
   for (guint i = 0; i < 3; i++)
     vj_arena_take (&vision, image->token_rows * vj_mllama_kv_width (c));
@@ -102,8 +116,7 @@ vj_mllama_forget (VjMllama *model)
 
 /* -- one pass ------------------------------------------------------------------------- */
 
-/* What an item's sequence sees of its images; NULL: no image. Neighbours that see the same share one stretch of
- * cross-attention, so that draws of one prompt, or of several about one image, read it once. */
+/* What an item's sequence sees of its images; NULL: no image. */
 static VjF32 *
 shown_to (const Item *item)
 {
@@ -111,139 +124,155 @@ shown_to (const Item *item)
   return prompt->joined != NULL ? prompt->joined : prompt->n_visions > 0 ? prompt->visions[0]->kv : NULL;
 }
 
-static gboolean
-shares_view (const Item *items, gsize i)
+/* Neighbours that see the same share one stretch of cross-attention, so that draws of one prompt, or of several about one
+ * image, read it once. */
+static void
+add_view (Stage *stage, const Item *item, gsize row, gsize count)
 {
-  return i > 0 && shown_to (&items[i]) == shown_to (&items[i - 1]);
+  VjMllamaRows *r = &stage->rows;
+  VjF32 *shown = shown_to (item);
+  if (shown == NULL || count == 0)
+    return;
+  if (r->n_cross == 0 || stage->shown[r->n_cross - 1] != shown) {
+    stage->shown[r->n_cross] = shown;
+    r->cross[r->n_cross++] = (VjAttentionSegment) { .q_row = row, .kv_count = item->stretch->sequence->prompt->n_states };
+  }
+  r->cross[r->n_cross - 1].q_count += count;
 }
 
+/* All rows of the items, or the last ones of each, whose logits are wanted. `host` [6 rows] is filled on the way. */
 static void
-fill_rows (VjMllama *model, const Item *items, gsize n, Pass *pass)
+fill_rows (VjMllama *model, const Item *items, gsize n, gboolean few, Stage *stage, gint32 *host)
 {
-  VjMllamaRows *r = &pass->rows;
-  gint32 *tokens = pass->host, *positions = tokens + r->rows, *last = positions + r->rows, *first = last + r->rows,
-         *until = first + r->rows, *seen = until + r->rows, *wanted = seen + r->rows;
-  gsize row = 0, at = 0;
-  for (gsize i = 0; i < n; i++) {
+  VjMllamaRows *r = &stage->rows;
+  gint32 *tokens = host, *positions = tokens + r->rows, *last = positions + r->rows, *first = last + r->rows, *until = first + r->rows,
+         *seen = until + r->rows;
+  gsize row = 0, begin = 0;
+  for (gsize i = 0; i < n; begin += items[i++].stretch->count) {
     const VjMllamaStretch *stretch = items[i].stretch;
     const VjMllamaSequence *s = stretch->sequence;
     const VjMllamaPrompt *prompt = s->prompt;
-    r->self[i] = (VjAttentionSegment) { .q_row = row, .q_count = stretch->count, .kv_count = s->length + stretch->count };
-    if (prompt->n_visions > 0 && shares_view (items, i))
-      r->cross[r->n_cross - 1].q_count += stretch->count;
-    else if (prompt->n_visions > 0)
-      r->cross[r->n_cross++] = (VjAttentionSegment) { .q_row = row, .q_count = stretch->count, .kv_count = prompt->n_states };
-    for (gsize p = 0; p < stretch->count; p++, row++) {
+    gsize count = few ? stretch->wanted : stretch->count;
+    r->self[r->n_self++] = (VjAttentionSegment) { .q_row = row, .q_count = count, .kv_count = s->length + stretch->count, .new_row = begin, .new_count = stretch->count };
+    add_view (stage, &items[i], row, count);
+    for (gsize p = stretch->count - count; p < stretch->count; p++, row++) {
       gsize position = s->length + p, like = MIN (position, prompt->n - 1);
-      tokens[row] = (gint32) stretch->tokens[p];
+      tokens[row] = few ? (gint32) (begin + p) : (gint32) stretch->tokens[p];
       positions[row] = (gint32) position;
       last[row] = (gint32) position + 1;
       first[row] = prompt->cross_first[like];
       until[row] = prompt->cross_last[like];
       seen[row] = prompt->seen[like] ? (gint32) row : -1;
     }
-    for (gsize w = stretch->wanted; w > 0; w--)
-      wanted[at++] = (gint32) (row - w);
   }
   const struct { VjI32 *to; const gint32 *from; gsize n; } parts[] = {
     { r->tokens, tokens, r->rows }, { r->positions, positions, r->rows }, { r->self_last, last, r->rows },
     { r->cross_first, first, r->image_rows }, { r->cross_last, until, r->image_rows }, { r->seen, seen, r->image_rows },
-    { pass->wanted, wanted, at },
   };
   for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
     model->compute->ops->upload (model->compute->device, parts[i].to, parts[i].from, parts[i].n * 4);
 }
 
-/* The segments look at the sequences' caches. New keys and values go there now, unless attention itself stores them. */
+/* The segments look at the sequences' caches. New keys and values, in `kv` ld apart, go there now, unless attention itself
+ * stores them. */
 static void
-append (VjMllama *model, guint self_layer, const Item *items, gsize n, const Pass *pass)
+append (VjMllama *model, guint self_layer, const Item *items, const VjMllamaRows *rows, const VjF32 *kv, gsize ld)
 {
   const VjComputeOps *ops = model->compute->ops;
   void *device = model->compute->device;
-  const VjMllamaConfig *c = &model->plan->config;
-  gsize KV = vj_mllama_kv_width (c), H = c->hidden_size, width = H + 2 * KV;
-  for (gsize i = 0; i < n; i++) {
+  gsize KV = vj_mllama_kv_width (&model->plan->config);
+  for (gsize i = 0; i < rows->n_self; i++) {
     const VjMllamaSequence *s = items[i].stretch->sequence;
-    gsize count = items[i].stretch->count;
-    VjAttentionSegment *segment = &pass->rows.self[i];
-    const VjF32 *from = vj_f32_at (pass->t.qkv, segment->q_row * width + H);
+    VjAttentionSegment *segment = &rows->self[i];
+    const VjF32 *from = vj_f32_at (kv, segment->new_row * ld);
     vj_mllama_cache_show (model, vj_mllama_cache_at (model, s->kv, s->stride, self_layer), s->stride, segment);
     if (segment->cache != NULL)
       continue;
-    ops->copy_2d (device, count, KV, from, width, 1, vj_f32_at (segment->k, s->length * KV), KV, 1, FALSE);
-    ops->copy_2d (device, count, KV, vj_f32_at (from, KV), width, 1, vj_f32_at (segment->v, s->length * KV), KV, 1, FALSE);
+    ops->copy_2d (device, segment->new_count, KV, from, ld, 1, vj_f32_at (segment->k, s->length * KV), KV, 1, FALSE);
+    ops->copy_2d (device, segment->new_count, KV, vj_f32_at (from, KV), ld, 1, vj_f32_at (segment->v, s->length * KV), KV, 1, FALSE);
   }
 }
 
 static void
-look_at_images (VjMllama *model, guint cross_layer, const Item *items, gsize n, const Pass *pass)
+run_cross (VjMllama *model, guint layer, guint cross_layer, const Stage *stage)
 {
-  gsize at = 0;
-  for (gsize i = 0; i < n && shown_to (&items[i]) != NULL; i++) {
-    if (shares_view (items, i))
-      continue;
-    VjAttentionSegment *segment = &pass->rows.cross[at++];
-    vj_mllama_cache_show (model, vj_mllama_cache_at (model, shown_to (&items[i]), segment->kv_count, cross_layer), segment->kv_count, segment);
+  for (gsize i = 0; i < stage->rows.n_cross; i++) {
+    VjAttentionSegment *segment = &stage->rows.cross[i];
+    vj_mllama_cache_show (model, vj_mllama_cache_at (model, stage->shown[i], segment->kv_count, cross_layer), segment->kv_count, segment);
   }
+  if (stage->rows.image_rows > 0)
+    vj_net_cross (&model->net, layer, &stage->rows, &stage->t);
 }
 
 static void
-find_logits (VjMllama *model, const Pass *pass)
+run_self (VjMllama *model, guint layer, guint self_layer, const Item *items, const Pass *pass)
 {
-  const VjComputeOps *ops = model->compute->ops;
-  void *device = model->compute->device;
+  const VjMllamaNet *net = &model->net;
   const VjMllamaConfig *c = &model->plan->config;
-  gsize n = pass->n_wanted;
-  ops->zero (device, pass->final, n * c->hidden_size * 4);
-  ops->add_rows (device, n, c->hidden_size, pass->t.x, pass->wanted, VJ_GATE_NONE, NULL, pass->final);
-  ops->rms_norm (device, n, c->hidden_size, c->rms_norm_eps, pass->final, model->net.value[model->plan->norm], pass->normed, NULL);
-  vj_net_linear (&model->net, n, pass->normed, model->plan->head, 1, -1, pass->logits, c->vocab_size);
+  const Stage *all = &pass->all, *few = &pass->few;
+  gsize KV = vj_mllama_kv_width (c);
+  if (layer < c->last_self) {
+    vj_net_self_begin (net, layer, &all->rows, &all->t);
+    append (model, self_layer, items, &all->rows, vj_f32_at (all->t.qkv, c->hidden_size), c->hidden_size + 2 * KV);
+    vj_net_self_end (net, layer, &all->rows, &all->t);
+    return;
+  }
+  vj_net_last_begin (net, &all->rows, &all->t);
+  append (model, self_layer, items, &few->rows, all->t.qkv, 2 * KV);
+  if (few->t.x != all->t.x)
+    vj_net_pick (net, &few->rows, all->t.x, few->t.x);
+  vj_net_last_end (net, &few->rows, &few->t, all->t.qkv);
 }
 
 static void
-run_layers (VjMllama *model, const Item *items, gsize n, const Pass *pass)
+run_layers (VjMllama *model, const Item *items, const Pass *pass)
 {
   const VjMllamaConfig *c = &model->plan->config;
+  const Stage *few = &pass->few;
   guint n_self = 0, n_cross = 0;
-  vj_net_embed (&model->net, &pass->rows, pass->t.x);
+  vj_net_embed (&model->net, &pass->all.rows, pass->all.t.x);
   for (guint l = 0; l < c->num_hidden_layers; l++)
-    if (c->is_cross[l]) {
-      look_at_images (model, n_cross++, items, n, pass);
-      if (pass->rows.image_rows > 0)
-        vj_net_cross (&model->net, l, &pass->rows, &pass->t);
-    } else {
-      vj_net_self_begin (&model->net, l, &pass->rows, &pass->t);
-      append (model, n_self++, items, n, pass);
-      vj_net_self_end (&model->net, l, &pass->rows, &pass->t);
-    }
-  if (pass->n_wanted > 0)
-    find_logits (model, pass);
+    if (c->is_cross[l])
+      run_cross (model, l, n_cross++, l < c->last_self ? &pass->all : few);
+    else
+      run_self (model, l, n_self++, items, pass);
+  if (few->rows.rows == 0)
+    return;
+  model->compute->ops->rms_norm (model->compute->device, few->rows.rows, c->hidden_size, c->rms_norm_eps, few->t.x, model->net.value[model->plan->norm],
+                                 pass->normed, NULL);
+  vj_net_linear (&model->net, few->rows.rows, pass->normed, model->plan->head, 1, -1, pass->logits, c->vocab_size);
 }
 
-/* Items with images come first. `segments` [2 n] and pass->host are the caller's. */
+/* Items with images come first. `segments` [4 n], `shown` [2 n] and `host` are the caller's. */
 static gboolean
-run (VjMllama *model, const Item *items, gsize n, VjAttentionSegment *segments, gint32 *host, GError **error)
+run (VjMllama *model, const Item *items, gsize n, VjAttentionSegment *segments, VjF32 **shown, gint32 *host, GError **error)
 {
   const VjComputeOps *ops = model->compute->ops;
   const VjMllamaConfig *c = &model->plan->config;
-  gsize rows = 0, image_rows = 0, wanted = 0, V = c->vocab_size;
+  gsize V = c->vocab_size;
+  Size size = { 0 };
   for (gsize i = 0; i < n; i++) {
-    rows += items[i].stretch->count;
-    image_rows += items[i].stretch->sequence->prompt->n_visions > 0 ? items[i].stretch->count : 0;
-    wanted += items[i].stretch->wanted;
+    const VjMllamaStretch *stretch = items[i].stretch;
+    gboolean image = stretch->sequence->prompt->n_visions > 0;
+    size.rows += stretch->count;
+    size.wanted += stretch->wanted;
+    size.image_rows += image ? stretch->count : 0;
+    size.image_wanted += image ? stretch->wanted : 0;
   }
   Pass pass = { 0 };
   VjArena count = { 0 };
-  layout (c, rows, image_rows, wanted, &count, &pass);
+  layout (c, &size, &count, &pass);
   if (!vj_mllama_reserve (model, count.used, error))
     return FALSE;
-  layout (c, rows, image_rows, wanted, &model->work, &pass);
-  pass.host = host;
-  pass.rows.self = segments;
-  pass.rows.n_self = n;
-  pass.rows.cross = segments + n;
-  fill_rows (model, items, n, &pass);
-  run_layers (model, items, n, &pass);
+  layout (c, &size, &model->work, &pass);
+  for (guint few = 0; few < 2; few++) {
+    Stage *stage = few ? &pass.few : &pass.all;
+    stage->rows.self = segments + 2 * few * n;
+    stage->rows.cross = stage->rows.self + n;
+    stage->shown = shown + few * n;
+    fill_rows (model, items, n, few, stage, host + few * 6 * size.rows);
+  }
+  run_layers (model, items, &pass);
   if (!ops->finish (model->compute->device, error))
     return FALSE;
   for (gsize i = 0, at = 0; i < n; at += items[i++].stretch->wanted)
@@ -297,13 +326,14 @@ vj_mllama_extend (VjMllama *model, const VjMllamaStretch *stretches, gsize n, fl
   }
   Item *items = host_memory (model, host_bytes (n, rows, wanted));
   VjAttentionSegment *segments = (VjAttentionSegment *) (items + n);
-  gint32 *host = (gint32 *) (segments + 2 * n);
+  VjF32 **shown = (VjF32 **) (segments + 4 * n);
+  gint32 *host = (gint32 *) (shown + 2 * n);
   sort_items (stretches, n, c->vocab_size, ret_logits, items);
   for (gsize at = 0, taken; at < n; at += taken) {
     gsize together = items[at].stretch->count;
     for (taken = 1; at + taken < n && together + items[at + taken].stretch->count <= PASS_ROWS; taken++)
       together += items[at + taken].stretch->count;
-    if (!run (model, items + at, taken, segments, host, error))
+    if (!run (model, items + at, taken, segments, shown, host, error))
       return FALSE;
   }
   return TRUE;

@@ -10,8 +10,11 @@ vj_net_row_kind (const VjMllamaPlan *plan, guint w)
   const VjMllamaWeight *weight = vj_mllama_plan_at (plan, w);
   if (weight->part == VJ_PART_VISION)
     return VJ_ROWS_VISION;
-  gboolean states = weight->part == VJ_PART_CROSS && (g_str_has_suffix (weight->key, "k_proj.weight") || g_str_has_suffix (weight->key, "v_proj.weight"));
-  return states ? VJ_ROWS_STATES : VJ_ROWS_TEXT;
+  gboolean kv = g_str_has_suffix (weight->key, "k_proj.weight") || g_str_has_suffix (weight->key, "v_proj.weight");
+  const VjMllamaSelf *last = &plan->layers[plan->config.last_self].self;
+  if (kv)
+    return weight->part == VJ_PART_CROSS ? VJ_ROWS_STATES : VJ_ROWS_TEXT;
+  return w < last->input_norm ? VJ_ROWS_TEXT : VJ_ROWS_FEW; /* the list goes layer by layer, and ends with the head */
 }
 
 void

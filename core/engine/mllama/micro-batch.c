@@ -10,22 +10,22 @@ typedef struct {
   VjMllamaTrainer *trainer;
   const VjMllamaConfig *c;
   const VjMllamaExample **examples; /* with images first */
-  gsize n, n_shown;                 /* examples; those with images */
+  gsize n, n_shown;                 /* examples with targets; those of them with images */
   gsize n_states;                   /* X: states of all images of all examples */
-  gsize n_targets;
   gboolean train_vision;
   GPtrArray *images;                /* const VjMllamaImage: the distinct ones */
   gint32 *state_index;              /* [X] row of the encoded distinct images */
   gint32 *host;                     /* index arrays before upload */
   /* device */
-  VjMllamaRows rows;
-  VjMllamaText *layers;             /* [num_hidden_layers + 1]; the last one's x is the tower's output */
+  VjMllamaRows rows, few;           /* few: rows that predict a target, from the last self-attention layer on */
+  VjMllamaText *layers;             /* [num_hidden_layers + 1]; the last one's x is the decoder's output, of few */
+  VjMllamaText last;                /* the last self-attention layer's few; its keys and values are in layers */
   gsize taken[VJ_N_ROW_KINDS];      /* rows of each kind that dropout has seeds for */
   VjMllamaImages at;
-  VjI32 *state_rows, *target_rows, *target_tokens;
+  VjI32 *state_rows, *target_tokens;
   VjF32 *target_weights, *losses;
   VjF32 *states, *d_states, *d_encoded, *d_features;
-  VjF32 *final, *normed, *final_rstd, *logits, *d_normed, *d_final;
+  VjF32 *normed, *final_rstd, *logits, *d_normed;
   VjMllamaScratch s;
 } Batch;
 
@@ -52,27 +52,50 @@ check_example (const VjMllamaConfig *c, const VjMllamaExample *e, GError **error
   return TRUE;
 }
 
+/* Rows up to the last one that predicts a target, which see nothing of those after them, and up to the last image. */
+static gsize
+rows_of (const VjMllamaConfig *c, const VjMllamaExample *e)
+{
+  gsize rows = 0;
+  for (gsize t = 1; t < e->n_tokens; t++)
+    rows = e->targets[t] ? t : rows;
+  for (gsize t = rows; rows > 0 && t < e->n_tokens; t++)
+    rows = e->tokens[t] == c->image_token_index ? t + 1 : rows;
+  return rows;
+}
+
+static gsize
+targets_of (const VjMllamaExample *e)
+{
+  gsize n = 0;
+  for (gsize t = 1; t < e->n_tokens; t++)
+    n += e->targets[t] != 0;
+  return n;
+}
+
+/* Examples without a target are checked and left out. */
 static gboolean
 count (Batch *b, const VjMllamaExample *const *examples, gsize n, GError **error)
 {
   b->examples = g_new (const VjMllamaExample *, n);
-  b->n = n;
   for (guint without = 0; without < 2; without++)
-    for (gsize i = 0, at = without ? b->n_shown : 0; i < n; i++)
-      if ((examples[i]->n_images == 0) == (without == 1)) {
-        b->examples[at++] = examples[i];
-        b->n_shown = without ? b->n_shown : at;
-      }
-  for (gsize i = 0; i < n; i++) {
-    const VjMllamaExample *e = b->examples[i];
-    if (!check_example (b->c, e, error))
-      return FALSE;
-    b->rows.rows += e->n_tokens;
-    b->rows.image_rows += e->n_images > 0 ? e->n_tokens : 0;
-    b->n_states += e->n_images * b->c->max_num_tiles * b->c->n_patches;
-    for (gsize t = 1; t < e->n_tokens; t++)
-      b->n_targets += e->targets[t] != 0;
-  }
+    for (gsize i = 0; i < n; i++) {
+      const VjMllamaExample *e = examples[i];
+      if ((e->n_images == 0) != (without == 1))
+        continue;
+      if (!check_example (b->c, e, error))
+        return FALSE;
+      gsize rows = rows_of (b->c, e), targets = targets_of (e);
+      if (targets == 0)
+        continue;
+      b->examples[b->n++] = e;
+      b->n_shown += e->n_images > 0;
+      b->rows.rows += rows;
+      b->rows.image_rows += e->n_images > 0 ? rows : 0;
+      b->few.rows += targets;
+      b->few.image_rows += e->n_images > 0 ? targets : 0;
+      b->n_states += e->n_images * b->c->max_num_tiles * b->c->n_patches;
+    }
   return TRUE;
 }
 
@@ -110,19 +133,13 @@ index_states (Batch *b)
 /* -- layout ---------------------------------------------------------------- */
 
 static void
-layout_rows (Batch *b, VjArena *arena)
+layout_rows (VjMllamaRows *r, VjArena *arena)
 {
-  VjMllamaRows *r = &b->rows;
   VjI32 **wide[] = { &r->tokens, &r->positions, &r->self_last }, **narrow[] = { &r->cross_first, &r->cross_last, &r->seen };
   for (guint i = 0; i < 3; i++) {
     *wide[i] = (VjI32 *) vj_arena_take (arena, r->rows);
     *narrow[i] = (VjI32 *) vj_arena_take (arena, r->image_rows);
   }
-  b->state_rows = (VjI32 *) vj_arena_take (arena, b->n_states);
-  b->target_rows = (VjI32 *) vj_arena_take (arena, b->n_targets);
-  b->target_tokens = (VjI32 *) vj_arena_take (arena, b->n_targets);
-  b->target_weights = vj_arena_take (arena, b->n_targets);
-  b->losses = vj_arena_take (arena, b->n_targets);
 }
 
 /* What a layer's products read but backward can make anew, for the layer or for all of them. */
@@ -134,17 +151,19 @@ layout_made (Batch *b, gsize rows, VjMllamaText *t, VjArena *arena)
   t->act = vj_arena_take (arena, rows * b->c->intermediate_size);
 }
 
-/* All but x and out, by which layers are joined. */
+/* All of layer l but x and out, by which layers are joined. */
 static void
-layout_layer (Batch *b, gboolean cross, const VjMllamaText *made, VjMllamaText *t, VjArena *arena)
+layout_layer (Batch *b, guint l, const VjMllamaText *made, VjMllamaText *t, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
-  gsize H = c->hidden_size, F = c->intermediate_size, KV = kv_width (c), R = b->rows.rows, n = cross ? b->rows.image_rows : R;
+  const VjMllamaRows *rows = l < c->last_self ? &b->rows : &b->few;
+  gboolean cross = c->is_cross[l];
+  gsize H = c->hidden_size, F = c->intermediate_size, KV = kv_width (c), n = cross ? rows->image_rows : rows->rows;
   *t = (VjMllamaText) { .n1 = made->n1, .n2 = made->n2, .act = made->act };
   if (!b->trainer->net.remake)
     layout_made (b, n, t, arena);
   t->rstd1 = vj_arena_take (arena, n);
-  t->qkv = vj_arena_take (arena, n * (cross ? H : H + 2 * KV));
+  t->qkv = vj_arena_take (arena, n * (cross || l == c->last_self ? H : H + 2 * KV));
   if (cross) {
     t->q = vj_arena_take (arena, n * H);
     t->q_rstd = vj_arena_take (arena, n * c->num_attention_heads);
@@ -157,9 +176,19 @@ layout_layer (Batch *b, gboolean cross, const VjMllamaText *made, VjMllamaText *
   }
   t->att = vj_arena_take (arena, n * H);
   t->lse = vj_arena_take (arena, n * c->num_attention_heads);
-  t->x2 = vj_arena_take (arena, R * H);
+  t->x2 = vj_arena_take (arena, rows->rows * H);
   t->rstd2 = vj_arena_take (arena, n);
   t->gu = vj_arena_take (arena, n * 2 * F);
+}
+
+/* Keys and values of all rows in the last self-attention layer. */
+static void
+layout_keys (Batch *b, const VjMllamaText *made, VjMllamaText *t, VjArena *arena)
+{
+  gsize R = b->rows.rows;
+  *t = (VjMllamaText) { .n1 = b->trainer->net.remake ? made->n1 : vj_arena_take (arena, R * b->c->hidden_size) };
+  t->rstd1 = vj_arena_take (arena, R);
+  t->qkv = vj_arena_take (arena, R * 2 * kv_width (b->c));
 }
 
 /* When activations are made again in backward, layers of a kind share all but their outputs. */
@@ -167,19 +196,27 @@ static void
 layout_layers (Batch *b, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
+  gsize H = c->hidden_size;
   VjMllamaText shared[2], made = { 0 };
-  VjF32 *x = vj_arena_take (arena, b->rows.rows * c->hidden_size);
+  gboolean there[2] = { FALSE, FALSE };
+  VjF32 *x = vj_arena_take (arena, b->rows.rows * H);
   if (b->trainer->net.remake)
     layout_made (b, b->rows.rows, &made, arena);
-  for (guint cross = 0; b->trainer->config.recompute && cross < 2; cross++)
-    layout_layer (b, cross == 1, &made, &shared[cross], arena);
   for (guint l = 0; l < c->num_hidden_layers; l++) {
-    if (b->trainer->config.recompute)
-      b->layers[l] = shared[c->is_cross[l] ? 1 : 0];
-    else
-      layout_layer (b, c->is_cross[l], &made, &b->layers[l], arena);
+    gboolean last = l == c->last_self, recompute = b->trainer->config.recompute;
+    gsize n = l < c->last_self ? b->rows.rows : b->few.rows;
+    guint kind = c->is_cross[l] ? 1 : 0;
+    VjMllamaText *t = last ? &b->last : &b->layers[l];
+    if (!recompute || !there[kind]) /* no later one of its kind has more rows */
+      layout_layer (b, l, &made, &shared[kind], arena);
+    there[kind] = TRUE;
+    *t = shared[kind];
+    if (last) {
+      layout_keys (b, &made, &b->layers[l], arena);
+      b->last.x = vj_arena_take (arena, n * H);
+    }
     b->layers[l].x = x;
-    b->layers[l].out = x = vj_arena_take (arena, b->rows.rows * c->hidden_size);
+    t->out = x = vj_arena_take (arena, n * H);
   }
   b->layers[c->num_hidden_layers].x = x;
 }
@@ -205,9 +242,14 @@ static void
 layout (Batch *b, VjArena *arena)
 {
   const VjMllamaConfig *c = b->c;
-  gsize H = c->hidden_size;
+  gsize H = c->hidden_size, n = b->few.rows;
   VjAttentionSegment *segments = b->at.segments;
-  layout_rows (b, arena);
+  layout_rows (&b->rows, arena);
+  layout_rows (&b->few, arena);
+  b->state_rows = (VjI32 *) vj_arena_take (arena, b->n_states);
+  b->target_tokens = (VjI32 *) vj_arena_take (arena, n);
+  b->target_weights = vj_arena_take (arena, n);
+  b->losses = vj_arena_take (arena, n);
   if (b->train_vision) {
     vj_net_images_layout (c, b->images->len, b->trainer->config.recompute ? VJ_KEEP_OUTPUTS : VJ_KEEP_ALL, arena, &b->at);
     b->at.segments = segments;
@@ -217,15 +259,15 @@ layout (Batch *b, VjArena *arena)
   b->states = vj_arena_take (arena, b->n_states * H);
   b->d_states = vj_arena_take (arena, b->n_states * H);
   layout_layers (b, arena);
-  VjF32 **rows[] = { &b->final, &b->normed, &b->d_normed, &b->d_final };
-  for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
-    *rows[i] = vj_arena_take (arena, b->n_targets * H);
-  b->final_rstd = vj_arena_take (arena, b->n_targets);
-  b->logits = vj_arena_take (arena, b->n_targets * c->vocab_size);
+  b->normed = vj_arena_take (arena, n * H);
+  b->d_normed = vj_arena_take (arena, n * H);
+  b->final_rstd = vj_arena_take (arena, n);
+  b->logits = vj_arena_take (arena, n * c->vocab_size);
   layout_scratch (b, arena);
   if (b->trainer->net.lora == NULL)
     return;
   b->taken[VJ_ROWS_TEXT] = b->rows.rows;
+  b->taken[VJ_ROWS_FEW] = n;
   b->taken[VJ_ROWS_STATES] = b->n_states;
   b->taken[VJ_ROWS_VISION] = b->train_vision ? b->at.rows : 0;
   vj_net_lora_layout (b->trainer->plan, b->trainer->net.lora, b->taken, arena);
@@ -252,11 +294,12 @@ static gboolean
 fill_example (Batch *b, const VjMllamaExample *e, gsize row, gint32 *const column[6], gboolean *seen, GError **error)
 {
   g_autofree guint32 *tiles = g_new (guint32, e->n_images + 1);
+  gsize n = rows_of (b->c, e);
   for (gsize i = 0; i < e->n_images; i++)
     tiles[i] = e->images[i].n_tiles;
-  if (!vj_net_cross_ranges (b->c, e->tokens, e->n_tokens, tiles, e->n_images, column[3] + row, column[4] + row, seen))
+  if (!vj_net_cross_ranges (b->c, e->tokens, n, tiles, e->n_images, column[3] + row, column[4] + row, seen))
     return vj_fail (error, VJ_EXIT_DATA, "train: 'image tokens': their number is not that of the images (%" G_GSIZE_FORMAT "): one image token must stand for each image; build the example with the model's chat template", e->n_images);
-  for (gsize p = 0; p < e->n_tokens; p++) {
+  for (gsize p = 0; p < n; p++) {
     column[0][row + p] = (gint32) e->tokens[p];
     column[1][row + p] = (gint32) p;
     column[2][row + p] = (gint32) p + 1;
@@ -271,43 +314,62 @@ upload (Batch *b, void *to, const void *from, gsize n)
   b->trainer->compute->ops->upload (b->trainer->compute->device, to, from, n * 4);
 }
 
-static gboolean
-fill_rows (Batch *b, GError **error)
+static void
+upload_rows (Batch *b, const VjMllamaRows *r, gint32 *const column[6])
 {
-  gsize R = b->rows.rows, Rx = b->rows.image_rows, all = (gsize) b->c->max_num_tiles * b->c->n_patches;
+  VjI32 *const to[6] = { r->tokens, r->positions, r->self_last, r->cross_first, r->cross_last, r->seen };
+  for (guint i = 0; i < 6; i++)
+    upload (b, to[i], column[i], i < 3 ? r->rows : r->image_rows);
+}
+
+/* The columns of `few` from those of all rows, and what its rows predict. */
+static void
+fill_few (Batch *b, gint32 *const all[6], gsize targets)
+{
+  gsize n = b->few.rows, at = 0, row = 0;
+  g_autofree gint32 *store = g_new (gint32, 7 * n);
+  g_autofree float *weights = g_new (float, n);
+  gint32 *const column[6] = { store, store + n, store + 2 * n, store + 3 * n, store + 4 * n, store + 5 * n }, *tokens = store + 6 * n;
+  for (gsize i = 0; i < b->n; row += rows_of (b->c, b->examples[i++])) {
+    const VjMllamaExample *e = b->examples[i];
+    b->few.self[i] = (VjAttentionSegment) { .q_row = at, .q_count = targets_of (e), .kv_count = b->rows.self[i].kv_count };
+    if (i < b->n_shown)
+      b->few.cross[i] = (VjAttentionSegment) { .q_row = at, .q_count = targets_of (e), .kv_count = b->rows.cross[i].kv_count };
+    for (gsize t = 1; t < e->n_tokens; t++) {
+      if (!e->targets[t])
+        continue;
+      gsize from = row + t - 1;
+      column[0][at] = (gint32) from;
+      for (guint j = 1; j < 5; j++)
+        column[j][at] = all[j][from];
+      column[5][at] = all[5][from] < 0 ? -1 : (gint32) at;
+      tokens[at] = (gint32) e->tokens[t];
+      weights[at++] = (float) (e->weight / (double) targets);
+    }
+  }
+  upload_rows (b, &b->few, column);
+  upload (b, b->target_tokens, tokens, n);
+  upload (b, b->target_weights, weights, n);
+}
+
+static gboolean
+fill_rows (Batch *b, gsize targets, GError **error)
+{
+  gsize R = b->rows.rows, all = (gsize) b->c->max_num_tiles * b->c->n_patches;
   g_autofree gint32 *store = g_new (gint32, 7 * R);
   gint32 *const column[6] = { store, store + R, store + 2 * R, store + 3 * R, store + 4 * R, store + 5 * R };
-  for (gsize i = 0, row = 0; i < b->n; row += b->examples[i++]->n_tokens) {
-    gsize n = b->examples[i]->n_tokens;
+  for (gsize i = 0, row = 0; i < b->n; row += b->rows.self[i++].q_count) {
+    gsize n = rows_of (b->c, b->examples[i]);
     b->rows.self[i] = (VjAttentionSegment) { .q_row = row, .q_count = n, .kv_count = n };
     if (i < b->n_shown)
       b->rows.cross[i] = (VjAttentionSegment) { .q_row = row, .q_count = n, .kv_count = b->examples[i]->n_images * all };
     if (!fill_example (b, b->examples[i], row, column, store + 6 * R, error))
       return FALSE;
   }
-  VjI32 *const to[6] = { b->rows.tokens, b->rows.positions, b->rows.self_last, b->rows.cross_first, b->rows.cross_last, b->rows.seen };
-  for (guint i = 0; i < 6; i++)
-    upload (b, to[i], column[i], i < 3 ? R : Rx);
+  upload_rows (b, &b->rows, column);
   upload (b, b->state_rows, b->state_index, b->n_states);
+  fill_few (b, column, targets);
   return TRUE;
-}
-
-static void
-fill_targets (Batch *b, gsize targets)
-{
-  g_autofree gint32 *rows = g_new (gint32, b->n_targets + 1), *tokens = g_new (gint32, b->n_targets + 1);
-  g_autofree float *weights = g_new (float, b->n_targets + 1);
-  gsize at = 0, row = 0;
-  for (gsize i = 0; i < b->n; row += b->examples[i++]->n_tokens)
-    for (gsize t = 1; t < b->examples[i]->n_tokens; t++)
-      if (b->examples[i]->targets[t]) {
-        rows[at] = (gint32) (row + t - 1);
-        tokens[at] = (gint32) b->examples[i]->tokens[t];
-        weights[at++] = (float) (b->examples[i]->weight / (double) targets);
-      }
-  upload (b, b->target_rows, rows, at);
-  upload (b, b->target_tokens, tokens, at);
-  upload (b, b->target_weights, weights, at);
 }
 
 /* Seeds of dropout: for a row of text or states its example's number in the step and its place there, so that they do not
@@ -316,19 +378,29 @@ static void
 fill_seeds (Batch *b)
 {
   const VjMllamaTrainer *trainer = b->trainer;
-  gsize at[VJ_N_ROW_KINDS] = { 0 }, from[VJ_N_ROW_KINDS] = { 0, b->taken[0], b->taken[0] + b->taken[1] }, all = (gsize) b->c->max_num_tiles * b->c->n_patches;
-  g_autofree gint32 *seeds = g_new (gint32, from[2] + b->taken[2] + 1);
+  gsize at[VJ_N_ROW_KINDS] = { 0 }, all = (gsize) b->c->max_num_tiles * b->c->n_patches;
+  gint32 *seeds[VJ_N_ROW_KINDS];
   guint64 step = vj_random_seed_named (trainer->config.lora.seed, "dropout", NULL, trainer->steps);
+  for (guint kind = 0; kind < VJ_N_ROW_KINDS; kind++)
+    seeds[kind] = g_new (gint32, b->taken[kind] + 1);
   for (gsize i = 0; i < b->n; i++) {
-    const gsize counts[2] = { b->examples[i]->n_tokens, b->examples[i]->n_images * all };
-    for (guint kind = 0; kind < 2; kind++)
-      for (gsize p = 0; p < counts[kind]; p++)
-        seeds[from[kind] + at[kind]++] = vj_lora_seed (step, kind, (guint64) (b->examples[i] - trainer->first), p);
+    const VjMllamaExample *e = b->examples[i];
+    guint64 number = (guint64) (e - trainer->first);
+    for (gsize p = 0; p < b->rows.self[i].q_count; p++) {
+      gint32 seed = vj_lora_seed (step, VJ_ROWS_TEXT, number, p);
+      seeds[VJ_ROWS_TEXT][at[VJ_ROWS_TEXT]++] = seed;
+      if (p + 1 < e->n_tokens && e->targets[p + 1])
+        seeds[VJ_ROWS_FEW][at[VJ_ROWS_FEW]++] = seed;
+    }
+    for (gsize p = 0; p < e->n_images * all; p++)
+      seeds[VJ_ROWS_STATES][at[VJ_ROWS_STATES]++] = vj_lora_seed (step, VJ_ROWS_STATES, number, p);
   }
   for (gsize r = 0; r < b->taken[VJ_ROWS_VISION]; r++)
-    seeds[from[VJ_ROWS_VISION] + r] = vj_lora_seed (step, VJ_ROWS_VISION, (guint64) (b->examples[0] - trainer->first), r);
-  for (guint kind = 0; kind < VJ_N_ROW_KINDS; kind++)
-    upload (b, trainer->net.lora->seeds[kind], seeds + from[kind], b->taken[kind]);
+    seeds[VJ_ROWS_VISION][r] = vj_lora_seed (step, VJ_ROWS_VISION, (guint64) (b->examples[0] - trainer->first), r);
+  for (guint kind = 0; kind < VJ_N_ROW_KINDS; kind++) {
+    upload (b, trainer->net.lora->seeds[kind], seeds[kind], b->taken[kind]);
+    g_free (seeds[kind]);
+  }
 }
 
 /* -- images ---------------------------------------------------------------- */
@@ -415,23 +487,23 @@ make_states (Batch *b, GError **error)
 
 /* -- passes ---------------------------------------------------------------- */
 
+/* Segments see keys and values from `kv` on, `width` apart. */
 static void
-point_self (Batch *b, const VjMllamaText *t)
+point_self (const Batch *b, VjAttentionSegment *segments, const VjF32 *kv, gsize width)
 {
-  gsize KV = kv_width (b->c), width = b->c->hidden_size + 2 * KV;
   for (gsize i = 0; i < b->n; i++) {
-    b->rows.self[i].k = vj_f32_at (t->qkv, b->rows.self[i].q_row * width + b->c->hidden_size);
-    b->rows.self[i].v = vj_f32_at (b->rows.self[i].k, KV);
+    segments[i].k = vj_f32_at (kv, b->rows.self[i].q_row * width);
+    segments[i].v = vj_f32_at (segments[i].k, kv_width (b->c));
   }
 }
 
 static void
-point_cross (Batch *b, const VjMllamaText *t)
+point_cross (const Batch *b, VjAttentionSegment *segments, const VjMllamaText *t)
 {
   gsize KV = kv_width (b->c), at = 0;
-  for (gsize i = 0; i < b->n_shown; at += b->rows.cross[i++].kv_count * KV) {
-    b->rows.cross[i].k = vj_f32_at (t->k, at);
-    b->rows.cross[i].v = vj_f32_at (t->v, at);
+  for (gsize i = 0; i < b->n_shown; at += segments[i++].kv_count * KV) {
+    segments[i].k = vj_f32_at (t->k, at);
+    segments[i].v = vj_f32_at (t->v, at);
   }
 }
 
@@ -440,15 +512,22 @@ forward_layer (Batch *b, guint l)
 {
   const VjMllamaNet *net = &b->trainer->net;
   const VjMllamaText *t = &b->layers[l];
+  const VjMllamaRows *rows = l < b->c->last_self ? &b->rows : &b->few;
+  gsize H = b->c->hidden_size, KV = kv_width (b->c);
   if (b->c->is_cross[l]) {
     if (b->n_states > 0)
       vj_net_cross_states (net, l, b->n_states, b->states, t->k_raw, t->k_rstd, t->k, t->v);
-    point_cross (b, t);
-    vj_net_cross (net, l, &b->rows, t);
+    point_cross (b, rows->cross, t);
+    vj_net_cross (net, l, rows, t);
+  } else if (l < b->c->last_self) {
+    vj_net_self_begin (net, l, rows, t);
+    point_self (b, rows->self, vj_f32_at (t->qkv, H), H + 2 * KV);
+    vj_net_self_end (net, l, rows, t);
   } else {
-    vj_net_self_begin (net, l, &b->rows, t);
-    point_self (b, t);
-    vj_net_self_end (net, l, &b->rows, t);
+    vj_net_last_begin (net, &b->rows, t);
+    point_self (b, rows->self, t->qkv, 2 * KV);
+    vj_net_pick (net, rows, t->x, b->last.x);
+    vj_net_last_end (net, rows, &b->last, t->qkv);
   }
 }
 
@@ -458,14 +537,12 @@ forward (Batch *b)
   const VjMllamaNet *net = &b->trainer->net;
   const VjComputeOps *ops = net->compute->ops;
   void *device = net->compute->device;
-  gsize H = b->c->hidden_size;
   vj_net_embed (net, &b->rows, b->layers[0].x);
   for (guint l = 0; l < b->c->num_hidden_layers; l++)
     forward_layer (b, l);
-  ops->zero (device, b->final, b->n_targets * H * 4);
-  ops->add_rows (device, b->n_targets, H, b->layers[b->c->num_hidden_layers].x, b->target_rows, VJ_GATE_NONE, NULL, b->final);
-  ops->rms_norm (device, b->n_targets, H, b->c->rms_norm_eps, b->final, net->value[net->plan->norm], b->normed, b->final_rstd);
-  vj_net_linear (net, b->n_targets, b->normed, net->plan->head, 1, -1, b->logits, b->c->vocab_size);
+  ops->rms_norm (device, b->few.rows, b->c->hidden_size, b->c->rms_norm_eps, b->layers[b->c->num_hidden_layers].x, net->value[net->plan->norm],
+                 b->normed, b->final_rstd);
+  vj_net_linear (net, b->few.rows, b->normed, net->plan->head, 1, -1, b->logits, b->c->vocab_size);
 }
 
 /* The lowest layer something trainable lies in or below. */
@@ -484,21 +561,22 @@ backward (Batch *b)
   const VjMllamaNet *net = &b->trainer->net;
   const VjComputeOps *ops = net->compute->ops;
   void *device = net->compute->device;
-  gsize H = b->c->hidden_size;
-  vj_net_linear_backward (net, b->n_targets, b->normed, net->plan->head, 1, -1, b->logits, b->d_normed);
-  ops->zero (device, b->d_final, b->n_targets * H * 4);
-  ops->rms_norm_backward (device, b->n_targets, H, b->final, net->value[net->plan->norm], b->final_rstd, b->d_normed, b->d_final, vj_net_grad (net, net->plan->norm));
-  ops->zero (device, b->s.d, b->rows.rows * H * 4);
-  ops->add_rows_backward (device, b->n_targets, H, NULL, b->target_rows, VJ_GATE_NONE, NULL, b->d_final, b->s.d, NULL);
+  gsize H = b->c->hidden_size, n = b->few.rows;
+  vj_net_linear_backward (net, n, b->normed, net->plan->head, 1, -1, b->logits, b->d_normed);
+  ops->zero (device, b->s.d, n * H * 4);
+  ops->rms_norm_backward (device, n, H, b->layers[b->c->num_hidden_layers].x, net->value[net->plan->norm], b->final_rstd, b->d_normed, b->s.d,
+                          vj_net_grad (net, net->plan->norm));
   if (b->train_vision)
     ops->zero (device, b->d_states, b->n_states * H * 4);
   for (guint l = b->c->num_hidden_layers; l-- > lowest_layer (b);) {
     if (b->trainer->config.recompute && l + 1 < b->c->num_hidden_layers)
       forward_layer (b, l);
     if (b->c->is_cross[l])
-      vj_net_cross_backward (net, l, &b->rows, b->n_states, b->states, &b->layers[l], &b->s, b->train_vision ? b->d_states : NULL);
-    else
+      vj_net_cross_backward (net, l, l < b->c->last_self ? &b->rows : &b->few, b->n_states, b->states, &b->layers[l], &b->s, b->train_vision ? b->d_states : NULL);
+    else if (l < b->c->last_self)
       vj_net_self_backward (net, l, &b->rows, &b->layers[l], &b->s);
+    else
+      vj_net_last_backward (net, &b->rows, &b->few, &b->layers[l], &b->last, &b->s);
   }
   ops->add_rows_backward (device, b->rows.rows, H, NULL, b->rows.tokens, VJ_GATE_NONE, NULL, b->s.d, vj_net_grad (net, net->plan->embed), NULL);
   if (!b->train_vision || b->n_states == 0)
@@ -514,23 +592,23 @@ run (Batch *b, gsize targets, double *loss, GError **error)
   VjMllamaTrainer *trainer = b->trainer;
   const VjComputeOps *ops = trainer->compute->ops;
   void *device = trainer->compute->device;
-  if (!fill_rows (b, error))
+  gsize n = b->few.rows;
+  if (!fill_rows (b, targets, error))
     return FALSE;
-  fill_targets (b, targets);
   if (trainer->net.lora != NULL && trainer->net.lora->dropout > 0)
     fill_seeds (b);
   if (!make_states (b, error))
     return FALSE;
   forward (b);
   if (trainer->probe != NULL)
-    trainer->probe (trainer->probe_data, &trainer->net, &b->rows, b->layers, b->states, b->n_states, b->normed, b->target_rows);
-  ops->cross_entropy (device, b->n_targets, b->c->vocab_size, b->logits, b->target_tokens, b->target_weights, b->losses);
+    trainer->probe (trainer->probe_data, &trainer->net, &b->rows, &b->few, b->layers, b->states, b->n_states);
+  ops->cross_entropy (device, n, b->c->vocab_size, b->logits, b->target_tokens, b->target_weights, b->losses);
   backward (b);
-  g_autofree float *losses = g_new (float, b->n_targets + 1);
+  g_autofree float *losses = g_new (float, n);
   if (!ops->finish (device, error))
     return FALSE;
-  ops->download (device, losses, b->losses, b->n_targets * 4);
-  for (gsize i = 0; i < b->n_targets; i++)
+  ops->download (device, losses, b->losses, n * 4);
+  for (gsize i = 0; i < n; i++)
     *loss += losses[i];
   return TRUE;
 }
@@ -543,14 +621,16 @@ vj_mllama_micro_batch (VjMllamaTrainer *trainer, const VjMllamaExample *const *e
   b->trainer = trainer;
   b->c = &trainer->plan->config;
   g_autofree VjMllamaText *layers = g_new0 (VjMllamaText, b->c->num_hidden_layers + 1);
-  g_autofree VjAttentionSegment *segments = g_new0 (VjAttentionSegment, 2 * n);
+  g_autofree VjAttentionSegment *segments = g_new0 (VjAttentionSegment, 4 * n);
   b->layers = layers;
   b->rows.self = segments;
   b->rows.cross = segments + n;
+  b->few.self = segments + 2 * n;
+  b->few.cross = segments + 3 * n;
   gboolean ok = count (b, examples, n, error);
-  if (ok && b->n_targets > 0) { /* else nothing to learn from */
-    b->rows.n_self = n;
-    b->rows.n_cross = b->n_shown;
+  if (ok && b->n > 0) { /* else nothing to learn from */
+    b->rows.n_self = b->few.n_self = b->n;
+    b->rows.n_cross = b->few.n_cross = b->n_shown;
     index_states (b);
     b->train_vision = !(trainer->config.freeze & VJ_FREEZE_VISION) && b->images->len > 0;
     b->at.segments = g_new0 (VjAttentionSegment, b->images->len + 1);

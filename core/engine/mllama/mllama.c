@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Part of every digest: raise it when the same weights give other bits. */
-#define NUMERICAL_VERSION "mllama-6"
+#define NUMERICAL_VERSION "mllama-7"
 /* Weights up to this size are searched for broken values when they are opened. Larger ones are left in the file until
  * they are used; what breaks then shows in the logits, which are searched always. */
 #define CHECKED_PARAMETERS ((gsize) 1 << 28)

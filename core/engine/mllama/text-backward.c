@@ -39,6 +39,31 @@ mlp_backward (const VjMllamaNet *net, gsize rows, guint post_norm, guint gate, g
   vj_net_linear_backward (net, rows, t->n2, gate, 2, -1, s->wide, s->narrow);
 }
 
+/* From d of a self layer's output (s->d) to d of its attention's (s->narrow). */
+static void
+output_backward (const VjMllamaNet *net, gsize rows, const VjMllamaSelf *w, const VjMllamaText *t, const VjMllamaScratch *s)
+{
+  mlp_backward (net, rows, w->post_norm, w->gate, w->down, t, s->d, s);
+  norm_backward (net, rows, net->plan->config.hidden_size, t->x2, w->post_norm, t->rstd2, s->narrow, s->d);
+  vj_net_linear_backward (net, rows, t->att, w->o, 1, -1, s->d, s->narrow);
+}
+
+/* Queries and their gradient are ld_q apart, keys, values and theirs ld_kv. */
+static void
+attention_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *t, gsize ld_q, gsize ld_kv, const VjMllamaScratch *s)
+{
+  VjAttention a = attention (net, t);
+  a.n_segments = rows->n_self;
+  a.segments = rows->self;
+  a.q = t->qkv;
+  a.ld_q = a.ld_dq = ld_q;
+  a.ld_kv = a.ld_dkv = ld_kv;
+  a.last = rows->self_last;
+  a.dout = s->narrow;
+  a.dq = s->qkv;
+  net->compute->ops->attention_backward (net->compute->device, &a);
+}
+
 void
 vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t, const VjMllamaScratch *s)
 {
@@ -46,9 +71,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
   gsize H = c->hidden_size, n = rows->rows, heads = c->num_attention_heads + c->num_key_value_heads;
   gsize KV = (gsize) c->num_key_value_heads * c->head_dim, width = H + 2 * KV;
-  mlp_backward (net, n, w->post_norm, w->gate, w->down, t, s->d, s);
-  norm_backward (net, n, H, t->x2, w->post_norm, t->rstd2, s->narrow, s->d);
-  vj_net_linear_backward (net, n, t->att, w->o, 1, -1, s->d, s->narrow);
+  output_backward (net, n, w, t, s);
   for (gsize i = 0; i < rows->n_self; i++) {
     gsize at = rows->self[i].q_row * width + H;
     rows->self[i].k = vj_f32_at (t->qkv, at);
@@ -56,19 +79,43 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
     rows->self[i].dk = vj_f32_at (s->qkv, at);
     rows->self[i].dv = vj_f32_at (s->qkv, at + KV);
   }
-  VjAttention a = attention (net, t);
-  a.n_segments = rows->n_self;
-  a.segments = rows->self;
-  a.q = t->qkv;
-  a.ld_q = a.ld_kv = a.ld_dq = a.ld_dkv = width;
-  a.last = rows->self_last;
-  a.dout = s->narrow;
-  a.dq = s->qkv;
-  net->compute->ops->attention_backward (net->compute->device, &a);
+  attention_backward (net, rows, t, width, width, s);
   net->compute->ops->rope (net->compute->device, n, heads, c->head_dim, s->qkv, width, rows->positions, net->rope, TRUE);
   norm_again (net, n, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, n, t->n1, w->q, 3, -1, s->qkv, s->narrow);
   norm_backward (net, n, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);
+}
+
+void
+vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *t, const VjMllamaText *x,
+                      const VjMllamaScratch *s)
+{
+  const VjComputeOps *ops = net->compute->ops;
+  void *device = net->compute->device;
+  const VjMllamaConfig *c = &net->plan->config;
+  const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
+  gsize H = c->hidden_size, n = few->rows, KV = (gsize) c->num_key_value_heads * c->head_dim;
+  VjF32 *dkv = vj_f32_at (s->qkv, n * H);
+  output_backward (net, n, w, x, s);
+  for (gsize i = 0; i < few->n_self; i++) {
+    gsize at = rows->self[i].q_row * 2 * KV;
+    few->self[i].k = vj_f32_at (t->qkv, at);
+    few->self[i].v = vj_f32_at (t->qkv, at + KV);
+    few->self[i].dk = vj_f32_at (dkv, at);
+    few->self[i].dv = vj_f32_at (dkv, at + KV);
+  }
+  attention_backward (net, few, x, H, 2 * KV, s);
+  ops->rope (device, n, c->num_attention_heads, c->head_dim, s->qkv, H, few->positions, net->rope, TRUE);
+  ops->rope (device, rows->rows, c->num_key_value_heads, c->head_dim, dkv, 2 * KV, rows->positions, net->rope, TRUE);
+  norm_again (net, n, x->x, w->input_norm, x->n1);
+  vj_net_linear_backward (net, n, x->n1, w->q, 1, -1, s->qkv, s->narrow);
+  norm_backward (net, n, H, x->x, w->input_norm, x->rstd1, s->narrow, s->d);
+  ops->copy_2d (device, n, H, s->d, H, 1, s->branch, H, 1, FALSE);
+  ops->zero (device, s->d, rows->rows * H * 4);
+  ops->add_rows_backward (device, n, H, NULL, few->tokens, VJ_GATE_NONE, NULL, s->branch, s->d, NULL);
+  norm_again (net, rows->rows, t->x, w->input_norm, t->n1);
+  vj_net_linear_backward (net, rows->rows, t->n1, w->k, 2, -1, dkv, s->narrow);
+  norm_backward (net, rows->rows, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);
 }
 
 /* From dk (s->k) and dv (s->v) of the normed keys and the values to the states. */

@@ -52,30 +52,73 @@ vj_net_self_begin (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows
   net->compute->ops->rope (net->compute->device, rows->rows, heads, c->head_dim, t->qkv, width, rows->positions, net->rope, FALSE);
 }
 
-void
-vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t)
+/* From queries in t->qkv, ld_q apart, to the layer's output. kv: the new keys and values, ld_kv apart. */
+static void
+self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t, gsize ld_q, const VjF32 *kv, gsize ld_kv)
 {
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
-  gsize width = (c->num_attention_heads + 2 * (gsize) c->num_key_value_heads) * c->head_dim;
+  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
   VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
   a.q = t->qkv;
-  a.ld_q = width;
-  a.ld_kv = net->training ? width : (gsize) c->num_key_value_heads * c->head_dim;
+  a.ld_q = ld_q;
+  a.ld_kv = net->training ? ld_kv : KV;
   a.last = rows->self_last;
   if (rows->self->cache != NULL) {
-    a.new_k = vj_f32_at (t->qkv, c->hidden_size);
-    a.new_v = vj_f32_at (a.new_k, (gsize) c->num_key_value_heads * c->head_dim);
-    a.ld_new = width;
+    a.new_k = kv;
+    a.new_v = vj_f32_at (kv, KV);
+    a.ld_new = ld_kv;
   }
   net->compute->ops->attention (net->compute->device, &a);
+  if (rows->rows == 0)
+    return;
   vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = { .x = t->att }, .w = w->o, .joined = 1, .bias = -1, .add = t->x, .y = t->x2 });
   vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = normed (net, t->x2, w->post_norm), .made = t->n2, .stats = t->rstd2,
                                             .w = w->gate, .joined = 2, .bias = -1, .y = t->gu });
   vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = { .kind = VJ_INPUT_SWIGLU, .x = t->gu }, .made = t->act, .w = w->down,
                                             .joined = 1, .bias = -1, .add = t->x2, .y = t->out });
+}
+
+void
+vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t)
+{
+  const VjMllamaConfig *c = &net->plan->config;
+  gsize width = (c->num_attention_heads + 2 * (gsize) c->num_key_value_heads) * c->head_dim;
+  self_end (net, layer, rows, t, width, vj_f32_at (t->qkv, c->hidden_size), width);
+}
+
+void
+vj_net_last_begin (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *t)
+{
+  const VjMllamaConfig *c = &net->plan->config;
+  const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
+  vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = normed (net, t->x, w->input_norm), .made = t->n1, .stats = t->rstd1,
+                                            .w = w->k, .joined = 2, .bias = -1, .y = t->qkv });
+  net->compute->ops->rope (net->compute->device, rows->rows, c->num_key_value_heads, c->head_dim, t->qkv, 2 * (gsize) c->num_key_value_heads * c->head_dim,
+                           rows->positions, net->rope, FALSE);
+}
+
+void
+vj_net_pick (const VjMllamaNet *net, const VjMllamaRows *few, const VjF32 *x, VjF32 *ret_x)
+{
+  gsize H = net->plan->config.hidden_size;
+  net->compute->ops->zero (net->compute->device, ret_x, few->rows * H * 4);
+  net->compute->ops->add_rows (net->compute->device, few->rows, H, x, few->tokens, VJ_GATE_NONE, NULL, ret_x);
+}
+
+void
+vj_net_last_end (const VjMllamaNet *net, const VjMllamaRows *few, const VjMllamaText *x, const VjF32 *kv)
+{
+  const VjMllamaConfig *c = &net->plan->config;
+  const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
+  if (few->rows > 0) {
+    vj_net_product (net, &(VjMllamaProduct) { .rows = few->rows, .input = normed (net, x->x, w->input_norm), .made = x->n1, .stats = x->rstd1, .w = w->q,
+                                              .joined = 1, .bias = -1, .y = x->qkv });
+    net->compute->ops->rope (net->compute->device, few->rows, c->num_attention_heads, c->head_dim, x->qkv, c->hidden_size, few->positions, net->rope, FALSE);
+  }
+  self_end (net, c->last_self, few, x, c->hidden_size, kv, 2 * (gsize) c->num_key_value_heads * c->head_dim);
 }
 
 void

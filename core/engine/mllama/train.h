@@ -68,9 +68,10 @@ VJ_API gboolean vj_mllama_trainer_checkpoint (VjMllamaTrainer *trainer, const ch
 VJ_API gboolean vj_mllama_trainer_restore (VjMllamaTrainer *trainer, const char *file, GError **error);
 VJ_API gboolean vj_mllama_trainer_fits (const VjMllamaTrainer *trainer, const char *file, gboolean *ret_fits, GError **error);
 
-/* For tests: what the last forward pass of one micro-batch left. x of layer l is what layer l - 1 put out. */
-typedef void (*VjMllamaProbe) (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *layers,
-                               const VjF32 *states, gsize n_states, const VjF32 *normed, const VjI32 *normed_rows);
+/* For tests: what the last forward pass of one micro-batch left. x of layer l is what layer l - 1 put out: for all rows up to
+ * the last self-attention layer, from there on for `few`, those that predict a target. */
+typedef void (*VjMllamaProbe) (void *data, const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *layers,
+                               const VjF32 *states, gsize n_states);
 VJ_API void vj_mllama_trainer_set_probe (VjMllamaTrainer *trainer, VjMllamaProbe probe, void *data);
 
 /* For tests: whether layers share what backward can make anew; at first they do in large models. */
