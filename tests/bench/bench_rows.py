@@ -93,7 +93,7 @@ class Maker:
         cases = bench_cases.make_lessons(self.folder, name, count, self.size["lesson"])
 
         def work(sample):
-            rows = sample["prompt"] // count
+            rows = sample["prompt"] // count - 1  # the last token predicts nothing
             # The image's token follows the start of the text and the user's header.
             return count * bench_work.train_flops(shape, rows, rows - 5, tiles, sample["reply"] // count)
 

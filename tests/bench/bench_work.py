@@ -14,8 +14,10 @@ class Shape:
         text, vision = config["text_config"], config["vision_config"]
         self.hidden, self.ffn, self.vocab = text["hidden_size"], text["intermediate_size"], text["vocab_size"]
         self.kv = self.hidden // text["num_attention_heads"] * text["num_key_value_heads"]
-        self.n_cross = len(set(text["cross_attention_layers"]))
-        self.n_self = text["num_hidden_layers"] - self.n_cross
+        layers, cross = text["num_hidden_layers"], set(text["cross_attention_layers"])
+        self.n_cross, self.n_self = len(cross), layers - len(cross)
+        # Cross-attention after the last self-attention layer, which hands on the rows alone whose logits are asked for.
+        self.n_late = layers - 1 - max(layer for layer in range(layers) if layer not in cross)
         self.width, self.vision_ffn = vision["hidden_size"], vision["intermediate_size"]
         self.patch = vision["patch_size"]
         self.vision_layers = vision["num_hidden_layers"] + vision["num_global_layers"]
@@ -23,13 +25,20 @@ class Shape:
         self.features = self.width * (1 + len(vision["intermediate_layers_indices"]))
 
 
+def seen(rows):
+    """Keys that rows see of their own sequence, all together."""
+    return rows * (rows + 1) / 2
+
+
 def text_flops(s, rows, image_rows, states, out_rows):
-    """One sequence of `rows` tokens, `image_rows` of which see `states` image states; logits after `out_rows`."""
-    mlp, square = 3 * s.hidden * s.ffn, 2 * s.hidden * s.hidden
-    own = s.n_self * rows * (square + 2 * s.hidden * s.kv + mlp)
-    cross = s.n_cross * (image_rows * (square + mlp) + states * 2 * s.hidden * s.kv)
-    attention = 2 * s.hidden * (s.n_self * rows * (rows + 1) / 2 + s.n_cross * image_rows * states)
-    return 2 * (own + cross + attention + out_rows * s.hidden * s.vocab)
+    """One sequence of `rows` tokens, the last `image_rows` of which see `states` image states; logits after the last
+    `out_rows`. In the last self-attention layer other rows are keys and values only, and after it nothing."""
+    layer, out_image_rows = 2 * s.hidden * s.hidden + 3 * s.hidden * s.ffn, min(image_rows, out_rows)
+    own = s.n_self * rows * 2 * s.hidden * s.kv + ((s.n_self - 1) * rows + out_rows) * layer
+    cross_rows = (s.n_cross - s.n_late) * image_rows + s.n_late * out_image_rows
+    cross = cross_rows * layer + s.n_cross * states * 2 * s.hidden * s.kv
+    keys = (s.n_self - 1) * seen(rows) + seen(rows) - seen(rows - out_rows) + cross_rows * states
+    return 2 * (own + cross + 2 * s.hidden * keys + out_rows * s.hidden * s.vocab)
 
 
 def patch_flops(s, tiles):

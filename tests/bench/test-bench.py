@@ -67,6 +67,14 @@ def test_work(tap, top):
     flops = bench_work.text_flops(shape, 1, 1, 1, 1)
     tap.check(flops == 2 * text + attention, "a token with one image state is two operations per weight",
               (flops, 2 * text + attention))
+    last = [n for key, n in weights.items() if f"language_model.model.layers.{shape.n_self + shape.n_cross - 1}." in key]
+    kv = 2 * shape.hidden * shape.kv
+    layers, head = text - states - weights["language_model.lm_head.weight"], weights["language_model.lm_head.weight"]
+    # Of four tokens, one of which is asked for logits, three are only keys and values in the last layer.
+    expected = 2 * (4 * layers - 3 * (sum(last) - kv) + states + head)
+    expected += 4 * shape.hidden * ((shape.n_self - 1) * 10 + 4 + shape.n_cross * 4)
+    flops = bench_work.text_flops(shape, 4, 4, 1, 1)
+    tap.check(flops == expected, "a token without logits ends at the last layer's keys and values", (flops, expected))
     layers = sum(n for key, n in weights.items() if "transformer.layers." in key)
     projector, patch = weights["multi_modal_projector.weight"], weights["vision_model.patch_embedding.weight"]
     rows, flops = shape.tile_states, bench_work.vision_flops(shape, 1)
