@@ -29,6 +29,23 @@ find_best (void)
   return blas != NULL ? blas : &vj_compute_cpu;
 }
 
+/* Of a plugin; who asked for a name that nothing has is told the built-in ones as well. */
+static const VjComputeOps *
+find_plugin (const char *name, GError **error)
+{
+  static const char *const built_in[] = { VJ_COMPUTE_BUILT_IN, NULL };
+  g_autoptr (GError) cause = NULL;
+  const VjComputeOps *ops = host.find (host.data, name, &cause);
+  if (ops != NULL)
+    return ops;
+  g_autofree char *list = g_strjoinv (", ", (char **) built_in);
+  if (vj_error_exit (cause) == VJ_EXIT_RECIPE)
+    vj_fail (error, VJ_EXIT_RECIPE, "%s; built in are %s", cause->message, list);
+  else
+    g_propagate_error (error, g_steal_pointer (&cause));
+  return NULL;
+}
+
 static const VjComputeOps *
 find_ops (const char *name, GError **error)
 {
@@ -39,7 +56,7 @@ find_ops (const char *name, GError **error)
   if (strcmp (name, "cpu") == 0 || g_str_has_prefix (name, "cpu:"))
     return &vj_compute_cpu;
   if (host.find != NULL)
-    return host.find (host.data, name, error);
+    return find_plugin (name, error);
   vj_fail (error, VJ_EXIT_PLUGIN, "compute: '%s': not found: no compute plugins are loaded; use 'auto', 'cpu' or 'ref'", name);
   return NULL;
 }

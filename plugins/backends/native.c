@@ -24,7 +24,8 @@ static const char *const dtypes[] = {VJ_ENGINE_DTYPES, NULL};
 
 static const VjOption options[] = {
   VJ_OPTION_PATH (Native, path, "Hugging Face model directory of the Llama 3.2 Vision family."),
-  VJ_OPTION_STRING (Native, compute, "auto", "Compute plugin that does the arithmetic; auto takes the fastest there is."),
+  VJ_OPTION_STRING (Native, compute, "auto", "What does the arithmetic: a compute plugin (vjrun plugins lists them) or cpu, cpu:amx, cpu:avx512, cpu:generic, ref; "
+                                           "auto takes the fastest there is."),
   VJ_OPTION_CHOICE (Native, dtype, "auto", dtypes, "Numbers that products multiply; auto: bf16 where the weights are stored in it."),
   VJ_OPTION_INT (Native, threads, "0", 0, 1024, "threads", "Threads of the engine; 0 means all processors."),
   VJ_OPTION_INT (Native, max_batch, "0", 0, 4096, "draws", "Draws that are decoded together; 0 lets the engine choose."),

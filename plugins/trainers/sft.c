@@ -59,7 +59,7 @@ static const VjOption options[] = {
   VJ_OPTION_INT (Sft, max_skips, "10", 1, 1e6, "steps", "The run stops after this many steps left out in a row (non_finite: skip, rollback) or returns in all (rollback)."),
   VJ_OPTION_REAL (Sft, rollback_rate, "0.5", 0.01, 0.99, "", "With non_finite: rollback, what the learning rate is multiplied by at each return."),
   VJ_OPTION_INT (Sft, checkpoint_every, "200", 0, 1e9, "steps", "Steps between checkpoints; 0 means only at the end."),
-  VJ_OPTION_STRING (Sft, compute, "auto", "Compute plugin that does the arithmetic."),
+  VJ_OPTION_STRING (Sft, compute, "auto", "What does the arithmetic, as in the backend native."),
   VJ_OPTION_CHOICE (Sft, precision, "auto", precisions, "Numbers that products multiply; auto: bf16 where the weights are stored in it and the machine is fast at it. Weights and sums are f32."),
   VJ_OPTION_INT (Sft, threads, "0", 0, 1024, "threads", "Threads of the engine; 0 means all processors."),
   VJ_OPTION_END
