@@ -75,6 +75,10 @@ def test_work(tap, top):
     expected += 4 * shape.hidden * ((shape.n_self - 1) * 10 + 4 + shape.n_cross * 4)
     flops = bench_work.text_flops(shape, 4, 4, 1, 1)
     tap.check(flops == expected, "a token without logits ends at the last layer's keys and values", (flops, expected))
+    expected = flops - 3 * (2 * (2 * shape.hidden ** 2 + 3 * shape.hidden * shape.ffn) + 4 * shape.hidden)
+    shape.n_late = 1
+    flops = bench_work.text_flops(shape, 4, 4, 1, 1)
+    tap.check(flops == expected, "and does not meet cross-attention after that", (flops, expected))
     layers = sum(n for key, n in weights.items() if "transformer.layers." in key)
     projector, patch = weights["multi_modal_projector.weight"], weights["vision_model.patch_embedding.weight"]
     rows, flops = shape.tile_states, bench_work.vision_flops(shape, 1)

@@ -84,24 +84,24 @@ fill_cache (const VjCompute *compute, gsize dim, gsize count, gsize tokens, cons
   return second;
 }
 
-/* Segment i has q_counts[i] queries and as many new keys and `unasked` more; `unasked` < 0: the last segment has no queries. */
+/* Segment i has counts[i] queries, as many new keys and up to `unasked` more; the last `silent` segments have no queries. */
 static void
-check_caches (const VjCompute *compute, gsize dim, const gsize counts[SEGMENTS], const gsize kv_counts[SEGMENTS], gint unasked)
+check_caches (const VjCompute *compute, gsize dim, const gsize counts[SEGMENTS], const gsize kv_counts[SEGMENTS], gsize unasked, guint silent)
 {
   gsize rows = 0, keys = 0, new_rows = 0, ld = 2 * KV_HEADS * dim + 3, width = HEADS * dim, q_counts[SEGMENTS], new_counts[SEGMENTS];
   VjAttentionSegment plain[SEGMENTS], cached[SEGMENTS];
   VjRandom random;
   vj_random_init (&random, dim);
   for (guint i = 0; i < SEGMENTS; i++) {
-    new_counts[i] = MIN (counts[i] + (gsize) MAX (unasked, 0), kv_counts[i]);
-    q_counts[i] = unasked < 0 && i == SEGMENTS - 1 ? 0 : counts[i];
+    new_counts[i] = MIN (counts[i] + unasked, kv_counts[i]);
+    q_counts[i] = i + silent >= SEGMENTS ? 0 : counts[i];
     rows += q_counts[i];
     new_rows += new_counts[i];
     keys += kv_counts[i];
   }
-  VjF32 *kv = numbers (compute, "kv", (keys + BEFORE) * ld), *q = numbers (compute, "q", rows * width), *fresh = numbers (compute, "new", new_rows * ld);
-  VjF32 *want = numbers (compute, "out", rows * width), *have = numbers (compute, "out", rows * width);
-  g_autofree gint32 *last = g_new (gint32, rows);
+  VjF32 *kv = numbers (compute, "kv", (keys + BEFORE) * ld), *q = numbers (compute, "q", (rows + SEGMENTS) * width), *fresh = numbers (compute, "new", new_rows * ld);
+  VjF32 *want = numbers (compute, "out", (rows + SEGMENTS) * width), *have = numbers (compute, "out", (rows + SEGMENTS) * width);
+  g_autofree gint32 *last = g_new0 (gint32, rows + 1);
   for (gsize i = 0, row = 0, key = 0, new_row = 0; i < SEGMENTS; row += q_counts[i], key += kv_counts[i], new_row += new_counts[i++]) {
     gsize past = kv_counts[i] - new_counts[i], tokens = kv_counts[i] + i * 37;
     VjF32 *k = vj_f32_at (kv, key * ld), *v = vj_f32_at (k, KV_HEADS * dim);
@@ -113,7 +113,7 @@ check_caches (const VjCompute *compute, gsize dim, const gsize counts[SEGMENTS],
     for (gsize r = 0; r < q_counts[i]; r++)
       last[row + r] = (gint32) (kv_counts[i] - q_counts[i] + r + 1);
   }
-  VjI32 *seen = indices (compute, last, rows);
+  VjI32 *seen = indices (compute, last, rows + 1);
   VjAttention a = { .numbers = VJ_NUMBERS_BF16, .n_segments = SEGMENTS, .segments = plain, .heads = HEADS, .kv_heads = KV_HEADS, .head_dim = dim, .scale = 0.3f,
                     .q = q, .ld_q = width, .ld_kv = ld, .last = seen, .out = want };
   compute->ops->attention (compute->device, &a);
@@ -124,26 +124,18 @@ check_caches (const VjCompute *compute, gsize dim, const gsize counts[SEGMENTS],
   a.out = have;
   compute->ops->attention (compute->device, &a);
   assert_same (compute, have, want, rows * width);
-  if (q_counts[SEGMENTS - 1] == 0) { /* nothing more to compare: ask all of its new keys now */
-    plain[SEGMENTS - 1].q_row = cached[SEGMENTS - 1].q_row = 0;
-    plain[SEGMENTS - 1].q_count = cached[SEGMENTS - 1].q_count = 1;
-    a.n_segments = 1;
-    a.last = NULL;
-    a.new_k = a.new_v = NULL;
-    a.segments = &plain[SEGMENTS - 1];
-    a.out = want;
-    compute->ops->attention (compute->device, &a);
-    a.segments = &cached[SEGMENTS - 1];
-    a.out = have;
-    compute->ops->attention (compute->device, &a);
-    assert_same (compute, have, want, width);
-    rows = 0;
+  /* The new ones stay, those of segments that had no queries, too: now each has one that sees all. */
+  for (guint i = 0; i < SEGMENTS; i++) {
+    plain[i].q_row = cached[i].q_row = i;
+    plain[i].q_count = cached[i].q_count = 1;
   }
-  /* The new ones stay. */
   a.new_k = a.new_v = NULL;
-  compute->ops->zero (compute->device, have, rows * width * 4);
+  a.last = NULL;
   compute->ops->attention (compute->device, &a);
-  assert_same (compute, have, want, rows * width);
+  a.segments = plain;
+  a.out = want;
+  compute->ops->attention (compute->device, &a);
+  assert_same (compute, have, want, SEGMENTS * width);
   void *const memory[] = { kv, q, fresh, want, have, seen, cached[0].cache, cached[1].cache, cached[2].cache };
   for (guint i = 0; i < G_N_ELEMENTS (memory); i++)
     compute->ops->release (compute->device, memory[i]);
@@ -161,8 +153,9 @@ test_caches (gconstpointer data)
       return;
     for (guint d = 0; d < G_N_ELEMENTS (dims); d++)
       for (guint i = 0; i < G_N_ELEMENTS (q_counts); i++)
-        for (gint unasked = -1; unasked <= 40; unasked += unasked < 1 ? 1 : 39)
-          check_caches (compute, dims[d], q_counts[i], kv_counts[i], unasked);
+        for (guint silent = 0; silent <= SEGMENTS; silent++)
+          for (gsize unasked = 0; unasked <= 40; unasked += unasked == 0 ? 1 : 39)
+            check_caches (compute, dims[d], q_counts[i], kv_counts[i], unasked, silent);
   }
 }
 

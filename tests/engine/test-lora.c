@@ -290,6 +290,46 @@ test_dropout (const char *compute, const Lora *lora)
   bench_close (&b);
 }
 
+#define BETWEEN 8 /* examples, long ones, that fill a micro-batch */
+
+/* Masks follow an example's number in the step and the place in it, for the few rows of the last layers as for all: whether a
+ * micro-batch ends between two examples changes nothing. Those between them are long or short, and hardly weigh anything. */
+static void
+test_dropout_cut (const char *compute, const Lora *lora)
+{
+  Bench b;
+  guint n;
+  double worst = 0, scale = 0;
+  guint32 tokens[120];
+  guint8 targets[2][120] = { { 0, 1 }, { 0 } };
+  VjMllamaExample examples[BETWEEN + 2];
+  targets[1][119] = 1;
+  for (guint i = 0; i < 120; i++)
+    tokens[i] = 3 + i % 20;
+  bench_open (lora, &b);
+  VjTunerConfig config = config_of (&b, 0.4);
+  config.lora.parts &= ~(guint) VJ_FREEZE_VISION; /* whose masks are the micro-batch's */
+  g_autoptr (VjMllamaTrainer) cut = open_with (b.dir, compute, 2, "f32", &config), whole = open_with (b.dir, compute, 2, "f32", &config);
+  for (guint between = 0; between < 2; between++) {
+    VjTunerStep step;
+    for (guint i = 0; i < BETWEEN + 2; i++)
+      examples[i] = i == 0 ? b.examples[0] : i > BETWEEN ? b.examples[1]
+                                           : (VjMllamaExample) { .tokens = tokens, .targets = targets[between], .n_tokens = 120, .weight = 1e-30 };
+    g_assert_true (vj_mllama_trainer_gradient (between == 1 ? cut : whole, examples, BETWEEN + 2, &step, NULL));
+  }
+  const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (cut, &n);
+  for (guint t = 0; t < n; t++) {
+    g_autofree float *x = values_of (cut, VJ_STATE_GRAD, t), *y = values_of (whole, VJ_STATE_GRAD, t);
+    for (gsize e = 0; e < list[t].n_elements; e++) {
+      worst = MAX (worst, fabs ((double) x[e] - y[e]));
+      scale = MAX (scale, fabs (y[e]));
+    }
+  }
+  g_test_message ("%s on %s: gradients differ by %.1e of the largest", lora->name, compute, worst / scale);
+  g_assert_cmpfloat (worst / scale, <=, 1e-5);
+  bench_close (&b);
+}
+
 /* A merged model: the layers with factors are w + scale B A, every other tensor has the base's bytes. Adapter and merged
  * model have the same logits, and the adapter goes on with the loss it was left at. */
 static void
@@ -597,6 +637,7 @@ static void all_gradients (void) { for_all (test_gradients, TRUE); }
 static void all_courses (void) { for_all (test_course, FALSE); }
 static void all_exact (void) { for_all (test_exact, FALSE); }
 static void all_dropout (void) { for_all (test_dropout, FALSE); }
+static void all_dropout_cut (void) { for_all (test_dropout_cut, FALSE); }
 static void all_save (void) { for_all (test_save, FALSE); }
 
 static void
@@ -617,6 +658,7 @@ main (int argc, char **argv)
   g_test_add_func ("/lora/exact", all_exact);
   g_test_add_func ("/lora/kill", test_kill);
   g_test_add_func ("/lora/dropout", all_dropout);
+  g_test_add_func ("/lora/dropout-cut", all_dropout_cut);
   g_test_add_func ("/lora/save", all_save);
   g_test_add_func ("/lora/memory", all_memory);
   g_test_add_func ("/lora/refusals", test_refusals);

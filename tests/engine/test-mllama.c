@@ -243,6 +243,24 @@ test_config_faults (void)
   model_done (&model);
 }
 
+/* What is set aside for as many logits as rows is enough for any fewer. */
+static void
+test_memory (void)
+{
+  static const gsize rows[] = { 1, 2, 16, 64, 512 };
+  for (guint m = 0; m < G_N_ELEMENTS (model_names); m++) {
+    Model model = { 0 };
+    model_load (model_names[m], &model);
+    g_autoptr (VjMllama) opened = open_model (&model, "cpu", 1);
+    for (guint i = 0; i < G_N_ELEMENTS (rows); i++)
+      for (gsize wanted = 0; wanted < rows[i]; wanted++) {
+        g_assert_cmpuint (vj_mllama_work_bytes (opened, rows[i], wanted), <=, vj_mllama_work_bytes (opened, rows[i], wanted + 1));
+        g_assert_cmpuint (vj_mllama_work_bytes (opened, rows[i], wanted), <=, vj_mllama_work_bytes (opened, rows[i] + 1, wanted));
+      }
+    model_done (&model);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -252,5 +270,6 @@ main (int argc, char **argv)
   g_test_add_func ("/mllama/generate/same-bits-in-company", all_company);
   g_test_add_func ("/mllama/refuses", test_refusals);
   g_test_add_func ("/mllama/config-faults", test_config_faults);
+  g_test_add_func ("/mllama/memory", test_memory);
   return g_test_run ();
 }

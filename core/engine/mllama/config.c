@@ -174,8 +174,7 @@ read_text (const Reader *reader, VjMllamaConfig *config)
     config->n_cross += !config->is_cross[cross[i]];
     config->is_cross[cross[i]] = TRUE;
   }
-  if (config->n_cross == config->num_hidden_layers)
-    return refuse (reader, "cross_attention_layers", "names every layer; a decoder needs one of self-attention at least");
+  config->last_self = config->num_hidden_layers;
   for (guint32 l = 0; l < config->num_hidden_layers; l++)
     config->last_self = config->is_cross[l] ? config->last_self : l;
   config->tie_word_embeddings = json_is_true (json_object_get (reader->object, "tie_word_embeddings"));

@@ -25,7 +25,7 @@ typedef struct {
   guint32 max_position_embeddings;
   guint32 n_cross;                /* cross-attention layers */
   gboolean is_cross[VJ_MLLAMA_MAX_LAYERS];
-  guint32 last_self;              /* the last layer of self-attention */
+  guint32 last_self;              /* the last layer of self-attention; num_hidden_layers: there is none */
   float rms_norm_eps;
   float rope_theta;
   VjMllamaRope rope_type;
@@ -51,6 +51,13 @@ typedef struct {
   guint32 image_token_index;
   guint32 n_patches;              /* per tile, class token included: (image_size / patch_size)^2 + 1 */
 } VjMllamaConfig;
+
+/* KV: numbers of a token's keys, or values. */
+static inline gsize
+vj_mllama_kv_width (const VjMllamaConfig *config)
+{
+  return (gsize) config->num_key_value_heads * config->head_dim;
+}
 
 /* Reads `dir`/config.json. Another model_type, absurd or contradicting sizes: VJ_EXIT_DATA. */
 VJ_API gboolean vj_mllama_config_load (const char *dir, VjMllamaConfig *ret_config, GError **error);

@@ -23,24 +23,16 @@ typedef struct {
 } Size;
 
 static void
-layout_rows (gsize rows, gsize image_rows, VjArena *arena, VjMllamaRows *r)
-{
-  VjI32 **wide[] = { &r->tokens, &r->positions, &r->self_last }, **narrow[] = { &r->cross_first, &r->cross_last, &r->seen };
-  r->rows = rows;
-  r->image_rows = image_rows;
-  for (guint i = 0; i < 3; i++) {
-    *wide[i] = (VjI32 *) vj_arena_take (arena, rows);
-    *narrow[i] = (VjI32 *) vj_arena_take (arena, image_rows);
-  }
-}
-
-static void
 layout (const VjMllamaConfig *c, const Size *size, VjArena *arena, Pass *pass)
 {
   gsize H = c->hidden_size, F = c->intermediate_size, rows = size->rows;
   VjMllamaText *t = &pass->all.t, *few = &pass->few.t;
-  layout_rows (rows, size->image_rows, arena, &pass->all.rows);
-  layout_rows (size->wanted, size->image_wanted, arena, &pass->few.rows);
+  pass->all.rows.rows = rows;
+  pass->all.rows.image_rows = size->image_rows;
+  pass->few.rows.rows = size->wanted;
+  pass->few.rows.image_rows = size->image_wanted;
+  vj_net_rows_layout (&pass->all.rows, arena);
+  vj_net_rows_layout (&pass->few.rows, arena);
   *t = (VjMllamaText) { 0 };
   VjF32 **single[] = { &t->x, &t->n1, &t->att, &t->x2 };
   for (guint i = 0; i < G_N_ELEMENTS (single); i++)
@@ -54,7 +46,8 @@ layout (const VjMllamaConfig *c, const Size *size, VjArena *arena, Pass *pass)
   t->out = t->x;
   *few = *t;
   few->qkv = vj_arena_take (arena, size->wanted * H);
-  few->x = few->out = size->wanted < rows ? vj_arena_take (arena, size->wanted * H) : t->x;
+  VjF32 *picked = vj_arena_take (arena, size->wanted * H); /* always, so that fewer wanted never take more memory */
+  few->x = few->out = size->wanted < rows ? picked : t->x;
   pass->normed = vj_arena_take (arena, size->wanted * H);
   pass->logits = vj_arena_take (arena, size->wanted * c->vocab_size);
 }
@@ -145,8 +138,9 @@ static void
 fill_rows (VjMllama *model, const Item *items, gsize n, gboolean few, Stage *stage, gint32 *host)
 {
   VjMllamaRows *r = &stage->rows;
-  gint32 *tokens = host, *positions = tokens + r->rows, *last = positions + r->rows, *first = last + r->rows, *until = first + r->rows,
-         *seen = until + r->rows;
+  gint32 *column[6];
+  for (guint i = 0; i < 6; i++)
+    column[i] = host + i * r->rows;
   gsize row = 0, begin = 0;
   for (gsize i = 0; i < n; begin += items[i++].stretch->count) {
     const VjMllamaStretch *stretch = items[i].stretch;
@@ -157,20 +151,15 @@ fill_rows (VjMllama *model, const Item *items, gsize n, gboolean few, Stage *sta
     add_view (stage, &items[i], row, count);
     for (gsize p = stretch->count - count; p < stretch->count; p++, row++) {
       gsize position = s->length + p, like = MIN (position, prompt->n - 1);
-      tokens[row] = few ? (gint32) (begin + p) : (gint32) stretch->tokens[p];
-      positions[row] = (gint32) position;
-      last[row] = (gint32) position + 1;
-      first[row] = prompt->cross_first[like];
-      until[row] = prompt->cross_last[like];
-      seen[row] = prompt->seen[like] ? (gint32) row : -1;
+      column[0][row] = few ? (gint32) (begin + p) : (gint32) stretch->tokens[p];
+      column[1][row] = (gint32) position;
+      column[2][row] = (gint32) position + 1;
+      column[3][row] = prompt->cross_first[like];
+      column[4][row] = prompt->cross_last[like];
+      column[5][row] = prompt->seen[like] ? (gint32) row : -1;
     }
   }
-  const struct { VjI32 *to; const gint32 *from; gsize n; } parts[] = {
-    { r->tokens, tokens, r->rows }, { r->positions, positions, r->rows }, { r->self_last, last, r->rows },
-    { r->cross_first, first, r->image_rows }, { r->cross_last, until, r->image_rows }, { r->seen, seen, r->image_rows },
-  };
-  for (guint i = 0; i < G_N_ELEMENTS (parts); i++)
-    model->compute->ops->upload (model->compute->device, parts[i].to, parts[i].from, parts[i].n * 4);
+  vj_net_rows_upload (model->compute, r, column);
 }
 
 /* The segments look at the sequences' caches. New keys and values, in `kv` ld apart, go there now, unless attention itself
@@ -238,6 +227,8 @@ run_layers (VjMllama *model, const Item *items, const Pass *pass)
       run_self (model, l, n_self++, items, pass);
   if (few->rows.rows == 0)
     return;
+  if (c->last_self == c->num_hidden_layers && few->t.x != pass->all.t.x)
+    vj_net_pick (&model->net, &few->rows, pass->all.t.x, few->t.x);
   model->compute->ops->rms_norm (model->compute->device, few->rows.rows, c->hidden_size, c->rms_norm_eps, few->t.x, model->net.value[model->plan->norm],
                                  pass->normed, NULL);
   vj_net_linear (&model->net, few->rows.rows, pass->normed, model->plan->head, 1, -1, pass->logits, c->vocab_size);

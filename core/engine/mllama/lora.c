@@ -11,10 +11,11 @@ vj_net_row_kind (const VjMllamaPlan *plan, guint w)
   if (weight->part == VJ_PART_VISION)
     return VJ_ROWS_VISION;
   gboolean kv = g_str_has_suffix (weight->key, "k_proj.weight") || g_str_has_suffix (weight->key, "v_proj.weight");
-  const VjMllamaSelf *last = &plan->layers[plan->config.last_self].self;
+  guint last = plan->config.last_self;
   if (kv)
     return weight->part == VJ_PART_CROSS ? VJ_ROWS_STATES : VJ_ROWS_TEXT;
-  return w < last->input_norm ? VJ_ROWS_TEXT : VJ_ROWS_FEW; /* the list goes layer by layer, and ends with the head */
+  /* The list goes layer by layer, then come embedding, norm and head. */
+  return w < (last < plan->config.num_hidden_layers ? plan->layers[last].self.input_norm : plan->embed) ? VJ_ROWS_TEXT : VJ_ROWS_FEW;
 }
 
 void

@@ -10,8 +10,8 @@
 #include "engine/mllama/mllama.h"
 #include "engine/mllama/weights.h"
 
-/* What the rows of a product stand for: each has dropout seeds of its own. */
-typedef enum { VJ_ROWS_TEXT, VJ_ROWS_STATES, VJ_ROWS_VISION, VJ_ROWS_FEW, VJ_N_ROW_KINDS } VjMllamaRowKind; /* few: see vj_net_last_begin */
+/* What the rows of a product stand for, each with its array of dropout seeds; FEW are those of TEXT that go on (vj_net_last_begin). */
+typedef enum { VJ_ROWS_TEXT, VJ_ROWS_STATES, VJ_ROWS_VISION, VJ_ROWS_FEW, VJ_N_ROW_KINDS } VjMllamaRowKind;
 
 /* The trained factors of one weight [N, K]; a NULL: it has none. */
 typedef struct {
@@ -59,7 +59,7 @@ VjF32 *vj_arena_take (VjArena *arena, gsize elements);
 /* The rows of one call, on the device; or those of them that go on after the last self-attention layer (see vj_net_last_begin). */
 typedef struct {
   gsize rows, image_rows;
-  VjI32 *tokens;                    /* [R] of those that go on: which row each is */
+  VjI32 *index;                     /* [R] tokens; of those that go on: which row each is */
   VjI32 *positions;                 /* [R] */
   VjI32 *self_last;                 /* [R] keys a row sees in its own sequence: position + 1 */
   VjI32 *cross_first, *cross_last;  /* [Rx] states a row sees */
@@ -68,12 +68,16 @@ typedef struct {
   gsize n_self, n_cross;
 } VjMllamaRows;
 
+/* Memory for the index arrays of rows->rows, and what they hold: columns in the order of the members, index to seen. */
+void vj_net_rows_layout (VjMllamaRows *rows, VjArena *arena);
+void vj_net_rows_upload (const VjCompute *compute, const VjMllamaRows *rows, gint32 *const columns[6]);
+
 /* Activations of one decoder layer. Members a layer kind does not use are NULL; those only backward needs
  * (rstd*, lse, raw) are NULL in generation. */
 typedef struct {
   VjF32 *x;                /* [R, H] input                                         */
   VjF32 *n1, *rstd1;       /* [R, H], [R]                                          */
-  VjF32 *qkv;              /* self [R, Q + 2 KV]; cross: q before its norm [Rx, Q]; last self: [R, 2 KV], then [rows that go on, Q] */
+  VjF32 *qkv;              /* self [R, Q + 2 KV]; cross: q before its norm [Rx, Q]; last self: of all [R, 2 KV], of few [R, Q] */
   VjF32 *q, *q_rstd;       /* cross: normed q [Rx, Q], [Rx heads]                  */
   VjF32 *k_raw, *k_rstd;   /* cross, training: [X, KV], [X kv_heads]               */
   VjF32 *k, *v;            /* cross, training: [X, KV]                             */
@@ -116,12 +120,12 @@ void vj_net_self_begin (const VjMllamaNet *net, guint layer, const VjMllamaRows 
 void vj_net_self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t);
 
 /* The last self-attention layer makes keys and values of all rows. Nothing after that looks at another row, so only those go on
- * whose logits are wanted: `few`, of which `x` are the activations; vj_net_pick finds them. What they give is the same, to the bit.
- * few->rows may be 0: then keys and values are stored and that is all. */
+ * whose logits are wanted: `few`, of which `last` are the activations; vj_net_pick finds them. On CPUs they give the same bits as
+ * if all did (vj/compute.h). few->rows may be 0: then keys and values are stored and that is all. */
 void vj_net_last_begin (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *t);
 void vj_net_pick (const VjMllamaNet *net, const VjMllamaRows *few, const VjF32 *x, VjF32 *ret_x);
 /* `kv`: those that vj_net_last_begin left in its t->qkv. */
-void vj_net_last_end (const VjMllamaNet *net, const VjMllamaRows *few, const VjMllamaText *x, const VjF32 *kv);
+void vj_net_last_end (const VjMllamaNet *net, const VjMllamaRows *few, const VjMllamaText *last, const VjF32 *kv);
 /* Keys and values of n_states states for one cross layer; k_raw and k_rstd may be scratch and NULL. */
 void vj_net_cross_states (const VjMllamaNet *net, guint layer, gsize n_states, const VjF32 *states, VjF32 *k_raw,
                           VjF32 *k_rstd, VjF32 *ret_k, VjF32 *ret_v);
@@ -226,8 +230,10 @@ void vj_net_linear_backward (const VjMllamaNet *net, gsize rows, const VjF32 *x,
 /* The same for one weight without a bias; dx is added to, or NULL. */
 void vj_net_linear_backward_add (const VjMllamaNet *net, gsize rows, const VjF32 *x, guint w, const VjF32 *dy, VjF32 *dx);
 void vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const VjMllamaText *t, const VjMllamaScratch *s);
-/* Of vj_net_last_begin (t) and vj_net_last_end (x): s->d is that of few, then that of all rows. */
-void vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *t, const VjMllamaText *x,
+/* s->d of few becomes that of all rows. */
+void vj_net_pick_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaScratch *s);
+/* Of vj_net_last_begin (t) and vj_net_last_end (last): s->d is that of few, then that of all rows. */
+void vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *t, const VjMllamaText *last,
                            const VjMllamaScratch *s);
 /* d_states [X, H] is added to, or NULL. */
 void vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, gsize n_states, const VjF32 *states,

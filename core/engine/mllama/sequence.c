@@ -7,12 +7,6 @@
 #define CACHE_QUANTUM 64
 #define MAX_SPARES 128
 
-gsize
-vj_mllama_kv_width (const VjMllamaConfig *c)
-{
-  return (gsize) c->num_key_value_heads * c->head_dim;
-}
-
 /* -- cache memory: buffers given back are kept for the next sequence ------------ */
 
 typedef struct {

@@ -24,6 +24,4 @@ struct VjMllamaSequence {
   VjF32 *kv;              /* for each self layer the cache of `stride` tokens   */
 };
 
-gsize vj_mllama_kv_width (const VjMllamaConfig *config); /* KV */
-
 #endif

@@ -87,7 +87,18 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
 }
 
 void
-vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *t, const VjMllamaText *x,
+vj_net_pick_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaScratch *s)
+{
+  const VjComputeOps *ops = net->compute->ops;
+  void *device = net->compute->device;
+  gsize H = net->plan->config.hidden_size;
+  ops->copy_2d (device, few->rows, H, s->d, H, 1, s->branch, H, 1, FALSE);
+  ops->zero (device, s->d, rows->rows * H * 4);
+  ops->add_rows_backward (device, few->rows, H, NULL, few->index, VJ_GATE_NONE, NULL, s->branch, s->d, NULL);
+}
+
+void
+vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaRows *few, const VjMllamaText *t, const VjMllamaText *last,
                       const VjMllamaScratch *s)
 {
   const VjComputeOps *ops = net->compute->ops;
@@ -96,7 +107,7 @@ vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const Vj
   const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
   gsize H = c->hidden_size, n = few->rows, KV = (gsize) c->num_key_value_heads * c->head_dim;
   VjF32 *dkv = vj_f32_at (s->qkv, n * H);
-  output_backward (net, n, w, x, s);
+  output_backward (net, n, w, last, s);
   for (gsize i = 0; i < few->n_self; i++) {
     gsize at = rows->self[i].q_row * 2 * KV;
     few->self[i].k = vj_f32_at (t->qkv, at);
@@ -104,15 +115,13 @@ vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const Vj
     few->self[i].dk = vj_f32_at (dkv, at);
     few->self[i].dv = vj_f32_at (dkv, at + KV);
   }
-  attention_backward (net, few, x, H, 2 * KV, s);
+  attention_backward (net, few, last, H, 2 * KV, s);
   ops->rope (device, n, c->num_attention_heads, c->head_dim, s->qkv, H, few->positions, net->rope, TRUE);
   ops->rope (device, rows->rows, c->num_key_value_heads, c->head_dim, dkv, 2 * KV, rows->positions, net->rope, TRUE);
-  norm_again (net, n, x->x, w->input_norm, x->n1);
-  vj_net_linear_backward (net, n, x->n1, w->q, 1, -1, s->qkv, s->narrow);
-  norm_backward (net, n, H, x->x, w->input_norm, x->rstd1, s->narrow, s->d);
-  ops->copy_2d (device, n, H, s->d, H, 1, s->branch, H, 1, FALSE);
-  ops->zero (device, s->d, rows->rows * H * 4);
-  ops->add_rows_backward (device, n, H, NULL, few->tokens, VJ_GATE_NONE, NULL, s->branch, s->d, NULL);
+  norm_again (net, n, last->x, w->input_norm, last->n1);
+  vj_net_linear_backward (net, n, last->n1, w->q, 1, -1, s->qkv, s->narrow);
+  norm_backward (net, n, H, last->x, w->input_norm, last->rstd1, s->narrow, s->d);
+  vj_net_pick_backward (net, rows, few, s);
   norm_again (net, rows->rows, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, rows->rows, t->n1, w->k, 2, -1, dkv, s->narrow);
   norm_backward (net, rows->rows, H, t->x, w->input_norm, t->rstd1, s->narrow, s->d);

@@ -34,11 +34,29 @@ attention (const VjMllamaNet *net, const VjMllamaText *t)
 }
 
 void
+vj_net_rows_layout (VjMllamaRows *rows, VjArena *arena)
+{
+  VjI32 **all[] = { &rows->index, &rows->positions, &rows->self_last }, **image[] = { &rows->cross_first, &rows->cross_last, &rows->seen };
+  for (guint i = 0; i < 3; i++) {
+    *all[i] = (VjI32 *) vj_arena_take (arena, rows->rows);
+    *image[i] = (VjI32 *) vj_arena_take (arena, rows->image_rows);
+  }
+}
+
+void
+vj_net_rows_upload (const VjCompute *compute, const VjMllamaRows *rows, gint32 *const columns[6])
+{
+  VjI32 *const to[6] = { rows->index, rows->positions, rows->self_last, rows->cross_first, rows->cross_last, rows->seen };
+  for (guint i = 0; i < 6; i++)
+    compute->ops->upload (compute->device, to[i], columns[i], (i < 3 ? rows->rows : rows->image_rows) * 4);
+}
+
+void
 vj_net_embed (const VjMllamaNet *net, const VjMllamaRows *rows, VjF32 *ret_x)
 {
   gsize H = net->plan->config.hidden_size;
   net->compute->ops->zero (net->compute->device, ret_x, rows->rows * H * 4);
-  vj_net_add_table (net, rows->rows, H, net->plan->embed, rows->tokens, VJ_GATE_NONE, -1, ret_x);
+  vj_net_add_table (net, rows->rows, H, net->plan->embed, rows->index, VJ_GATE_NONE, -1, ret_x);
 }
 
 void
@@ -105,20 +123,20 @@ vj_net_pick (const VjMllamaNet *net, const VjMllamaRows *few, const VjF32 *x, Vj
 {
   gsize H = net->plan->config.hidden_size;
   net->compute->ops->zero (net->compute->device, ret_x, few->rows * H * 4);
-  net->compute->ops->add_rows (net->compute->device, few->rows, H, x, few->tokens, VJ_GATE_NONE, NULL, ret_x);
+  net->compute->ops->add_rows (net->compute->device, few->rows, H, x, few->index, VJ_GATE_NONE, NULL, ret_x);
 }
 
 void
-vj_net_last_end (const VjMllamaNet *net, const VjMllamaRows *few, const VjMllamaText *x, const VjF32 *kv)
+vj_net_last_end (const VjMllamaNet *net, const VjMllamaRows *few, const VjMllamaText *last, const VjF32 *kv)
 {
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
   if (few->rows > 0) {
-    vj_net_product (net, &(VjMllamaProduct) { .rows = few->rows, .input = normed (net, x->x, w->input_norm), .made = x->n1, .stats = x->rstd1, .w = w->q,
-                                              .joined = 1, .bias = -1, .y = x->qkv });
-    net->compute->ops->rope (net->compute->device, few->rows, c->num_attention_heads, c->head_dim, x->qkv, c->hidden_size, few->positions, net->rope, FALSE);
+    vj_net_product (net, &(VjMllamaProduct) { .rows = few->rows, .input = normed (net, last->x, w->input_norm), .made = last->n1, .stats = last->rstd1, .w = w->q,
+                                              .joined = 1, .bias = -1, .y = last->qkv });
+    net->compute->ops->rope (net->compute->device, few->rows, c->num_attention_heads, c->head_dim, last->qkv, c->hidden_size, few->positions, net->rope, FALSE);
   }
-  self_end (net, c->last_self, few, x, c->hidden_size, kv, 2 * (gsize) c->num_key_value_heads * c->head_dim);
+  self_end (net, c->last_self, few, last, c->hidden_size, kv, 2 * (gsize) c->num_key_value_heads * c->head_dim);
 }
 
 void
