@@ -323,13 +323,14 @@ loss_of (VjMllamaTrainer *trainer, VjMllamaExample e, const guint8 *targets)
   return step.loss;
 }
 
+static guint later_images; /* examples tried: not every model has some that begin with words */
+
 /* A target before an image, and none after it: what the target's row sees of the image is there all the same. */
 static void
 test_later_images (const char *compute, const char *name)
 {
   Model model = { 0 };
   VjMllamaExample examples[MAX_CASES];
-  guint seen = 0;
   model_load (name, &model);
   model_examples (&model, examples);
   g_autoptr (VjMllamaTrainer) trainer = open_trainer (&model, compute, 0);
@@ -343,13 +344,11 @@ test_later_images (const char *compute, const char *name)
       ;
     if (early >= last || last + 1 >= e->n_tokens)
       continue;
-    seen++;
+    later_images++;
     g_autofree guint8 *one = g_new0 (guint8, e->n_tokens), *other = g_new0 (guint8, e->n_tokens), *both = g_new0 (guint8, e->n_tokens);
     one[early] = other[e->n_tokens - 1] = both[early] = both[e->n_tokens - 1] = 1;
     g_assert_cmpfloat (fabs ((loss_of (trainer, *e, one) + loss_of (trainer, *e, other)) / 2 / loss_of (trainer, *e, both) - 1), <=, 1e-6);
   }
-  g_test_message ("%s on %s: %u examples", name, compute, seen);
-  g_assert_cmpuint (seen, >, 0);
   model_done (&model);
 }
 
@@ -508,7 +507,7 @@ static void all_frozen_bytes (void) { for_all (test_frozen_bytes, FALSE); }
 static void all_recompute (void) { for_all (test_recompute, FALSE); }
 static void all_packed (void) { for_all (test_packed, FALSE); }
 static void all_unneeded (void) { for_all (test_unneeded, FALSE); }
-static void all_later_images (void) { for_all (test_later_images, FALSE); }
+static void all_later_images (void) { for_all (test_later_images, FALSE); g_assert_cmpuint (later_images, >, 4); }
 static void all_cross_alone (void) { for_all (test_cross_alone, FALSE); }
 static void all_courses (void) { for_all (test_courses, FALSE); }
 static void all_save (void) { for_all (test_save, FALSE); }

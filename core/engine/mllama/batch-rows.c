@@ -22,13 +22,11 @@ check_example (const VjMllamaConfig *c, const VjMllamaExample *e, GError **error
 }
 
 gsize
-vj_mllama_example_rows (const VjMllamaConfig *c, const VjMllamaExample *e)
+vj_mllama_example_rows (const VjMllamaExample *e)
 {
   gsize rows = 0;
   for (gsize t = 1; t < e->n_tokens; t++)
     rows = e->targets[t] ? t : rows;
-  for (gsize t = rows; rows > 0 && t < e->n_tokens; t++)
-    rows = e->tokens[t] == c->image_token_index ? t + 1 : rows;
   return rows;
 }
 
@@ -52,7 +50,7 @@ vj_batch_count (VjMllamaBatch *b, const VjMllamaExample *const *examples, gsize 
         continue;
       if (!check_example (b->c, e, error))
         return FALSE;
-      gsize rows = vj_mllama_example_rows (b->c, e), targets = targets_of (e);
+      gsize rows = vj_mllama_example_rows (e), targets = targets_of (e);
       if (targets == 0)
         continue;
       b->examples[b->n++] = e;
@@ -103,10 +101,11 @@ static void
 fill_example (VjMllamaBatch *b, const VjMllamaExample *e, gsize row, gint32 *const column[6], gboolean *seen)
 {
   g_autofree guint32 *tiles = g_new (guint32, e->n_images + 1);
-  gsize n = vj_mllama_example_rows (b->c, e);
+  gsize n = vj_mllama_example_rows (e);
   for (gsize i = 0; i < e->n_images; i++)
     tiles[i] = e->images[i].n_tiles;
-  vj_net_cross_ranges (b->c, e->tokens, n, tiles, e->n_images, column[3] + row, column[4] + row, seen);
+  /* Not all images' tokens need be among the rows; what a row sees does not depend on those after it. */
+  (void) vj_net_cross_ranges (b->c, e->tokens, n, tiles, e->n_images, column[3] + row, column[4] + row, seen);
   for (gsize p = 0; p < n; p++) {
     column[0][row + p] = (gint32) e->tokens[p];
     column[1][row + p] = (gint32) p;
@@ -129,7 +128,7 @@ fill_few (VjMllamaBatch *b, gint32 *const all[6], gsize targets)
   g_autofree gint32 *store = g_new (gint32, 7 * n);
   g_autofree float *weights = g_new (float, n);
   gint32 *const column[6] = { store, store + n, store + 2 * n, store + 3 * n, store + 4 * n, store + 5 * n }, *tokens = store + 6 * n;
-  for (gsize i = 0; i < b->n; row += vj_mllama_example_rows (b->c, b->examples[i++])) {
+  for (gsize i = 0; i < b->n; row += vj_mllama_example_rows (b->examples[i++])) {
     const VjMllamaExample *e = b->examples[i];
     b->few.self[i] = (VjAttentionSegment) { .q_row = at, .q_count = targets_of (e), .kv_count = b->rows.self[i].kv_count };
     if (i < b->n_shown)
@@ -189,7 +188,7 @@ vj_batch_fill (VjMllamaBatch *b, gsize targets)
   g_autofree gint32 *store = g_new (gint32, 7 * R);
   gint32 *const column[6] = { store, store + R, store + 2 * R, store + 3 * R, store + 4 * R, store + 5 * R };
   for (gsize i = 0, row = 0; i < b->n; row += b->rows.self[i++].q_count) {
-    gsize n = vj_mllama_example_rows (b->c, b->examples[i]);
+    gsize n = vj_mllama_example_rows (b->examples[i]);
     b->rows.self[i] = (VjAttentionSegment) { .q_row = row, .q_count = n, .kv_count = n };
     if (i < b->n_shown)
       b->rows.cross[i] = (VjAttentionSegment) { .q_row = row, .q_count = n, .kv_count = b->examples[i]->n_images * all };

@@ -233,9 +233,9 @@ vj_mllama_trainer_gradient (VjMllamaTrainer *trainer, const VjMllamaExample *exa
   for (gsize at = 0; at < n;) {
     gsize rows = 0, m = 0;
     do {
-      rows += vj_mllama_example_rows (&trainer->plan->config, &examples[at]);
+      rows += vj_mllama_example_rows (&examples[at]);
       taken[m++] = &examples[at++];
-    } while (at < n && rows + vj_mllama_example_rows (&trainer->plan->config, &examples[at]) <= most);
+    } while (at < n && rows + vj_mllama_example_rows (&examples[at]) <= most);
     if (!vj_mllama_micro_batch (trainer, taken, m, step.tokens, &step.loss, error))
       return FALSE;
   }

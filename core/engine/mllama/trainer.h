@@ -60,9 +60,8 @@ void vj_trainer_merge (VjMllamaTrainer *trainer, guint i, float *values);
 
 /* -- micro-batch.c --------------------------------------------------------------- */
 
-/* Rows that an example takes: up to the last one that predicts a target, which sees nothing of those after it, or, for every image
- * has its token, up to the last image. 0: it has no targets. */
-gsize vj_mllama_example_rows (const VjMllamaConfig *c, const VjMllamaExample *e);
+/* Rows that an example takes: up to the last one that predicts a target, for it sees nothing of those after it; 0 without targets. */
+gsize vj_mllama_example_rows (const VjMllamaExample *e);
 
 /* Forward and backward of a micro-batch; gradients are added up, the loss (already divided by
  * `targets`, the target tokens of the whole step) is added to *loss. */
