@@ -29,11 +29,12 @@ find_best (void)
   return blas != NULL ? blas : &vj_compute_cpu;
 }
 
+static const char *const built_in[] = { VJ_COMPUTE_BUILT_IN, NULL };
+
 /* Of a plugin; who asked for a name that nothing has is told the built-in ones as well. */
 static const VjComputeOps *
 find_plugin (const char *name, GError **error)
 {
-  static const char *const built_in[] = { VJ_COMPUTE_BUILT_IN, NULL };
   g_autoptr (GError) cause = NULL;
   const VjComputeOps *ops = host.find (host.data, name, &cause);
   if (ops != NULL)
@@ -53,7 +54,7 @@ find_ops (const char *name, GError **error)
     return find_best ();
   if (strcmp (name, "ref") == 0)
     return &vj_compute_ref;
-  if (strcmp (name, "cpu") == 0 || g_str_has_prefix (name, "cpu:"))
+  if (g_strv_contains (built_in, name))
     return &vj_compute_cpu;
   if (host.find != NULL)
     return find_plugin (name, error);

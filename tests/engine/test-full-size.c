@@ -185,7 +185,7 @@ test_weights (gconstpointer data)
   g_autofree VjMllamaConfig *config = config_of (full->dir);
   g_autoptr (VjMllamaPlan) plan = vj_mllama_plan_new (config, file, &error);
   g_assert_no_error (error);
-  vj_mllama_plan_check (plan, file, &error);
+  vj_mllama_plan_check (plan, file, full->dir, &error);
   g_assert_no_error (error);
   const VjTensor *list = vj_safetensors_list (file, &n);
   g_assert_cmpuint (n, ==, 906);

@@ -95,6 +95,7 @@ test_weights_that_do_not_fit_are_listed (void)
     copy_sound (dir);
     edit_header (dir, faults[i].from, faults[i].to);
     expect_refusal (dir, faults[i].says, faults[i].also);
+    expect_refusal (dir, faults[i].says, dir);
     remove_all (dir);
   }
 }

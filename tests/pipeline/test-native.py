@@ -77,9 +77,10 @@ def test_settings(tap, run_dir):
     tap.check(plain.returncode == 0 and "bf16 by generic" in plain.stderr, "its compute", plain.stderr)
     ref = judge(run_dir, "--set", "models.judge.compute=cpu:generic", "--compute", "ref", "-v")
     tap.check(ref.returncode == 0 and "compute ref" in ref.stderr, "which --compute goes before", ref.stderr)
-    wrong = judge(run_dir, "--compute", "fast")
-    tap.check(wrong.returncode == 3 and "openblas" in wrong.stderr and "built in are auto, cpu, cpu:amx" in wrong.stderr,
-              "a name that nothing has is told all there are", wrong.stderr)
+    for name in ("fast", "cpu:fast"):
+        wrong = judge(run_dir, "--compute", name)
+        tap.check(wrong.returncode == 3 and "openblas" in wrong.stderr and "built in are auto, cpu, cpu:amx" in wrong.stderr,
+                  f"'{name}', which nothing is called, is told all there are", wrong.stderr)
 
 
 def test_judge(tap, run_dir):

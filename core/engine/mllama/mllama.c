@@ -208,7 +208,7 @@ vj_mllama_open (const char *dir, const char *compute, guint threads, const char 
     return NULL;
   model->dir = g_strdup (dir = model->adapter == NULL ? dir : vj_mllama_adapter_peek_base (model->adapter));
   if (!vj_mllama_config_load (dir, config, error) || (model->file = vj_safetensors_open_dir (dir, error)) == NULL ||
-      (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, error) ||
+      (model->plan = vj_mllama_plan_new (config, model->file, error)) == NULL || !vj_mllama_plan_check (model->plan, model->file, dir, error) ||
       (model->adapter != NULL && !vj_mllama_adapter_load (model->adapter, model->plan, error)) ||
       !vj_mllama_choose_numbers (model->plan, model->file, dtype, &model->numbers, error) ||
       (model->compute = vj_compute_open (compute, threads, error)) == NULL || !check_memory (dir, model, error))

@@ -91,7 +91,7 @@ open_files (VjMllamaTrainer *trainer, const char *dir, gboolean weights, GError 
   return vj_mllama_config_load (trainer->dir, shape, error) &&
          (!weights || (trainer->file = vj_safetensors_open_dir (trainer->dir, error)) != NULL) &&
          (trainer->plan = vj_mllama_plan_new (shape, trainer->file, error)) != NULL &&
-         (trainer->file == NULL || vj_mllama_plan_check (trainer->plan, trainer->file, error)) &&
+         (trainer->file == NULL || vj_mllama_plan_check (trainer->plan, trainer->file, trainer->dir, error)) &&
          (trainer->adapter == NULL || vj_mllama_adapter_load (trainer->adapter, trainer->plan, error));
 }
 

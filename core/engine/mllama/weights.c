@@ -230,7 +230,7 @@ list_unknown (const VjSafetensors *file, GHashTable *known, Faults *faults)
 }
 
 gboolean
-vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GError **error)
+vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dir, GError **error)
 {
   g_autoptr (GString) text = g_string_new (NULL);
   g_autoptr (GHashTable) known = g_hash_table_new (NULL, NULL);
@@ -241,7 +241,7 @@ vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GErro
   if (n > named)
     g_string_append_printf (text, "; and %u more", n - named);
   return n == 0 || vj_fail (error, VJ_EXIT_DATA,
-                            "model: 'weights': %u do not fit config.json: %s; fetch or export the model again", n, text->str + 2);
+                            "%s: 'weights': %u do not fit config.json: %s; fetch or export the model again", dir, n, text->str + 2);
 }
 
 static void

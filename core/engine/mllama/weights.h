@@ -138,9 +138,9 @@ VJ_API const VjTensor *vj_mllama_plan_find (const VjMllamaPlan *plan, const VjSa
 /* The name a key has had since transformers 4.52. Owned by the caller. */
 char *vj_mllama_newer_key (const char *key);
 
-/* Every weight is there with its shape and nothing else is; else VJ_EXIT_DATA naming what does not fit, up to ten that are
+/* Every weight is there with its shape and nothing else is; else VJ_EXIT_DATA naming `dir` and what does not fit, up to ten that are
  * missing or misshapen and ten that are unknown. */
-VJ_API gboolean vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, GError **error);
+VJ_API gboolean vj_mllama_plan_check (const VjMllamaPlan *plan, const VjSafetensors *file, const char *dir, GError **error);
 
 /* Fresh values of weight i from `seed`; the rules stand in doc/mllama.md. */
 VJ_API void vj_mllama_plan_start (const VjMllamaPlan *plan, guint i, guint64 seed, float *ret_values);
