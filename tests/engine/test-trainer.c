@@ -156,6 +156,19 @@ test_frozen_bytes (const char *compute, const char *name)
   model_done (&model);
 }
 
+static void
+assert_same_gradients (VjMllamaTrainer *a, VjMllamaTrainer *b)
+{
+  guint n;
+  const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (a, &n);
+  for (guint t = 0; t < n; t++) {
+    g_autofree float *x = g_new (float, list[t].n_elements), *y = g_new (float, list[t].n_elements);
+    vj_mllama_trainer_get_trained (a, VJ_STATE_GRAD, t, x);
+    vj_mllama_trainer_get_trained (b, VJ_STATE_GRAD, t, y);
+    g_assert_cmpmem (x, list[t].n_elements * 4, y, list[t].n_elements * 4);
+  }
+}
+
 /* Activations made again in backward: the same bits in less memory, with the towers trained or not. */
 static void
 test_recompute (const char *compute, const char *name)
@@ -174,14 +187,7 @@ test_recompute (const char *compute, const char *name)
     g_assert_true (vj_mllama_trainer_gradient (less, examples, model.n, &b, NULL));
     g_assert_cmpfloat (a.loss, ==, b.loss);
     g_assert_cmpfloat (a.grad_norm, ==, b.grad_norm);
-    guint n;
-    const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (all, &n);
-    for (guint t = 0; t < n; t++) {
-      g_autofree float *x = g_new (float, list[t].n_elements), *y = g_new (float, list[t].n_elements);
-      vj_mllama_trainer_get_trained (all, VJ_STATE_GRAD, t, x);
-      vj_mllama_trainer_get_trained (less, VJ_STATE_GRAD, t, y);
-      g_assert_cmpmem (x, list[t].n_elements * 4, y, list[t].n_elements * 4);
-    }
+    assert_same_gradients (all, less);
     gsize kept = vj_mllama_trainer_memory (all).activations, made = vj_mllama_trainer_memory (less).activations;
     g_test_message ("%s on %s, frozen %u: activations %.0f KiB, made again %.0f KiB", name, compute, freeze, (double) kept / 1024, (double) made / 1024);
     g_assert_cmpuint (made, <, kept);
@@ -302,13 +308,7 @@ test_unneeded (const char *compute, const char *name)
   g_assert_cmpuint (packed.batches, >, 1);
   g_assert_true (vj_mllama_trainer_gradient (second, longer, n + 1, &b, NULL));
   g_assert_cmpfloat (a.loss, ==, b.loss);
-  const VjMllamaTrained *list = vj_mllama_trainer_peek_trained (first, &n);
-  for (guint t = 0; t < n; t++) {
-    g_autofree float *x = g_new (float, list[t].n_elements), *y = g_new (float, list[t].n_elements);
-    vj_mllama_trainer_get_trained (first, VJ_STATE_GRAD, t, x);
-    vj_mllama_trainer_get_trained (second, VJ_STATE_GRAD, t, y);
-    g_assert_cmpmem (x, list[t].n_elements * 4, y, list[t].n_elements * 4);
-  }
+  assert_same_gradients (first, second);
   model_done (&model);
 }
 

@@ -128,11 +128,12 @@ fill_few (VjMllamaBatch *b, gint32 *const all[6], gsize targets)
   g_autofree gint32 *store = g_new (gint32, 7 * n);
   g_autofree float *weights = g_new (float, n);
   gint32 *const column[6] = { store, store + n, store + 2 * n, store + 3 * n, store + 4 * n, store + 5 * n }, *tokens = store + 6 * n;
-  for (gsize i = 0; i < b->n; row += vj_mllama_example_rows (b->examples[i++])) {
+  for (gsize i = 0; i < b->n; row += b->rows.self[i++].q_count) {
     const VjMllamaExample *e = b->examples[i];
-    b->few.self[i] = (VjAttentionSegment) { .q_row = at, .q_count = targets_of (e), .kv_count = b->rows.self[i].kv_count };
+    gsize count = targets_of (e);
+    b->few.self[i] = (VjAttentionSegment) { .q_row = at, .q_count = count, .kv_count = b->rows.self[i].kv_count };
     if (i < b->n_shown)
-      b->few.cross[i] = (VjAttentionSegment) { .q_row = at, .q_count = targets_of (e), .kv_count = b->rows.cross[i].kv_count };
+      b->few.cross[i] = (VjAttentionSegment) { .q_row = at, .q_count = count, .kv_count = b->rows.cross[i].kv_count };
     for (gsize t = 1; t < e->n_tokens; t++) {
       if (!e->targets[t])
         continue;

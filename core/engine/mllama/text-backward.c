@@ -48,20 +48,28 @@ output_backward (const VjMllamaNet *net, gsize rows, const VjMllamaSelf *w, cons
   vj_net_linear_backward (net, rows, t->att, w->o, 1, -1, s->d, s->narrow);
 }
 
-/* Queries and their gradient are ld_q apart, keys, values and theirs ld_kv. */
+/* From d of the attention's output (s->narrow) to d of its queries (s->qkv); gradients lie as far apart as what they are of. */
 static void
-attention_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *t, gsize ld_q, gsize ld_kv, const VjMllamaScratch *s)
+attention_backward (const VjMllamaNet *net, VjAttention a, const VjMllamaScratch *s)
+{
+  a.ld_dq = a.ld_q;
+  a.ld_dkv = a.ld_kv;
+  a.dout = s->narrow;
+  a.dq = s->qkv;
+  net->compute->ops->attention_backward (net->compute->device, &a);
+}
+
+static void
+self_attention_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMllamaText *t, gsize ld_q, gsize ld_kv, const VjMllamaScratch *s)
 {
   VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
   a.q = t->qkv;
-  a.ld_q = a.ld_dq = ld_q;
-  a.ld_kv = a.ld_dkv = ld_kv;
+  a.ld_q = ld_q;
+  a.ld_kv = ld_kv;
   a.last = rows->self_last;
-  a.dout = s->narrow;
-  a.dq = s->qkv;
-  net->compute->ops->attention_backward (net->compute->device, &a);
+  attention_backward (net, a, s);
 }
 
 void
@@ -70,7 +78,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
   gsize H = c->hidden_size, n = rows->rows, heads = c->num_attention_heads + c->num_key_value_heads;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim, width = H + 2 * KV;
+  gsize KV = vj_mllama_kv_width (c), width = H + 2 * KV;
   output_backward (net, n, w, t, s);
   for (gsize i = 0; i < rows->n_self; i++) {
     gsize at = rows->self[i].q_row * width + H;
@@ -79,7 +87,7 @@ vj_net_self_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *r
     rows->self[i].dk = vj_f32_at (s->qkv, at);
     rows->self[i].dv = vj_f32_at (s->qkv, at + KV);
   }
-  attention_backward (net, rows, t, width, width, s);
+  self_attention_backward (net, rows, t, width, width, s);
   net->compute->ops->rope (net->compute->device, n, heads, c->head_dim, s->qkv, width, rows->positions, net->rope, TRUE);
   norm_again (net, n, t->x, w->input_norm, t->n1);
   vj_net_linear_backward (net, n, t->n1, w->q, 3, -1, s->qkv, s->narrow);
@@ -105,7 +113,7 @@ vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const Vj
   void *device = net->compute->device;
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
-  gsize H = c->hidden_size, n = few->rows, KV = (gsize) c->num_key_value_heads * c->head_dim;
+  gsize H = c->hidden_size, n = few->rows, KV = vj_mllama_kv_width (c);
   VjF32 *dkv = vj_f32_at (s->qkv, n * H);
   output_backward (net, n, w, last, s);
   for (gsize i = 0; i < few->n_self; i++) {
@@ -115,7 +123,7 @@ vj_net_last_backward (const VjMllamaNet *net, const VjMllamaRows *rows, const Vj
     few->self[i].dk = vj_f32_at (dkv, at);
     few->self[i].dv = vj_f32_at (dkv, at + KV);
   }
-  attention_backward (net, few, last, H, 2 * KV, s);
+  self_attention_backward (net, few, last, H, 2 * KV, s);
   ops->rope (device, n, c->num_attention_heads, c->head_dim, s->qkv, H, few->positions, net->rope, TRUE);
   ops->rope (device, rows->rows, c->num_key_value_heads, c->head_dim, dkv, 2 * KV, rows->positions, net->rope, TRUE);
   norm_again (net, n, last->x, w->input_norm, last->n1);
@@ -134,7 +142,7 @@ states_backward (const VjMllamaNet *net, const VjMllamaCross *w, gsize n_states,
 {
   const VjComputeOps *ops = net->compute->ops;
   const VjMllamaConfig *c = &net->plan->config;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
+  gsize KV = vj_mllama_kv_width (c);
   ops->zero (net->compute->device, s->raw, n_states * KV * 4);
   norm_backward (net, n_states * c->num_key_value_heads, c->head_dim, t->k_raw, w->k_norm, t->k_rstd, s->k, s->raw);
   vj_net_linear_backward_add (net, n_states, states, w->k, s->raw, d_states);
@@ -149,7 +157,7 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
   void *device = net->compute->device;
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaCross *w = &net->plan->layers[layer].cross;
-  gsize H = c->hidden_size, n = rows->image_rows, KV = (gsize) c->num_key_value_heads * c->head_dim;
+  gsize H = c->hidden_size, n = rows->image_rows, KV = vj_mllama_kv_width (c);
   if (n == 0)
     return;
   ops->zero (device, s->branch, n * H * 4);
@@ -169,13 +177,11 @@ vj_net_cross_backward (const VjMllamaNet *net, guint layer, const VjMllamaRows *
   a.n_segments = rows->n_cross;
   a.segments = rows->cross;
   a.q = t->q;
-  a.ld_q = a.ld_dq = H;
-  a.ld_kv = a.ld_dkv = KV;
+  a.ld_q = H;
+  a.ld_kv = KV;
   a.first = rows->cross_first;
   a.last = rows->cross_last;
-  a.dout = s->narrow;
-  a.dq = s->qkv;
-  ops->attention_backward (device, &a);
+  attention_backward (net, a, s);
   ops->zero (device, s->branch, n * H * 4);
   norm_backward (net, n * c->num_attention_heads, c->head_dim, t->qkv, w->q_norm, t->q_rstd, s->qkv, s->branch);
   norm_again (net, n, t->x, w->input_norm, t->n1);

@@ -76,7 +76,7 @@ self_end (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, const V
 {
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaSelf *w = &net->plan->layers[layer].self;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
+  gsize KV = vj_mllama_kv_width (c);
   VjAttention a = attention (net, t);
   a.n_segments = rows->n_self;
   a.segments = rows->self;
@@ -114,7 +114,7 @@ vj_net_last_begin (const VjMllamaNet *net, const VjMllamaRows *rows, const VjMll
   const VjMllamaSelf *w = &net->plan->layers[c->last_self].self;
   vj_net_product (net, &(VjMllamaProduct) { .rows = rows->rows, .input = normed (net, t->x, w->input_norm), .made = t->n1, .stats = t->rstd1,
                                             .w = w->k, .joined = 2, .bias = -1, .y = t->qkv });
-  net->compute->ops->rope (net->compute->device, rows->rows, c->num_key_value_heads, c->head_dim, t->qkv, 2 * (gsize) c->num_key_value_heads * c->head_dim,
+  net->compute->ops->rope (net->compute->device, rows->rows, c->num_key_value_heads, c->head_dim, t->qkv, 2 * vj_mllama_kv_width (c),
                            rows->positions, net->rope, FALSE);
 }
 
@@ -136,7 +136,7 @@ vj_net_last_end (const VjMllamaNet *net, const VjMllamaRows *few, const VjMllama
                                               .joined = 1, .bias = -1, .y = last->qkv });
     net->compute->ops->rope (net->compute->device, few->rows, c->num_attention_heads, c->head_dim, last->qkv, c->hidden_size, few->positions, net->rope, FALSE);
   }
-  self_end (net, c->last_self, few, last, c->hidden_size, kv, 2 * (gsize) c->num_key_value_heads * c->head_dim);
+  self_end (net, c->last_self, few, last, c->hidden_size, kv, 2 * vj_mllama_kv_width (c));
 }
 
 void
@@ -145,7 +145,7 @@ vj_net_cross_states (const VjMllamaNet *net, guint layer, gsize n_states, const 
 {
   const VjMllamaConfig *c = &net->plan->config;
   const VjMllamaCross *w = &net->plan->layers[layer].cross;
-  gsize KV = (gsize) c->num_key_value_heads * c->head_dim;
+  gsize KV = vj_mllama_kv_width (c);
   vj_net_linear (net, n_states, states, w->k, 1, -1, k_raw, KV);
   norm (net, n_states * c->num_key_value_heads, c->head_dim, k_raw, w->k_norm, ret_k, k_rstd);
   vj_net_linear (net, n_states, states, w->v, 1, -1, ret_v, KV);
@@ -179,7 +179,7 @@ vj_net_cross (const VjMllamaNet *net, guint layer, const VjMllamaRows *rows, con
   a.segments = rows->cross;
   a.q = t->q;
   a.ld_q = c->hidden_size;
-  a.ld_kv = (gsize) c->num_key_value_heads * c->head_dim;
+  a.ld_kv = vj_mllama_kv_width (c);
   a.first = rows->cross_first;
   a.last = rows->cross_last;
   net->compute->ops->attention (net->compute->device, &a);
